@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-3.0-only
+//! Every capacity of the program, in one table, each with its reason.
+//!
+//! Capacity lies in `.bss` and costs nothing until it is touched. Nothing is ever cut short in silence: what
+//! does not fit is an error that names its limit, and it is found before the namespace is changed.
+#![forbid(unsafe_code)]
+
+use crate::error::Error;
+
+/// A capacity with the words that an error uses for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// What is counted, as it reads after the number: `mount entries`.
+    pub what: &'static str,
+    /// The largest number that is accepted.
+    pub max: usize,
+}
+
+impl Limit {
+    /// "more than MAX WHAT"
+    pub const fn exceeded<'t>(&'static self) -> Error<'t> {
+        Error { says: "more than %n %s", one: self.what.as_bytes(), number: self.max as u64, ..Error::NONE }
+    }
+}
+
+/// Mount entries in one profile. The kernel itself stops at 100,000 mounts in a namespace (`fs.mount-max`), and
+/// an entry's number fits 16 bits.
+pub const PROFILE_ENTRIES: Limit = Limit { what: "mount entries", max: 65_535 };
+
+/// Bytes of text in one profile: 65,535 lines of 256 bytes, four times what a long real line needs.
+pub const PROFILE_TEXT: Limit = Limit { what: "bytes in a mount profile", max: 16 << 20 };
+
+/// Bytes in one line of a profile, without its end: what the original accepts. The canonical form of an entry is
+/// held to the same limit, so that what we write can be read again by every version.
+pub const PROFILE_LINE: Limit = Limit { what: "bytes in a line", max: 65_535 };
+
+/// Bytes in a path, without the NUL: `PATH_MAX` of limits.h less one.
+pub const PATH: Limit = Limit { what: "bytes in a path", max: 4_095 };
+
+/// Bytes in one component of a path: `NAME_MAX` of limits.h.
+pub const NAME: Limit = Limit { what: "bytes in a file name", max: 255 };
+
+/// Lines of mountinfo that are read. They are streamed; the number only bounds how long that may take. It is
+/// above the kernel's own default of 100,000 mounts in a namespace.
+pub const MOUNTINFO_LINES: Limit = Limit { what: "lines of mountinfo", max: 1_000_000 };
+
+/// Bytes in one line of mountinfo: two paths of `PATH_MAX` bytes, each escaped fourfold, and the options.
+pub const MOUNTINFO_LINE: Limit = Limit { what: "bytes in a line of mountinfo", max: 65_536 };

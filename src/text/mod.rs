@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-3.0-only
+//! Bytes: where they are kept, how they are written.
+#![forbid(unsafe_code)]
+
+pub mod arena;
+
+/// Somewhere to write text to. Writing never fails: a sink that is full or closed drops what it is given, because
+/// nothing could be said about that anywhere else.
+pub trait Out {
+    /// Writes bytes as they are.
+    fn put(&mut self, bytes: &[u8]);
+
+    /// Writes a decimal number.
+    fn number(&mut self, number: u64) {
+        let mut digits = [0u8; "18446744073709551615".len()];
+        let mut rest = number;
+        let mut used = 0;
+        for place in digits.iter_mut().rev() {
+            *place = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            used += 1;
+            if rest == 0 {
+                break;
+            }
+        }
+        let start = digits.len() - used;
+        self.put(digits.get(start..).unwrap_or_default());
+    }
+
+    /// Writes bytes between double quotes; quotes, backslashes, control bytes and bytes above 126 are escaped
+    /// (`\"`, `\\`, `\n`, `\t`, `\r`, `\xNN`). Valid UTF-8 is not told apart: a path is bytes.
+    fn quoted(&mut self, bytes: &[u8]) {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        self.put(b"\"");
+        for &byte in bytes {
+            match byte {
+                b'"' => self.put(b"\\\""),
+                b'\\' => self.put(b"\\\\"),
+                b'\n' => self.put(b"\\n"),
+                b'\t' => self.put(b"\\t"),
+                b'\r' => self.put(b"\\r"),
+                b' '..=b'~' => self.put(&[byte]),
+                _ => {
+                    let digit = |n: u8| HEX.get(usize::from(n)).copied().unwrap_or(b'?');
+                    self.put(&[b'\\', b'x', digit(byte >> 4), digit(byte & 15)]);
+                }
+            }
+        }
+        self.put(b"\"");
+    }
+}
+
+#[cfg(test)]
+impl Out for std::vec::Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
