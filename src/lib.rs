@@ -30,7 +30,9 @@
 extern crate std;
 
 pub mod error;
+pub mod invocation;
 pub mod kernel;
 pub mod limits;
 pub mod log;
+pub mod mount;
 pub mod text;
