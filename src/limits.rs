@@ -46,3 +46,11 @@ pub const MOUNTINFO_LINES: Limit = Limit { what: "lines of mountinfo", max: 1_00
 
 /// Bytes in one line of mountinfo: two paths of `PATH_MAX` bytes, each escaped fourfold, and the options.
 pub const MOUNTINFO_LINE: Limit = Limit { what: "bytes in a line of mountinfo", max: 65_536 };
+
+/// Lines of mountinfo that are kept: those on the way to a path of the profiles, or below one. The kernel's default
+/// for all mounts of a namespace (`fs.mount-max`, Linux 4.9).
+pub const KEPT_MOUNTS: Limit = Limit { what: "mounts around the profile's paths", max: 100_000 };
+
+/// Bytes for everything that is read or made up in a run: two profiles, the kept lines of mountinfo, the names in
+/// mimicked directories.
+pub const MEMORY: Limit = Limit { what: "bytes of working memory", max: 96 << 20 };

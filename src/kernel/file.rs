@@ -230,6 +230,15 @@ pub fn read(fd: &Fd, buffer: &mut [u8]) -> Result<usize> {
     }
 }
 
+/// The text of `/proc/self/fdinfo/N` (proc_pid_fdinfo(5)), as far as it fits.
+pub fn read_fdinfo<'b>(fd: &Fd, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
+    let path = super::FdPath::info(fd);
+    // SAFETY: the path ends in NUL and outlives the call.
+    let info = Fd::own(check(unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) })?);
+    let got = read(&info, buffer)?;
+    Ok(buffer.get(..got).unwrap_or_default())
+}
+
 /// write(2) until everything is written.
 pub fn write_all(fd: &Fd, mut bytes: &[u8]) -> Result<()> {
     while !bytes.is_empty() {
