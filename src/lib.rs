@@ -33,4 +33,5 @@ pub mod error;
 pub mod kernel;
 pub mod limits;
 pub mod log;
+pub mod namespace;
 pub mod text;

@@ -4,7 +4,7 @@
 //! Everything is opened close-on-exec. Only the functions with *follow* in their name follow a symbolic link in
 //! the last component.
 
-use super::{EMPTY, Errno, Fd, NameBuffer, PathBuffer, Result, check, check_long};
+use super::{EMPTY, Errno, Fd, FdPath, NameBuffer, PathBuffer, Result, check, check_long};
 use core::ffi::{c_int, c_uint, c_ulong};
 use core::mem::MaybeUninit;
 
@@ -263,6 +263,16 @@ pub fn make_symlink(dir: &Fd, name: &[u8], text: &[u8]) -> Result<()> {
 pub fn read_link<'b>(fd: &Fd, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
     // SAFETY: the empty path ends in NUL; pointer and length are one slice's.
     let got = unsafe { libc::readlinkat(fd.raw(), EMPTY.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
+    let got = check_long(got)?;
+    Ok(buffer.get(..got).unwrap_or_default())
+}
+
+/// readlink(2) of `/proc/self/fd/N`: where the object behind the descriptor is by now, for a sentence.
+pub fn path_of<'b>(fd: &Fd, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
+    let link = FdPath::of(fd);
+    // SAFETY: the path ends in NUL and outlives the call; pointer and length are one slice's.
+    let got =
+        unsafe { libc::readlinkat(libc::AT_FDCWD, link.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
     let got = check_long(got)?;
     Ok(buffer.get(..got).unwrap_or_default())
 }
