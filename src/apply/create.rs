@@ -82,7 +82,8 @@ pub fn create<'t>(
     done.map(|()| made)
 }
 
-fn check_path<'t>(at: &'t [u8], what: What<'t>) -> Result<(), Error<'t>> {
+/// Refuses a path that nothing can be created at.
+pub fn check_path<'t>(at: &'t [u8], what: What<'t>) -> Result<(), Error<'t>> {
     let relative = match what {
         What::Directory => "cannot create directory with relative path: %q",
         What::File => "cannot create file with relative path: %q",
@@ -111,7 +112,8 @@ fn steps<'t>(
     made: &mut Made,
 ) -> Result<(), Blocked<'t>> {
     let failed = |says, at, errno| Blocked::Failed(Error::call(says, at, errno));
-    let mut here = file::open(b"/", Open::PATH_DIR, 0).map_err(|e| failed("cannot open directory %q: %e", b"/", e))?;
+    let mut here =
+        file::open(b"/", Open::PATH_DIR, 0).map_err(|e| failed("cannot open directory %q: %e", b"/", e))?;
     let mut dir: &'t [u8] = b"/";
     let mut asked = ground.is_free(at);
     for prefix in path::prefixes(at) {
@@ -160,11 +162,13 @@ fn steps<'t>(
                     file::chown_at(&here, name, owner.uid, owner.gid)
                         .map_err(|e| failed("cannot chown symbolic link %q: %e", prefix, e))?;
                 }
-                Err(Errno::EEXIST) => return Err(failed(
-                    "cannot create symbolic link %q: existing file in the way",
-                    prefix,
-                    Errno::EEXIST,
-                )),
+                Err(Errno::EEXIST) => {
+                    return Err(failed(
+                        "cannot create symbolic link %q: existing file in the way",
+                        prefix,
+                        Errno::EEXIST,
+                    ));
+                }
                 Err(Errno::EROFS) => return Err(read_only(dir)),
                 Err(errno) => return Err(failed("cannot create symlink %q: %e", prefix, errno)),
             },
@@ -187,7 +191,12 @@ fn read_only(dir: &[u8]) -> Blocked<'_> {
     }
 }
 
-fn may_write<'t>(fd: &Fd, dir: &'t [u8], asked: &mut bool, ground: &mut Ground<'t>) -> Result<(), Blocked<'t>> {
+fn may_write<'t>(
+    fd: &Fd,
+    dir: &'t [u8],
+    asked: &mut bool,
+    ground: &mut Ground<'t>,
+) -> Result<(), Blocked<'t>> {
     if *asked {
         return Ok(());
     }
@@ -203,7 +212,10 @@ fn may_write<'t>(fd: &Fd, dir: &'t [u8], asked: &mut bool, ground: &mut Ground<'
 
 fn own<'t>(fd: &Fd, at: &'t [u8], owner: Owner) -> Result<(), Blocked<'t>> {
     file::chown(fd, owner.uid, owner.gid).map_err(|errno| {
-        Blocked::Failed(Error { number: owner.uid.into(), ..Error::call("cannot chown %q to %n: %e", at, errno) })
+        Blocked::Failed(Error {
+            number: owner.uid.into(),
+            ..Error::call("cannot chown %q to %n: %e", at, errno)
+        })
     })
 }
 
@@ -271,7 +283,10 @@ pub fn ensure_directory<'t>(at: &'t [u8], anchor: &'t [u8], owner: Owner) -> Res
             Ok(fd) => fd,
         };
         if new && let Err(errno) = file::chown(&here, owner.uid, owner.gid) {
-            return Err(Error { number: owner.uid.into(), ..Error::call("cannot chown %q to %n: %e", prefix, errno) });
+            return Err(Error {
+                number: owner.uid.into(),
+                ..Error::call("cannot chown %q to %n: %e", prefix, errno)
+            });
         }
     }
     Ok(())

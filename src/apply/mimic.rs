@@ -15,6 +15,7 @@ use crate::kernel::mount::{self, Reach};
 use crate::kernel::{Errno, Fd};
 use crate::limits::{Limit, MEMORY, PROFILE_ENTRIES};
 use crate::mount::{MountEntry, Options};
+use crate::text::Out;
 use crate::text::arena::Arena;
 use crate::text::{path, sort};
 
@@ -51,6 +52,14 @@ pub struct Mimics<'a, 't> {
     pub set_aside: bool,
 }
 
+/// How covering failed.
+enum Fault<'t> {
+    /// Nothing is left of it.
+    Gone(Error<'t>),
+    /// The tmpfs is still there.
+    Left(Error<'t>),
+}
+
 fn too_many<'t>(limit: &'static Limit) -> Error<'t> {
     limit.exceeded()
 }
@@ -58,7 +67,8 @@ fn too_many<'t>(limit: &'static Limit) -> Error<'t> {
 impl<'t> Mimics<'_, 't> {
     /// Covers `dir` for the entry called `id`. On failure nothing is left of it, and nothing is put on record.
     pub fn cover(&mut self, dir: &'t [u8], id: &[u8], record: &mut dyn Record<'t>) -> Result<'t, ()> {
-        self.cover_for(dir, id, record).map_err(|error| error.within("cannot create writable mimic over %q: ", dir))
+        self.cover_for(dir, id, record)
+            .map_err(|error| error.within("cannot create writable mimic over %q: ", dir))
     }
 
     fn cover_for(&mut self, dir: &'t [u8], id: &[u8], record: &mut dyn Record<'t>) -> Result<'t, ()> {
@@ -73,8 +83,8 @@ impl<'t> Mimics<'_, 't> {
         let mut octal = [b'0'; 5];
         let mode = octal_mode(stat.mode, &mut octal);
         let (mut uid, mut gid) = (heapless::Vec::<u8, 20>::new(), heapless::Vec::<u8, 20>::new());
-        decimal(stat.uid, &mut uid);
-        decimal(stat.gid, &mut gid);
+        uid.number(stat.uid.into());
+        gid.number(stat.gid.into());
         let data = self.arena.concat(&[b"mode=", mode, b",uid=", &uid, b",gid=", &gid]).map_err(full)?;
         let owner = self.arena.concat(&[b"x-snapd.synthetic,x-snapd.needed-by=", id]).map_err(full)?;
         let of_tmpfs = self.arena.concat(&[owner, b",", data]).map_err(full)?;
@@ -88,15 +98,13 @@ impl<'t> Mimics<'_, 't> {
         let done = match safe {
             Some(safe) => match self.walker.open_directory(safe) {
                 Ok(aside) => self.cover_and_fill(&fd, &aside, dir, data),
-                Err(errno) => Err(Error::call("cannot open %q: %e", safe, errno)),
+                Err(errno) => Err(Fault::Gone(Error::call("cannot open %q: %e", safe, errno))),
             },
             None => self.cover_and_fill(&fd, &fd, dir, data),
         };
         if let Some(safe) = safe {
             self.put_back(safe);
         }
-        done?;
-
         let entry = |name, dir, fstype, options| MountEntry {
             name,
             dir,
@@ -105,6 +113,15 @@ impl<'t> Mimics<'_, 't> {
             freq: 0,
             passno: 0,
         };
+        match done {
+            // It could not be taken away again: the next run may.
+            Err(Fault::Left(error)) => {
+                record.put(entry(b"tmpfs", dir, b"tmpfs", of_tmpfs));
+                return Err(error);
+            }
+            Err(Fault::Gone(error)) => return Err(error),
+            Ok(()) => {}
+        }
         record.put(entry(b"tmpfs", dir, b"tmpfs", of_tmpfs));
         for child in self.children.iter() {
             match child.kind {
@@ -177,7 +194,9 @@ impl<'t> Mimics<'_, 't> {
         }
         let target = self.walker.open_directory(safe);
         let bound = target.and_then(|target| mount::bind(fd, &target, Reach::Tree));
-        bound.map_err(|errno| undo(Error { two: safe, ..Error::call("cannot bind mount %q to %Q: %e", dir, errno) }))?;
+        bound.map_err(|errno| {
+            undo(Error { two: safe, ..Error::call("cannot bind mount %q to %Q: %e", dir, errno) })
+        })?;
         Ok(safe)
     }
 
@@ -192,14 +211,19 @@ impl<'t> Mimics<'_, 't> {
         }
     }
 
-    fn cover_and_fill(&mut self, fd: &Fd, aside: &Fd, dir: &'t [u8], data: &[u8]) -> Result<'t, ()> {
+    fn cover_and_fill(
+        &mut self,
+        fd: &Fd,
+        aside: &Fd,
+        dir: &'t [u8],
+        data: &[u8],
+    ) -> core::result::Result<(), Fault<'t>> {
         mount::new(b"tmpfs", fd, b"tmpfs", 0, data)
-            .map_err(|errno| Error::call("cannot mount tmpfs at %q: %e", dir, errno))?;
-        let done = self.fill(aside, dir);
-        if done.is_err() {
-            uncover(self.walker, dir);
-        }
-        done
+            .map_err(|errno| Fault::Gone(Error::call("cannot mount tmpfs at %q: %e", dir, errno)))?;
+        self.fill(aside, dir).map_err(|error| match uncover(self.walker, dir) {
+            Ok(()) => Fault::Gone(error),
+            Err(_) => Fault::Left(error),
+        })
     }
 
     fn fill(&mut self, aside: &Fd, dir: &'t [u8]) -> Result<'t, ()> {
@@ -277,17 +301,6 @@ fn octal_mode(mode: u32, digits: &mut [u8; 5]) -> &[u8] {
         used += 1;
     }
     digits.get(digits.len().saturating_sub(used)..).unwrap_or_default()
-}
-
-fn decimal(number: u32, into: &mut heapless::Vec<u8, 20>) {
-    struct Digits<'v>(&'v mut heapless::Vec<u8, 20>);
-    impl crate::text::Out for Digits<'_> {
-        fn put(&mut self, bytes: &[u8]) {
-            // Twenty digits are more than any number has.
-            let _ = self.0.extend_from_slice(bytes);
-        }
-    }
-    crate::text::Out::number(&mut Digits(into), number.into());
 }
 
 #[cfg(test)]

@@ -29,7 +29,13 @@ impl Reach {
     }
 }
 
-fn call(source: *const c_char, target: &FdPath, fstype: &CStr, flags: c_ulong, data: *const c_char) -> Result<()> {
+fn call(
+    source: *const c_char,
+    target: &FdPath,
+    fstype: &CStr,
+    flags: c_ulong,
+    data: *const c_char,
+) -> Result<()> {
     // SAFETY: every string ends in NUL and outlives the call; `data` is null or such a string.
     check(unsafe { libc::mount(source, target.as_ptr(), fstype.as_ptr(), flags, data.cast()) }).map(drop)
 }
@@ -85,9 +91,13 @@ const SYS_MOUNT_SETATTR: libc::c_long = 442;
 const MOUNT_ATTR_RDONLY: u64 = 1;
 const AT_RECURSIVE: c_uint = 0x8000;
 
-/// Makes the whole tree below `target` read-only, all or nothing, and leaves every other flag alone:
-/// mount_setattr(2), Linux 5.12; `ENOSYS` before.
-pub fn set_tree_read_only(target: &Fd) -> Result<()> {
+/// Makes the mount whose root is `target`, or the tree below it, read-only, all or nothing, and leaves every other
+/// flag alone: mount_setattr(2), Linux 5.12; `ENOSYS` before.
+pub fn set_read_only(target: &Fd, reach: Reach) -> Result<()> {
+    let recursive = match reach {
+        Reach::One => 0,
+        Reach::Tree => AT_RECURSIVE,
+    };
     let attr = MountAttr { set: MOUNT_ATTR_RDONLY, clear: 0, propagation: 0, userns_fd: 0 };
     // SAFETY: the empty path ends in NUL; the size is the structure's.
     let done = unsafe {
@@ -95,7 +105,7 @@ pub fn set_tree_read_only(target: &Fd) -> Result<()> {
             SYS_MOUNT_SETATTR,
             target.raw(),
             super::EMPTY.as_ptr(),
-            libc::AT_EMPTY_PATH as c_uint | AT_RECURSIVE,
+            libc::AT_EMPTY_PATH as c_uint | recursive,
             &raw const attr,
             size_of::<MountAttr>(),
         )

@@ -39,6 +39,8 @@ pub struct MountInfo<'l> {
     pub shared: bool,
     /// It is a slave: mounts made elsewhere appear below it.
     pub master: bool,
+    /// It cannot be bound elsewhere; a recursive bind leaves it out.
+    pub unbindable: bool,
 }
 
 /// Takes a line apart, in place; `None` when it is not a line of mountinfo.
@@ -57,7 +59,7 @@ pub fn parse_line<'l>(line: &'l mut [u8]) -> Option<MountInfo<'l>> {
     let dir = decoded(fields.next()?, unescape);
     let options = Options(fields.next()?);
     // (7) optional fields, any number of them, up to a lone dash
-    let (mut shared, mut master) = (false, false);
+    let (mut shared, mut master, mut unbindable) = (false, false, false);
     let mut rest = fields.next()?;
     loop {
         let (field, behind) = cut(rest);
@@ -67,6 +69,7 @@ pub fn parse_line<'l>(line: &'l mut [u8]) -> Option<MountInfo<'l>> {
             field => {
                 shared |= field.starts_with(b"shared:");
                 master |= field.starts_with(b"master:");
+                unbindable |= field == b"unbindable";
             }
         }
         if rest.is_empty() {
@@ -91,6 +94,7 @@ pub fn parse_line<'l>(line: &'l mut [u8]) -> Option<MountInfo<'l>> {
         super_options,
         shared,
         master,
+        unbindable,
     })
 }
 

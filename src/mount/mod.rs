@@ -5,6 +5,7 @@
 pub mod info;
 pub mod options;
 pub mod profile;
+pub mod table;
 
 pub use info::MountInfo;
 pub use options::{Flags, Options};

@@ -125,7 +125,8 @@ impl<'t> Table<'t> {
     /// Keeps a line.
     pub fn keep(&mut self, line: &MountInfo<'_>, arena: &mut Arena<'t>) -> Result<(), Overflow> {
         // Thousands of lines share a few file system types; one that decisions never compare is not copied.
-        let fstype: &'t [u8] = if line.fstype == b"tmpfs" { b"tmpfs" } else { arena.concat(&[line.fstype])? };
+        let fstype: &'t [u8] =
+            if line.fstype == b"tmpfs" { b"tmpfs" } else { arena.concat(&[line.fstype])? };
         let mount = Mount {
             id: line.id,
             parent: line.parent,

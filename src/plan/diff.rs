@@ -195,7 +195,8 @@ impl<'t> Plan<'t> {
             _ => false,
         };
         for hidden in [false, true] {
-            for (item, at) in self.items.iter().zip(0u32..).rev() {
+            for at in (0..self.items.len() as u32).rev() {
+                let Some(item) = self.items.get(at as usize) else { continue };
                 if there(item) && item.hidden == hidden {
                     let _ = self.removals.push(Removal::Item(at));
                 }
@@ -221,10 +222,8 @@ impl<'t> Plan<'t> {
     /// The list of changes: by class; those whose target exists first, then by the directory in which it would be
     /// created.
     fn list_mounts(&mut self) {
-        self.rounds = 0;
         for (item, at) in self.items.iter().zip(0u32..) {
-            if let Action::Mount(round) = item.action {
-                self.rounds = self.rounds.max(round.saturating_add(1));
+            if matches!(item.action, Action::Mount(_)) {
                 let _ = self.mounts.push(at);
             }
         }
@@ -234,5 +233,13 @@ impl<'t> Plan<'t> {
             Some((item.class, item.missing.map(|m| m.under), at))
         };
         sort::sort(&mut self.mounts, |a, b| key(*a) < key(*b));
+        self.schedule.clear();
+        let _ = self.schedule.extend_from_slice(&self.mounts);
+        let when = |at: u32| {
+            let item = items.get(at as usize)?;
+            let Action::Mount(round) = item.action else { return None };
+            Some((round, key(at)?))
+        };
+        sort::sort(&mut self.schedule, |a, b| when(*a) < when(*b));
     }
 }

@@ -158,8 +158,8 @@ pub struct Plan<'t> {
     pub removals: heapless::Vec<Removal, ITEMS>,
     /// The items to mount, in the order of the list of changes (base text, 6.6); rounds are in the items.
     pub mounts: heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
-    /// Rounds of mounting.
-    pub rounds: u32,
+    /// The same items in the order of their rounds.
+    pub schedule: heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
     /// All targets and sources.
     pub paths: Paths<'t>,
     parts: heapless::Vec<u16, { PROFILE_ENTRIES.max }>,
@@ -181,7 +181,7 @@ impl<'t> Plan<'t> {
             mimics: heapless::Vec::new(),
             removals: heapless::Vec::new(),
             mounts: heapless::Vec::new(),
-            rounds: 0,
+            schedule: heapless::Vec::new(),
             paths: Paths::new(),
             parts: heapless::Vec::new(),
             by_dir: heapless::Vec::new(),
@@ -214,6 +214,25 @@ impl<'t> Plan<'t> {
         self.parts.get(start as usize..end as usize).unwrap_or_default()
     }
 
+    /// Whether a mount point lies below the source or the target of a recursive bind, which then has to show it, too.
+    /// To be asked between [`Plan::begin`] and [`Plan::decide`].
+    pub fn binds_from_above(&self, dir: &[u8]) -> bool {
+        self.coming.above(&self.paths, dir) > 0
+    }
+
+    /// Whether a desired entry is mounted on the same kind of thing at the same target.
+    pub fn uses_target_of(&self, at: u32) -> bool {
+        let Some((item, entry)) = self.item(at) else { return false };
+        let key = |at: &u32| self.items.get(*at as usize).map(|i| i.dir);
+        let start = self.by_dir.partition_point(|at| key(at) < Some(item.dir));
+        let (_, from) = self.by_dir.split_at_checked(start).unwrap_or_default();
+        from.iter().take_while(|at| key(at) == Some(item.dir)).any(|at| {
+            self.item(*at).is_some_and(|(other, wanted)| {
+                matches!(other.action, Action::Keep | Action::Mount(_)) && wanted.kind() == entry.kind()
+            })
+        })
+    }
+
     /// Whether anything has to be done to the namespace.
     pub fn changes_anything(&self) -> bool {
         !self.removals.is_empty() || !self.mounts.is_empty()
@@ -240,12 +259,15 @@ impl<'t> Plan<'t> {
             match *removal {
                 Removal::Item(at) => {
                     let Some((item, entry)) = self.item(at) else { continue };
-                    let again = if matches!(item.action, Action::Mount(_)) { "mounted again later" } else { "" };
+                    let again =
+                        if matches!(item.action, Action::Mount(_)) { "mounted again later" } else { "" };
                     line("unmount", entry, again, b"");
                 }
                 Removal::Mimic(at) => {
                     let mimic = self.mimics.get(at as usize);
-                    let Some(entry) = mimic.and_then(|m| self.record.get(usize::from(m.record))) else { continue };
+                    let Some(entry) = mimic.and_then(|m| self.record.get(usize::from(m.record))) else {
+                        continue;
+                    };
                     line("unmount", entry, "with all its parts", b"");
                 }
             }

@@ -26,6 +26,7 @@ impl<'t> Plan<'t> {
         self.parts.clear();
         self.removals.clear();
         self.mounts.clear();
+        self.schedule.clear();
         self.paths.clear();
         for entry in self.record.iter().chain(&self.desired) {
             self.paths.add(entry.dir);
@@ -128,7 +129,7 @@ impl<'t> Plan<'t> {
         }
     }
 
-    fn list_by_dir(&mut self) {
+    pub(super) fn list_by_dir(&mut self) {
         self.by_dir.clear();
         for at in 0..self.items.len() as u32 {
             let _ = self.by_dir.push(at);
@@ -184,9 +185,7 @@ impl<'t> Plan<'t> {
                 _ => (2, i.desired),
             },
         };
-        sort::sort(&mut self.items, |a, b| {
-            (a.class, a.dir, rank(a)) < (b.class, b.dir, rank(b))
-        });
+        sort::sort(&mut self.items, |a, b| (a.class, a.dir, rank(a)) < (b.class, b.dir, rank(b)));
     }
 
     /// Inside a class, puts an entry behind those that make its source or lie on the way to its target; otherwise
@@ -215,6 +214,15 @@ impl<'t> Plan<'t> {
         // Duplicates name their winner by its place, which may have changed.
         self.name_winners();
         self.class_mimics();
+        self.coming.reset(&self.paths);
+        for at in 0..self.items.len() {
+            let Some((item, entry)) = self.item(at as u32) else { break };
+            if let Some(source) = item.source.filter(|_| entry.options.flags().recursive) {
+                let dir = item.dir;
+                self.coming.raise(source, 1);
+                self.coming.raise(dir, 1);
+            }
+        }
     }
 
     /// A mimic belongs to the class of the entry that it was made for.
@@ -249,9 +257,8 @@ impl<'t> Plan<'t> {
     fn prerequisite(&self, at: u32, step: u32) -> Option<Option<u32>> {
         let (item, entry) = self.item(at)?;
         let (target, source) = (entry.dir, source(entry).unwrap_or_default());
-        let mut on_the_way = path::prefixes(target)
-            .filter(|prefix| prefix.len() < target.len())
-            .chain(path::prefixes(source));
+        let mut on_the_way =
+            path::prefixes(target).filter(|prefix| prefix.len() < target.len()).chain(path::prefixes(source));
         let prefix = on_the_way.nth(step as usize)?;
         let Some(dir) = self.paths.find(prefix) else { return Some(None) };
         let key = |i: &Item<'t>| (i.class, i.dir);
