@@ -53,15 +53,20 @@ pub fn parse<'t>(args: impl Iterator<Item = &'t [u8]>) -> Result<'t, Invocation<
 /// A user id, in the words of strtoul(3): a sign is allowed, and a negative number is told apart only by being too
 /// large.
 fn parse_uid(text: &[u8]) -> core::result::Result<u64, &'static str> {
-    let (negative, digits) = match text {
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] => (false, digits),
-        digits => (false, digits),
+    let (negative, rest) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        rest => (false, rest),
     };
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+    let len = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, garbage) = rest.split_at_checked(len).unwrap_or_default();
+    if digits.is_empty() {
         return Err("cannot parse user id");
     }
     let number = parse_u64(digits).ok_or("cannot parse user id: numerical result out of range")?;
+    if !garbage.is_empty() {
+        return Err("cannot parse user id");
+    }
     if number > i64::MAX as u64 || (negative && number > 0) {
         return Err("user id cannot be negative");
     }
@@ -267,6 +272,7 @@ mod tests {
             ("18446744073709551615", Err("user id cannot be negative")),
             ("18446744073709551616", Err(range)),
             ("-18446744073709551616", Err(range)),
+            ("18446744073709551616x", Err(range)),
             ("-1", Err("user id cannot be negative")),
         ] {
             assert_eq!(parse_uid(text.as_bytes()), outcome, "{text}");

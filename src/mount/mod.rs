@@ -2,6 +2,7 @@
 //! The vocabulary of mounting: an entry of a mount profile, its options, a line of the mount table.
 #![forbid(unsafe_code)]
 
+pub mod expand;
 pub mod info;
 pub mod options;
 pub mod profile;

@@ -31,35 +31,37 @@ pub mod ms {
     pub const PROPAGATION: u32 = PRIVATE | SLAVE | SHARED;
 }
 
+/// The words that are flags of mount(2). None of them takes another back.
+const WORDS: [(&[u8], u32); 24] = [
+    (b"rw", 0),
+    (b"ro", ms::RDONLY),
+    (b"nosuid", ms::NOSUID),
+    (b"nodev", ms::NODEV),
+    (b"noexec", ms::NOEXEC),
+    (b"sync", ms::SYNCHRONOUS),
+    (b"remount", ms::REMOUNT),
+    (b"mand", ms::MANDLOCK),
+    (b"dirsync", ms::DIRSYNC),
+    (b"noatime", ms::NOATIME),
+    (b"nodiratime", ms::NODIRATIME),
+    (b"bind", ms::BIND),
+    (b"rbind", ms::BIND | ms::REC),
+    (b"move", ms::MOVE),
+    (b"silent", ms::SILENT),
+    (b"acl", ms::POSIXACL),
+    (b"private", ms::PRIVATE),
+    (b"rprivate", ms::PRIVATE | ms::REC),
+    (b"slave", ms::SLAVE),
+    (b"rslave", ms::SLAVE | ms::REC),
+    (b"shared", ms::SHARED),
+    (b"rshared", ms::SHARED | ms::REC),
+    (b"relatime", ms::RELATIME),
+    (b"strictatime", ms::STRICTATIME),
+];
+
 /// What a word means for mount(2); `None` when it is none of ours but the file system's own.
 fn word(word: &[u8]) -> Option<u32> {
-    Some(match word {
-        b"rw" => 0,
-        b"ro" => ms::RDONLY,
-        b"nosuid" => ms::NOSUID,
-        b"nodev" => ms::NODEV,
-        b"noexec" => ms::NOEXEC,
-        b"sync" => ms::SYNCHRONOUS,
-        b"remount" => ms::REMOUNT,
-        b"mand" => ms::MANDLOCK,
-        b"dirsync" => ms::DIRSYNC,
-        b"noatime" => ms::NOATIME,
-        b"nodiratime" => ms::NODIRATIME,
-        b"bind" => ms::BIND,
-        b"rbind" => ms::BIND | ms::REC,
-        b"move" => ms::MOVE,
-        b"silent" => ms::SILENT,
-        b"acl" => ms::POSIXACL,
-        b"private" => ms::PRIVATE,
-        b"rprivate" => ms::PRIVATE | ms::REC,
-        b"slave" => ms::SLAVE,
-        b"rslave" => ms::SLAVE | ms::REC,
-        b"shared" => ms::SHARED,
-        b"rshared" => ms::SHARED | ms::REC,
-        b"relatime" => ms::RELATIME,
-        b"strictatime" => ms::STRICTATIME,
-        _ => return None,
-    })
+    WORDS.iter().find(|(known, _)| *known == word).map(|&(_, bits)| bits)
 }
 
 /// Whether the word speaks to us alone and never to the kernel.

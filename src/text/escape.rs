@@ -56,11 +56,14 @@ fn decode(field: &mut [u8], escaped: impl Fn([u8; 3]) -> Option<u8>) -> usize {
 
 /// Writes a field with its escapes.
 pub fn write_escaped<W: Out + ?Sized>(w: &mut W, bytes: &[u8]) {
-    for piece in bytes.chunk_by(|&a, &b| escape(a).is_none() && escape(b).is_none()) {
-        match piece {
-            [byte] => w.put(escape(*byte).unwrap_or(piece)),
-            _ => w.put(piece),
-        }
+    let mut rest = bytes;
+    loop {
+        let plain = rest.iter().take_while(|&&byte| escape(byte).is_none()).count();
+        let Some((plain, special)) = rest.split_at_checked(plain) else { return };
+        w.put(plain);
+        let [byte, behind @ ..] = special else { return };
+        w.put(escape(*byte).unwrap_or_default());
+        rest = behind;
     }
 }
 
