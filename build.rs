@@ -5,6 +5,7 @@
 //! `rust-toolchain.toml`; the scripts add no flag of their own. `docs/build.md` has the figures behind it.
 
 use std::env;
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -37,11 +38,20 @@ fn start_files() {
         println!("cargo::rustc-link-arg={flag}");
     }
     if env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("arm") {
-        // Debian's libgcc, for the one thing `compiler_builtins` lacks: the unwinder of programs with `std` (tests).
-        println!("cargo::rustc-link-arg=-L/usr/lib/gcc-cross/arm-linux-gnueabihf/12");
+        unwinder();
     } else {
         // 8 bytes for a run of pointers instead of 24 for each. musl knows it since 1.2.4; Debian 12's is 1.2.3.
         println!("cargo::rustc-link-arg-bins=-zpack-relative-relocs");
+    }
+}
+
+/// Lets programs with `std` (the tests) link for armv7: `std` asks for the unwinder by the name `unwind`, which comes
+/// with other targets; Debian has one as libgcc. The release refers to neither.
+fn unwinder() {
+    let dir = PathBuf::from(env::var_os("OUT_DIR").unwrap());
+    fs::write(dir.join("libunwind.a"), "INPUT(-lgcc_eh -lgcc)\n").unwrap();
+    for dir in [dir, "/usr/lib/gcc-cross/arm-linux-gnueabihf/12".into()] {
+        println!("cargo::rustc-link-arg=-L{}", dir.display());
     }
 }
 
