@@ -9,6 +9,7 @@
 mod support;
 
 mod binds;
+mod deeds;
 mod table;
 
 use libtest_mimic::{Arguments, Failed, Trial};

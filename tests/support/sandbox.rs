@@ -16,6 +16,7 @@
 //! | `/dev/shm` | tmpfs |
 //! | `/dev` `/proc` `/sys` | the machine's |
 
+use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{Read, Seek};
@@ -37,9 +38,6 @@ use rustix::thread::{
 
 use super::image;
 use super::program::{Program, Which};
-
-/// How long a run may take before it is called hung. Generous: it is not a measurement.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The user of per-user stories.
 pub const USER: u32 = 1000;
@@ -80,6 +78,8 @@ pub struct Sandbox {
     host: OwnedFd,
     snap: OwnedFd,
     disk: OwnedFd,
+    /// What is to be done when the story is over.
+    afterwards: RefCell<Vec<Box<dyn FnOnce()>>>,
 }
 
 /// One start of a program.
@@ -94,6 +94,8 @@ pub struct Start {
     /// What strace(1) shall spoil, as its `-e inject=` takes it.
     pub inject: Option<&'static str>,
     pub umask: u32,
+    /// How long it may take before it is called hung and killed. Generous: it is not a measurement.
+    pub patience: Duration,
 }
 
 /// In which namespace a program starts.
@@ -200,7 +202,7 @@ impl Sandbox {
 
         let device = fs::metadata("/dev/shm")?.dev();
         let shm = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
-        let sandbox = Sandbox { name: name.to_string(), disk_path, shm, host, snap: this_namespace()?, disk };
+        let sandbox = Sandbox { name: name.to_string(), disk_path, shm, host, snap: this_namespace()?, disk, afterwards: RefCell::default() };
         fs::write(sandbox.record(), "tmpfs / tmpfs x-snapd.origin=rootfs 0 0\n")?;
         Ok(sandbox)
     }
@@ -228,6 +230,11 @@ impl Sandbox {
     /// The machine's side of the fresh directories: no mount of the snap's namespace shows there.
     pub fn disk(&self) -> PathBuf {
         format!("/proc/thread-self/fd/{}/.", self.disk.as_raw_fd()).into()
+    }
+
+    /// Has something done when the story is over.
+    pub fn afterwards(&self, what: impl FnOnce() + 'static) {
+        self.afterwards.borrow_mut().push(Box::new(what));
     }
 
     /// Does something on the host's side, in the host's mount namespace.
@@ -262,7 +269,7 @@ impl Sandbox {
         command.stdout(streams[0].try_clone().expect("stdout"));
         command.stderr(streams[1].try_clone().expect("stderr"));
         let exit = match command.spawn() {
-            Ok(child) => wait(child),
+            Ok(child) => wait(child, start.patience),
             Err(why) => format!("not started: {why}"),
         };
         drop(held);
@@ -329,6 +336,14 @@ impl Sandbox {
     }
 }
 
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        for what in self.afterwards.take() {
+            what();
+        }
+    }
+}
+
 /// Takes on the rights with which a program starts; called between fork and exec.
 fn assume(rights: Rights) -> io::Result<()> {
     let three = CapabilitySet::SYS_ADMIN | CapabilitySet::CHOWN | CapabilitySet::DAC_OVERRIDE;
@@ -358,7 +373,7 @@ fn assume(rights: Rights) -> io::Result<()> {
     Ok(())
 }
 
-fn wait(mut child: Child) -> String {
+fn wait(mut child: Child, patience: Duration) -> String {
     let start = Instant::now();
     loop {
         match child.try_wait().expect("wait for the program") {
@@ -368,7 +383,7 @@ fn wait(mut child: Child) -> String {
                     (None, signal) => format!("signal {}", signal.unwrap_or(0)),
                 };
             }
-            None if start.elapsed() > PATIENCE => {
+            None if start.elapsed() > patience => {
                 child.kill().and_then(|()| child.wait()).expect("end the program");
                 return "hung".to_string();
             }

@@ -7,7 +7,9 @@
 //! | `warning TEXT` | how often stderr says that a change could not be made |
 //! | `view PATH` | type, mode, owner, read-only or not, content: as the snap sees it |
 //! | `host PATH` | the same for the directories of the host |
-//! | `mount PATH` | what the mount table has there, lowest layer first |
+//! | `mount PATH` | the last mount that the mount table has there |
+//! | `layers PATH` | how many it has there |
+//! | `freezer GROUP` | the state of the freezer groups of snaps |
 //! | `record LINE` | how often the record has the line |
 //! | `record file` | mode and owner of the record |
 //! | `lock` | whether the snap's lock can be had |
@@ -56,6 +58,7 @@ impl State {
         state.walk("host", &sandbox.disk(), Path::new("/"), NOT_SEEN);
         state.mounts(sandbox);
         state.record(sandbox);
+        state.freezers();
         state.set("lock", lock(sandbox));
         state
     }
@@ -103,11 +106,8 @@ impl State {
             if !machine || (shm && mount.point == "/dev/shm") {
                 let key = format!("mount {}", mount.point);
                 let layer = mount.describe(&names);
-                let value = match self.lines.get(&key) {
-                    Some(below) => format!("{below} + {layer}"),
-                    None => layer,
-                };
-                self.set(key, value);
+                self.set(key, layer);
+                self.count(format!("layers {}", mount.point));
             }
         }
     }
@@ -124,6 +124,18 @@ impl State {
                 self.record = fs::read_to_string(sandbox.record()).unwrap_or_default();
                 for line in self.record.clone().lines() {
                     self.count(format!("record {line}"));
+                }
+            }
+        }
+    }
+
+    /// Control groups of snaps, in either version's hierarchy.
+    fn freezers(&mut self) {
+        for (tree, file) in [("/sys/fs/cgroup/freezer", "freezer.state"), ("/sys/fs/cgroup", "cgroup.freeze")] {
+            for group in fs::read_dir(tree).into_iter().flatten().filter_map(Result::ok) {
+                let name = group.file_name().to_string_lossy().into_owned();
+                if let Some(text) = name.starts_with("snap.").then(|| fs::read_to_string(group.path().join(file)).ok()) {
+                    self.set(format!("freezer {name}"), text.unwrap_or_default().trim());
                 }
             }
         }

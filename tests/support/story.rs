@@ -6,6 +6,8 @@
 //! `docs/compatibility.md` it is, which lines of the state it may change, and what ours must look like instead. Every other
 //! difference fails, and so does a difference that was announced and did not come.
 
+use std::time::Duration;
+
 use super::program::{self, Program, Which};
 use super::sandbox::{Lock, Outcome, Place, Rights, Sandbox, Start, in_sandbox};
 use super::state::State;
@@ -153,6 +155,7 @@ const FROM_SNAP_CONFINE: Start = Start {
     rights: Rights::Root,
     inject: None,
     umask: 0,
+    patience: Duration::from_secs(20),
 };
 
 /// Begins a story about the snap `acorn`.
@@ -386,8 +389,7 @@ impl Expect {
                 found.map(|found| format!("{found:?} should not be there"))
             }
             Expect::Layers(path, count) => {
-                let key = format!("mount {path}");
-                let found = state.get(&key).map_or(0, |layers| layers.split(" + ").count());
+                let found = state.get(&format!("layers {path}")).and_then(|count| count.parse().ok()).unwrap_or(0);
                 (found != *count).then(|| format!("{path} should have {count} mounts, and has {found}"))
             }
             Expect::Warnings(count) => {
