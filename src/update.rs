@@ -14,9 +14,9 @@ use crate::kernel::process::{self, Variable};
 use crate::limits::MEMORY;
 use crate::log::{Log, Run};
 
+use crate::mount::MountEntry;
 use crate::mount::profile::{self, ExpandFault};
 use crate::mount::table::Table;
-use crate::mount::{Kind, MountEntry};
 use crate::namespace::freezer::{self, Freezer, Frozen};
 use crate::namespace::{enter, identity, lock};
 use crate::plan::{Action, Plan, Profile};
@@ -342,7 +342,6 @@ fn bad_home<'t>(
     home: core::result::Result<&'static [u8], BadHome>,
     arena: &mut Arena<'t>,
 ) -> Error<'t> {
-    debug_assert!(entry.kind() == Kind::EnsureDir);
     let Err(bad) = home else { return Error::NONE };
     struct Free<'f>(&'f mut [u8], usize);
     impl Out for Free<'_> {

@@ -220,9 +220,13 @@ impl<'t> Plan<'t> {
         self.coming.above(&self.paths, dir) > 0
     }
 
-    /// Whether a desired entry is mounted on the same kind of thing at the same target.
-    pub fn uses_target_of(&self, at: u32) -> bool {
+    /// Whether the target of an item that is taken away is used again as it is: by a desired entry that needs the same
+    /// kind of thing there, while nothing above it changes.
+    pub fn leaves_target_of(&self, at: u32) -> bool {
         let Some((item, entry)) = self.item(at) else { return false };
+        if self.changed.above(&self.paths, entry.dir) > 0 || self.gone.above(&self.paths, entry.dir) > 0 {
+            return false;
+        }
         let key = |at: &u32| self.items.get(*at as usize).map(|i| i.dir);
         let start = self.by_dir.partition_point(|at| key(at) < Some(item.dir));
         let (_, from) = self.by_dir.split_at_checked(start).unwrap_or_default();
