@@ -334,10 +334,12 @@ fn run_inside(group: &Group, test: &str, root: &str, snap: &str) {
         }
         thread::sleep(Duration::from_millis(10));
     }
-    group.thaw();
-    let _ = fs::write(group.path.parent().unwrap().join("cgroup.freeze"), "0");
-    let _ = fs::write(group.path.parent().unwrap().join("freezer.state"), "THAWED");
+    // First the signal, then the thaw: it might freeze itself again.
     let _ = child.kill();
+    let parent = Group { path: group.path.parent().unwrap().into(), children: Vec::new() };
+    parent.thaw();
+    std::mem::forget(parent); // somebody else removes it
+    group.thaw();
     let _ = child.wait();
     panic!("the process froze itself");
 }
