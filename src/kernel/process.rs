@@ -187,7 +187,8 @@ pub struct SignalsHeld {
 }
 
 /// sigprocmask(2): holds back every signal that can be. A program that died with processes frozen and a record
-/// half true would be worse than one that is late in dying.
+/// half true would be worse than one that is late in dying. To be called with the lock held and not before, so
+/// that a wait for the lock can be ended by hand.
 pub fn hold_signals() -> Result<SignalsHeld> {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: the set is filled by the call, which cannot fail for a valid pointer.
