@@ -13,6 +13,12 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+/// Says aloud, past the test runner's catching of output, that a test was not made.
+fn skip(why: &str) {
+    let test = std::thread::current().name().unwrap_or("?").to_owned();
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+}
+
 fn mount(source: &str, target: &Path, kind: &str, flags: libc::c_ulong) {
     let c = |text: &str| CString::new(text).unwrap();
     let (source, target, kind) = (c(source), c(target.to_str().unwrap()), c(kind));
@@ -26,7 +32,7 @@ fn mount(source: &str, target: &Path, kind: &str, flags: libc::c_ulong) {
 fn private_directory(test: &str) -> Option<PathBuf> {
     // SAFETY: no memory is passed.
     if unsafe { libc::unshare(libc::CLONE_NEWNS) } != 0 {
-        eprintln!("SKIPPED: needs root to make mount namespaces");
+        skip("needs root to make mount namespaces");
         return None;
     }
     mount("none", Path::new("/"), "", libc::MS_REC | libc::MS_PRIVATE);
@@ -134,7 +140,6 @@ fn a_mount_namespace_is_found_and_joined() {
     assert!(!inside.join("marker").exists(), "looking changes nothing");
     assert_eq!(join(&kept), Ok(true));
     assert!(inside.join("marker").exists());
-    std::io::stdout().flush().unwrap();
     drop(other);
     let _ = fs::remove_dir(&dir); // the mount point; this thread and with it both namespaces end here
 }

@@ -4,7 +4,14 @@
 
 use snap_update_ns::kernel::process::{self, Variable};
 use snap_update_ns::log::Log;
+use std::io::Write;
 use std::process::Command;
+
+/// Says aloud, past the test runner's catching of output, that a test was not made.
+fn skip(why: &str) {
+    let test = std::thread::current().name().unwrap_or("?").to_owned();
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+}
 
 /// Runs one of the ignored tests with exactly these variables, and gives what it says on standard error.
 fn run(test: &str, variables: &[(&str, &str)]) -> String {
@@ -44,7 +51,7 @@ fn a_variable_is_found_by_its_whole_name() {
 #[test]
 fn debugging_and_time_stamps_are_asked_for_separately() {
     if std::fs::read_to_string("/proc/cmdline").unwrap().contains("snapd.debug") {
-        eprintln!("SKIPPED: this machine was started with snapd.debug");
+        skip("this machine was started with snapd.debug");
         return;
     }
     assert_eq!(run("log", &[]), "warning\n");

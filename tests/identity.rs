@@ -7,7 +7,14 @@ use snap_update_ns::error::Error;
 use snap_update_ns::namespace::identity;
 use snap_update_ns::text::Out;
 use std::fs;
+use std::io::Write;
 use std::thread;
+
+/// Says aloud, past the test runner's catching of output, that a test was not made.
+fn skip(why: &str) {
+    let test = std::thread::current().name().unwrap_or("?").to_owned();
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+}
 
 const USER: libc::c_long = 1234;
 const GROUP: libc::c_long = 2345;
@@ -41,7 +48,7 @@ fn set(field: &str) -> u64 {
 /// Runs `test` on a thread of its own, when we are root.
 fn as_root(test: impl FnOnce() + Send + 'static) {
     if status("Uid") != "0 0 0 0" {
-        eprintln!("SKIPPED: needs root");
+        skip("needs root");
         return;
     }
     // A panic aborts in this package, so there is nothing to hand on.
