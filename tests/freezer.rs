@@ -460,31 +460,89 @@ fn a_directory_of_a_thousand_groups_is_searched_to_its_end() {
     assert!(groups.iter().all(Group::is_frozen));
 }
 
-#[test]
-fn version_two_freezes_again_what_somebody_else_thaws_before_it_is_at_rest() {
-    let Some(root) = unified() else { return };
-    let snap = name("rival");
-    let group = Group::busy(format!("{root}/snap.{snap}.app.scope"));
-    let stop = std::sync::atomic::AtomicBool::new(false);
-    thread::scope(|scope| {
-        // The rival thaws twenty times; whenever he does not hit the wait, he does nothing but thaw a frozen group.
-        let rival = scope.spawn(|| {
-            for _ in 0..20 {
-                let mut file =
-                    fs::File::options().write(true).open(group.path.join("cgroup.freeze")).unwrap();
-                file.write_all(b"0").unwrap();
-                if stop.load(std::sync::atomic::Ordering::Relaxed) {
-                    return;
-                }
-                thread::sleep(Duration::from_millis(1));
-            }
-        });
-        for _ in 0..20 {
-            let mut frozen = Frozen::new();
-            freeze(root, &snap, &mut frozen).unwrap();
-            thaw(&mut frozen);
+/// A file system that lets nobody write, in this thread's own mount namespace: who tries sleeps uninterruptibly
+/// and cannot be frozen.
+struct Stuck {
+    dir: PathBuf,
+}
+
+impl Stuck {
+    fn new(snap: &str) -> Option<Self> {
+        let dir = std::env::temp_dir().join(snap);
+        // SAFETY: no memory is passed.
+        let private = unsafe { libc::unshare(libc::CLONE_NEWNS) } == 0;
+        fs::create_dir(&dir).unwrap();
+        let stuck = Stuck { dir };
+        let script = "mount --make-rprivate / && dd if=/dev/zero of=image bs=1M count=8 status=none && \
+                      mkfs.ext4 -q image && mkdir m && mount -o loop image m && fsfreeze -f m";
+        let made = private && stuck.shell(script);
+        if !made {
+            skip("needs root, loop devices, mkfs.ext4 and fsfreeze");
         }
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
-        rival.join().unwrap();
+        made.then_some(stuck)
+    }
+
+    fn shell(&self, script: &str) -> bool {
+        Command::new("sh").args(["-c", script]).current_dir(&self.dir).status().unwrap().success()
+    }
+
+    /// A process of `group` that hangs in writing.
+    fn catch(&self, group: &mut Group) {
+        let script = r#"echo $$ > "$0/cgroup.procs" && exec touch m/file"#;
+        let child =
+            Command::new("sh").args(["-c", script]).arg(&group.path).current_dir(&self.dir).spawn().unwrap();
+        let stat = format!("/proc/{}/stat", child.id());
+        eventually("hanging", || fs::read_to_string(&stat).unwrap().contains("(touch) D"));
+        group.children.push(child);
+    }
+
+    fn release(&self) {
+        assert!(self.shell("fsfreeze -u m"));
+    }
+}
+
+impl Drop for Stuck {
+    fn drop(&mut self) {
+        self.shell("fsfreeze -u m 2>/dev/null; umount -l m 2>/dev/null; true");
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+#[test]
+fn version_two_gives_up_on_a_process_that_cannot_be_stopped_and_thaws_the_others() {
+    let Some(root) = unified() else { return };
+    let snap = name("uninterruptible");
+    let mut group = Group::new(format!("{root}/snap.{snap}.app.scope"));
+    let other = Group::busy(format!("{root}/snap.{snap}.other.scope"));
+    let Some(stuck) = Stuck::new(&snap) else { return };
+    stuck.catch(&mut group);
+    let error = freeze(root, &snap, &mut Frozen::new()).unwrap_err();
+    assert_eq!(
+        error,
+        format!(
+            "cannot finish freezing processes of snap \"{snap}\": \
+             cannot freeze processes in group \"{}\": context deadline exceeded",
+            group.path.display()
+        )
+    );
+    assert_eq!(group.read("cgroup.freeze"), "0\n");
+    assert_eq!(other.read("cgroup.freeze"), "0\n");
+}
+
+#[test]
+fn version_two_asks_again_when_somebody_else_thaws_a_group_that_is_waited_for() {
+    let Some(root) = unified() else { return };
+    let snap = name("again");
+    let mut group = Group::new(format!("{root}/snap.{snap}.app.scope"));
+    let Some(stuck) = Stuck::new(&snap) else { return };
+    stuck.catch(&mut group);
+    let mut frozen = Frozen::new();
+    thread::scope(|scope| {
+        let freezing = scope.spawn(|| freeze(root, &snap, &mut frozen));
+        eventually("asked to freeze", || group.read("cgroup.freeze") == "1\n");
+        fs::write(group.path.join("cgroup.freeze"), "0").unwrap();
+        stuck.release();
+        freezing.join().unwrap().unwrap();
     });
+    assert_eq!(group.read("cgroup.freeze"), "1\n");
 }
