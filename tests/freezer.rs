@@ -492,7 +492,15 @@ impl Stuck {
         let child =
             Command::new("sh").args(["-c", script]).arg(&group.path).current_dir(&self.dir).spawn().unwrap();
         let stat = format!("/proc/{}/stat", child.id());
-        eventually("hanging", || fs::read_to_string(&stat).unwrap().contains("(touch) D"));
+        // Many looks in a row: reading a program from disk is uninterruptible for a moment, too.
+        let hangs = || fs::read_to_string(&stat).unwrap().contains("(touch) D");
+        let pause = || thread::sleep(Duration::from_millis(5));
+        eventually("hanging", || {
+            (0..40).all(|_| {
+                pause();
+                hangs()
+            })
+        });
         group.children.push(child);
     }
 
