@@ -97,6 +97,13 @@ pub struct Apply<'a, 't> {
     pub user: Owner,
 }
 
+/// Trusts what the record and the table call ours; what only stays, if `staying`.
+pub fn trust<'t>(plan: &Plan<'t>, table: &Table<'t>, ground: &mut Ground<'t>, staying: bool) {
+    ground.forget();
+    plan.each_tmpfs(table, staying, |dir| ground.trust(dir));
+    ground.sort();
+}
+
 /// Takes synthetic entries for one class.
 struct Synthetic<'r, 't> {
     list: &'r mut heapless::Vec<(Class, MountEntry<'t>), { PROFILE_ENTRIES.max }>,
@@ -164,6 +171,8 @@ impl<'t> Apply<'_, 't> {
                 None => break,
             }
         }
+        let Apply { plan, table, ground, .. } = self;
+        trust(plan, table, ground, true);
         self.mount_all()
     }
 

@@ -17,7 +17,7 @@
 #![forbid(unsafe_code)]
 
 use crate::limits::PROFILE_ENTRIES;
-use crate::mount::table::MountRef;
+use crate::mount::table::{MountRef, Table, marks};
 use crate::mount::{Kind, MountEntry, Origin};
 use crate::text::Out;
 use paths::{Marks, PathId, Paths};
@@ -235,6 +235,35 @@ impl<'t> Plan<'t> {
                 matches!(other.action, Action::Keep | Action::Mount(_)) && wanted.kind() == entry.kind()
             })
         })
+    }
+
+    /// Calls `each` for every directory on which the record has a tmpfs that is there: the namespace's root, mimics, and
+    /// entries of that type; only for those that stay, if `staying`.
+    pub fn each_tmpfs(&self, table: &Table<'t>, staying: bool, mut each: impl FnMut(&'t [u8])) {
+        // A tmpfs of somebody else that lies on top is not to be trusted for the path's sake (L26).
+        let ours = |dir: &[u8]| {
+            table.is_empty()
+                || table.visible(dir, 0).is_some_and(|top| {
+                    let known = dir == b"/" || table.is_marked(top, marks::COVER | marks::MIMIC);
+                    known && table.get(top).is_some_and(|mount| mount.dir == dir && mount.fstype == b"tmpfs")
+                })
+        };
+        let mut take = |line: Option<&MountEntry<'t>>| {
+            if let Some(line) = line.filter(|line| line.fstype == b"tmpfs" && ours(line.dir)) {
+                each(line.dir);
+            }
+        };
+        for line in self.record.iter().filter(|line| line.origin() == Origin::Rootfs) {
+            take(Some(line));
+        }
+        for mimic in self.mimics.iter().filter(|mimic| !(staying && mimic.goes)) {
+            take(self.record.get(usize::from(mimic.record)));
+        }
+        for item in self.items.iter().filter(|item| item.record.is_some()) {
+            if !staying || item.action == Action::Keep {
+                take(self.entry(item));
+            }
+        }
     }
 
     /// Whether anything has to be done to the namespace.
