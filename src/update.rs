@@ -23,7 +23,26 @@ use crate::plan::{Action, Plan, Profile};
 use crate::text::arena::{Arena, Full};
 use crate::text::{Out, path, write_number, write_quoted};
 
-/// All memory of the program besides the arena; lives in `.bss`.
+/// The profiles as they are read.
+pub struct Profiles<'t> {
+    desired: Profile<'t>,
+    record: Profile<'t>,
+}
+
+impl Profiles<'_> {
+    /// Empty ones.
+    pub const fn new() -> Self {
+        Profiles { desired: Profile::new(), record: Profile::new() }
+    }
+}
+
+impl Default for Profiles<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// All memory of the program besides what is read; lives in `.bss`.
 pub struct World<'t> {
     plan: Plan<'t>,
     table: Table<'t>,
@@ -59,13 +78,18 @@ fn full<'t>(_: Full) -> Error<'t> {
 
 /// Does what the arguments (without the program's name) ask for, and says what stands in the way of that. True on
 /// success; that there is no namespace is success.
-pub fn run<'t>(args: impl Iterator<Item = &'t [u8]>, world: &mut World<'t>, arena: &mut Arena<'t>) -> bool {
+pub fn run<'t>(
+    args: impl Iterator<Item = &'t [u8]>,
+    profiles: &'t mut Profiles<'t>,
+    world: &mut World<'t>,
+    arena: &mut Arena<'t>,
+) -> bool {
     process::hold_broken_pipe();
     let mut instance: &[u8] = b"";
     let done =
         identity::require_capabilities().and_then(|()| invocation::parse(args)).and_then(|invocation| {
             instance = invocation.instance;
-            update(invocation, world, arena)
+            update(invocation, profiles, world, arena)
         });
     if let Err(error) = &done {
         log::fatal(error, instance);
@@ -73,7 +97,12 @@ pub fn run<'t>(args: impl Iterator<Item = &'t [u8]>, world: &mut World<'t>, aren
     done.is_ok()
 }
 
-fn update<'t>(invocation: Invocation<'t>, world: &mut World<'t>, arena: &mut Arena<'t>) -> Result<'t, ()> {
+fn update<'t>(
+    invocation: Invocation<'t>,
+    profiles: &'t mut Profiles<'t>,
+    world: &mut World<'t>,
+    arena: &mut Arena<'t>,
+) -> Result<'t, ()> {
     if invocation.uid.is_some() {
         return Err(Error::plain("cannot update the mount namespace of a user: option -u is not supported"));
     }
@@ -81,9 +110,9 @@ fn update<'t>(invocation: Invocation<'t>, world: &mut World<'t>, arena: &mut Are
     match invocation.user_mounts {
         true => {
             identity::become_user()?;
-            user(&names, world, arena, open_log(&invocation, &names))
+            user(&names, &mut profiles.desired, world, arena, open_log(&invocation, &names))
         }
-        false => system(invocation, &names, world, arena),
+        false => system(invocation, &names, profiles, world, arena),
     }
 }
 
@@ -102,6 +131,7 @@ fn open_log(invocation: &Invocation<'_>, names: &Names<'_>) -> Log {
 fn system<'t>(
     invocation: Invocation<'t>,
     names: &Names<'t>,
+    profiles: &'t mut Profiles<'t>,
     world: &mut World<'t>,
     arena: &mut Arena<'t>,
 ) -> Result<'t, ()> {
@@ -122,9 +152,10 @@ fn system<'t>(
     freezer.release_stale(&mut log);
 
     let World { plan, table, ground, notes, results, walker } = world;
-    read_profile(names.desired, &mut plan.desired, arena).map_err(|e| e.within(Within::LoadingDesired))?;
-    let recorded =
-        read_profile(names.record, &mut plan.record, arena).map_err(|e| e.within(Within::LoadingRecord))?;
+    read_profile(names.desired, &mut profiles.desired, arena)
+        .map_err(|e| e.within(Within::LoadingDesired))?;
+    let recorded = read_profile(names.record, &mut profiles.record, arena)
+        .map_err(|e| e.within(Within::LoadingRecord))?;
     let notes_name = arena.concat(&[names.record_name, notes::SUFFIX]).map_err(full)?;
     let notes_path = arena.concat(&[names.record, notes::SUFFIX]).map_err(full)?;
     let mut noted: &[u8] = b"";
@@ -134,7 +165,7 @@ fn system<'t>(
         notes.parse(text);
     }
 
-    plan.begin();
+    plan.begin(&profiles.record, &profiles.desired);
     ground.set_free(&free_paths(&invocation, arena)?);
     make_plan(plan, table, ground, walker, arena, &mut log)?;
 
@@ -174,24 +205,30 @@ fn save_record<'t>(
 }
 
 /// Applies the user's own mounts to the namespace of one program that is about to start. Nothing is recorded.
-fn user<'t>(names: &Names<'t>, world: &mut World<'t>, arena: &mut Arena<'t>, mut log: Log) -> Result<'t, ()> {
+fn user<'t>(
+    names: &Names<'t>,
+    desired: &'t mut Profile<'t>,
+    world: &mut World<'t>,
+    arena: &mut Arena<'t>,
+    mut log: Log,
+) -> Result<'t, ()> {
     process::clear_umask();
     let (uid, gid) = (process::real_uid(), process::real_gid());
     let home = home();
 
     let World { plan, table, ground, notes, results, walker } = world;
-    read_profile(names.desired, &mut plan.desired, arena).map_err(|e| e.within(Within::LoadingDesired))?;
+    read_profile(names.desired, desired, arena).map_err(|e| e.within(Within::LoadingDesired))?;
     let mut digits = heapless::Vec::<u8, 20>::new();
     write_number(&mut digits, uid.into());
     let runtime_dir = arena.concat(&[b"/run/user/", &digits]).map_err(full)?;
-    for entry in &mut plan.desired {
+    for entry in &mut *desired {
         match profile::expand(*entry, home.ok(), runtime_dir, arena) {
             Ok(expanded) => *entry = expanded,
             Err(ExpandFault::Full) => return Err(MEMORY.exceeded()),
             Err(ExpandFault::NoHome) => return Err(bad_home(entry, home, arena)),
         }
     }
-    plan.begin();
+    plan.begin(&[], desired);
     if let Ok(home) = home {
         ground.set_free(&[home]);
     }
@@ -215,20 +252,18 @@ fn make_plan<'t>(
     survey::mounts(plan, table, arena, log)?;
     plan.judge(table);
     apply::trust(plan, table, ground, false);
-    survey::links(plan, walker);
-    survey::targets(plan, ground);
+    survey::targets(plan, ground, walker);
     plan.decide();
     say_conflicts(plan, log);
     if log.is_debug() {
-        plan.each_line(|verb, entry, remark, about| {
+        plan.each_line(&mut |verb, entry, about| {
             log.debug(&|line| {
                 line.put(b"plan: ");
                 line.put(verb.as_bytes());
                 line.put(b" ");
                 entry.write(line);
-                if !remark.is_empty() {
-                    line.put(b"  # ");
-                    line.put(remark.as_bytes());
+                if !about.is_empty() {
+                    line.put(if verb == "mount" { b"  # over " } else { b"  # for " });
                     line.put(about);
                 }
             });
@@ -239,39 +274,34 @@ fn make_plan<'t>(
 
 /// Says which desired entries cannot be honoured, or not wholly.
 fn say_conflicts(plan: &Plan<'_>, log: &mut Log) {
-    for (item, at) in plan.items.iter().zip(0u32..) {
-        let Some(entry) = plan.entry(item).filter(|_| item.desired.is_some()) else { continue };
-        match item.action {
-            Action::Duplicate(winner) if winner != at => {
-                let Some((_, winner)) = plan.item(winner).filter(|(_, winner)| !winner.same(entry)) else {
-                    continue;
-                };
-                log.warn(&|line| {
-                    line.put(b"cannot mount (");
-                    entry.write(line);
+    for item in plan.items.iter().filter(|item| item.desired) {
+        let entry = item.entry;
+        let winner = plan.winner(item).filter(|winner| !winner.same(entry));
+        let lost = item.action == Action::Duplicate && winner.is_some();
+        let deaf = matches!(item.action, Action::Mount(_)) && entry.is_bind();
+        let mut ignored = entry.options.ignored_on_bind().filter(|_| deaf).peekable();
+        if !lost && item.action != Action::Unknown && ignored.peek().is_none() {
+            continue;
+        }
+        log.warn(&|line| {
+            line.put(if deaf { b"cannot honour options on a bind mount (" } else { b"cannot mount (" });
+            entry.write(line);
+            match winner.filter(|_| lost) {
+                Some(winner) => {
                     line.put(b"): it has the same target as (");
                     winner.write(line);
                     line.put(b"), which comes first");
-                });
-            }
-            Action::Unknown => log.warn(&|line| {
-                line.put(b"cannot mount (");
-                entry.write(line);
-                line.put(b"): unknown kind");
-            }),
-            Action::Mount(_) if entry.is_bind() && entry.options.ignored_on_bind().next().is_some() => {
-                log.warn(&|line| {
-                    line.put(b"a bind mount cannot honour these options of (");
-                    entry.write(line);
+                }
+                None if deaf => {
                     line.put(b"):");
                     for word in entry.options.ignored_on_bind() {
                         line.put(b" ");
                         line.put(word);
                     }
-                });
+                }
+                None => line.put(b"): unknown kind"),
             }
-            _ => {}
-        }
+        });
     }
 }
 
