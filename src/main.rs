@@ -8,14 +8,14 @@ use snap_update_ns::error::Error;
 use snap_update_ns::limits::MEMORY;
 use snap_update_ns::log;
 use snap_update_ns::text::arena::Arena;
-use snap_update_ns::update::{self, Profiles, World};
+use snap_update_ns::update::{self, Memory, Profiles};
 
 /// What everything is read into.
 static mut TEXT: [u8; MEMORY.max] = [0; MEMORY.max];
 /// The profiles.
 static mut PROFILES: Profiles<'static> = Profiles::new();
 /// Everything that is known.
-static mut WORLD: World<'static> = World::new();
+static mut WORLD: Memory<'static> = Memory::new();
 
 /// The C library's entry point. Exit status 0 is success, 1 a failure that was said on standard output.
 #[unsafe(no_mangle)]

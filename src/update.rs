@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::apply::create::Owner;
-use crate::apply::ground::Ground;
+use crate::apply::ground::{self, Ground};
 use crate::apply::notes::{self, Notes};
 use crate::apply::walk::Walker;
 use crate::apply::{self, Apply, Results, save, survey};
@@ -16,10 +16,10 @@ use crate::log::{self, Log, Run};
 
 use crate::mount::MountEntry;
 use crate::mount::profile::{self, ExpandFault};
-use crate::mount::table::Table;
+use crate::mount::table::{self, Table};
 use crate::namespace::freezer::{self, Freezer, Frozen};
 use crate::namespace::{enter, identity, lock};
-use crate::plan::{Action, Plan, Profile};
+use crate::plan::{self, Action, Plan, Profile};
 use crate::text::arena::{Arena, Full};
 use crate::text::{Out, path, write_number, write_quoted};
 
@@ -43,32 +43,54 @@ impl Default for Profiles<'_> {
 }
 
 /// All memory of the program besides what is read; lives in `.bss`.
-pub struct World<'t> {
+pub struct Memory<'t> {
+    plan: plan::Memory<'t>,
+    table: table::Memory<'t>,
+    ground: ground::Memory<'t>,
+    notes: notes::List<'t>,
+    results: Results<'t>,
+}
+
+/// What is known in a run.
+struct World<'t> {
     plan: Plan<'t>,
     table: Table<'t>,
     ground: Ground<'t>,
     notes: Notes<'t>,
-    results: Results<'t>,
+    results: &'t mut Results<'t>,
     walker: Walker,
 }
 
-impl World<'_> {
-    /// Nothing is known yet.
+impl Memory<'_> {
+    /// Empty memory.
     pub const fn new() -> Self {
-        World {
-            plan: Plan::new(),
-            table: Table::new(),
-            ground: Ground::new(),
-            notes: Notes::new(),
+        Memory {
+            plan: plan::Memory::new(),
+            table: table::Memory::new(),
+            ground: ground::Memory::new(),
+            notes: notes::List::new(),
             results: Results::new(),
-            walker: Walker::new(),
         }
     }
 }
 
-impl Default for World<'_> {
+impl Default for Memory<'_> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl<'t> World<'t> {
+    fn new(memory: &'t mut Memory<'t>) -> Self {
+        let Memory { plan, table, ground, notes, results } = memory;
+        World {
+            plan: Plan::new(plan),
+            table: Table::new(table),
+            ground: Ground::new(ground),
+            notes: Notes::new(notes),
+            results,
+            walker: Walker::new(),
+        }
     }
 }
 
@@ -81,7 +103,7 @@ fn full<'t>(_: Full) -> Error<'t> {
 pub fn run<'t>(
     args: impl Iterator<Item = &'t [u8]>,
     profiles: &'t mut Profiles<'t>,
-    world: &mut World<'t>,
+    memory: &'t mut Memory<'t>,
     arena: &mut Arena<'t>,
 ) -> bool {
     process::hold_broken_pipe();
@@ -89,7 +111,7 @@ pub fn run<'t>(
     let done =
         identity::require_capabilities().and_then(|()| invocation::parse(args)).and_then(|invocation| {
             instance = invocation.instance;
-            update(invocation, profiles, world, arena)
+            update(invocation, profiles, &mut World::new(memory), arena)
         });
     if let Err(error) = &done {
         log::fatal(error, instance);

@@ -419,7 +419,7 @@ impl<'t> Apply<'_, 't> {
                 each(item.entry, Some(false));
             }
         }
-        for at in &self.plan.mounts {
+        for at in self.plan.mounts.iter() {
             let Some(item) = self.plan.items.get(*at as usize) else { continue };
             let Some(outcome) = self.results.outcomes.get(*at as usize) else { continue };
             if item.class == class && outcome.mounted && !outcome.stays {

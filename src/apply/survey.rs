@@ -129,7 +129,7 @@ pub fn mounts<'t>(
 /// Looks at the links, and at the directories that are only to be there; and finds out where the targets of absent
 /// entries would be created. To be called when the mounts are judged.
 pub fn targets<'t>(plan: &mut Plan<'t>, ground: &mut Ground<'t>, walker: &Walker) {
-    for item in &mut plan.items {
+    for item in plan.items.iter_mut() {
         let at = item.entry.dir;
         match item.kind {
             // One that is to be passed over when it is missing is never there in time.

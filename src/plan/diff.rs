@@ -21,7 +21,7 @@ impl<'t> Plan<'t> {
     pub fn decide(&mut self) {
         self.find_heirs();
         self.coming.reset(&self.paths);
-        for item in &self.items {
+        for item in self.items.iter() {
             if item.needs_mimic && item.state == State::Absent {
                 let dir = self.paths.find(item.under.unwrap_or_default());
                 self.coming.raise(&self.paths, dir, CHANGED);
@@ -157,8 +157,8 @@ impl<'t> Plan<'t> {
             for (mimic, at) in self.mimics.iter().zip(0u32..).filter(|(m, _)| m.goes) {
                 let _ = self.stack.push(key(NOWHERE - mimic.dir, at));
             }
-            sort::sort(&mut self.stack, |a, b| a < b);
-            for key in &self.stack {
+            sort::sort(self.stack, |a, b| a < b);
+            for key in self.stack.iter() {
                 let _ = self.removals.push(Removal::Mimic(*key as u32));
             }
         }
@@ -177,14 +177,14 @@ impl<'t> Plan<'t> {
         }
         let items = &self.items;
         let place = |at: u32| items.get(at as usize).map(|item| (item.class, item.under, at));
-        sort::sort(&mut self.mounts, |a, b| place(*a) < place(*b));
+        sort::sort(self.mounts, |a, b| place(*a) < place(*b));
         for (at, place) in self.mounts.iter().zip(0u32..) {
             if let Some(Action::Mount(round)) = items.get(*at as usize).map(|item| item.action) {
                 let _ = self.stack.push(key(round, place));
             }
         }
-        sort::sort(&mut self.stack, |a, b| a < b);
-        for key in &self.stack {
+        sort::sort(self.stack, |a, b| a < b);
+        for key in self.stack.iter() {
             let at = self.mounts.get(*key as u32 as usize).copied();
             let _ = self.schedule.push(at.unwrap_or_default());
         }

@@ -19,7 +19,7 @@
 use crate::limits::PROFILE_ENTRIES;
 use crate::mount::table::{MountRef, Table, marks};
 use crate::mount::{Kind, MountEntry, Origin};
-use paths::{Marks, PathId, Paths};
+use paths::{MarkList, Marks, PathId, Paths, Places};
 
 mod diff;
 mod needed;
@@ -139,49 +139,86 @@ pub enum Removal {
     Mimic(u32),
 }
 
-/// Everything that is decided on; lives in `.bss`.
+/// Room for everything that is decided on; lives in `.bss`.
+pub struct Memory<'t> {
+    items: [heapless::Vec<Item<'t>, ITEMS>; 2],
+    mimics: heapless::Vec<Mimic<'t>, { PROFILE_ENTRIES.max }>,
+    removals: heapless::Vec<Removal, ITEMS>,
+    mounts: [heapless::Vec<u32, { PROFILE_ENTRIES.max }>; 2],
+    places: Places<'t>,
+    parts: heapless::Vec<u64, { PROFILE_ENTRIES.max }>,
+    keys: [heapless::Vec<u64, ITEMS>; 2],
+    marks: [MarkList; 3],
+}
+
+impl Memory<'_> {
+    /// Empty room.
+    pub const fn new() -> Self {
+        Memory {
+            items: [const { heapless::Vec::new() }; 2],
+            mimics: heapless::Vec::new(),
+            removals: heapless::Vec::new(),
+            mounts: [const { heapless::Vec::new() }; 2],
+            places: Places::new(),
+            parts: heapless::Vec::new(),
+            keys: [const { heapless::Vec::new() }; 2],
+            marks: [const { MarkList::new() }; 3],
+        }
+    }
+}
+
+impl Default for Memory<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Everything that is decided on.
 pub struct Plan<'t> {
     /// What was mounted by the last run, as its record says.
     pub record: &'t [MountEntry<'t>],
     /// The entries of both profiles, in the order of mounting.
-    pub items: heapless::Vec<Item<'t>, ITEMS>,
+    pub items: &'t mut heapless::Vec<Item<'t>, ITEMS>,
     /// The mimics on record.
-    pub mimics: heapless::Vec<Mimic<'t>, { PROFILE_ENTRIES.max }>,
+    pub mimics: &'t mut heapless::Vec<Mimic<'t>, { PROFILE_ENTRIES.max }>,
     /// The steps of taking away, in their order.
-    pub removals: heapless::Vec<Removal, ITEMS>,
+    pub removals: &'t mut heapless::Vec<Removal, ITEMS>,
     /// The items to mount, in the order of the list of changes (base text, 6.6).
-    pub mounts: heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
+    pub mounts: &'t mut heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
     /// The same items in the order of their rounds.
-    pub schedule: heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
+    pub schedule: &'t mut heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
     /// All targets and sources.
     pub paths: Paths<'t>,
-    parts: heapless::Vec<u64, { PROFILE_ENTRIES.max }>,
-    by_dir: heapless::Vec<u64, ITEMS>,
-    stack: heapless::Vec<u64, ITEMS>,
-    scratch: heapless::Vec<Item<'t>, ITEMS>,
-    changed: Marks,
-    gone: Marks,
-    coming: Marks,
+    parts: &'t mut heapless::Vec<u64, { PROFILE_ENTRIES.max }>,
+    by_dir: &'t mut heapless::Vec<u64, ITEMS>,
+    stack: &'t mut heapless::Vec<u64, ITEMS>,
+    scratch: &'t mut heapless::Vec<Item<'t>, ITEMS>,
+    changed: Marks<'t>,
+    gone: Marks<'t>,
+    coming: Marks<'t>,
 }
 
 impl<'t> Plan<'t> {
     /// An empty plan.
-    pub const fn new() -> Self {
+    pub fn new(memory: &'t mut Memory<'t>) -> Self {
+        let Memory { items, mimics, removals, mounts, places, parts, keys, marks } = memory;
+        let ([items, scratch], [mounts, schedule], [by_dir, stack]) = (items, mounts, keys);
+        let [changed, gone, coming] = marks;
         Plan {
             record: &[],
-            items: heapless::Vec::new(),
-            mimics: heapless::Vec::new(),
-            removals: heapless::Vec::new(),
-            mounts: heapless::Vec::new(),
-            schedule: heapless::Vec::new(),
-            paths: Paths::new(),
-            parts: heapless::Vec::new(),
-            by_dir: heapless::Vec::new(),
-            stack: heapless::Vec::new(),
-            scratch: heapless::Vec::new(),
-            changed: Marks::new(),
-            gone: Marks::new(),
-            coming: Marks::new(),
+            items,
+            mimics,
+            removals,
+            mounts,
+            schedule,
+            paths: Paths::new(places),
+            parts,
+            by_dir,
+            stack,
+            scratch,
+            changed: Marks::new(changed),
+            gone: Marks::new(gone),
+            coming: Marks::new(coming),
         }
     }
 
@@ -208,7 +245,7 @@ impl<'t> Plan<'t> {
     /// Whether the target of an item that is taken away is used again as it is: by a desired entry that needs the same
     /// kind of thing there, while nothing above it changes.
     pub fn leaves_target_of(&self, item: &Item<'t>) -> bool {
-        let moves = |marks: &Marks| marks.above(&self.paths, item.dir) > 0;
+        let moves = |marks: &Marks<'_>| marks.above(&self.paths, item.dir) > 0;
         !moves(&self.changed)
             && !moves(&self.gone)
             && self.at_dir(item.dir).iter().any(|at| {
@@ -261,7 +298,7 @@ impl<'t> Plan<'t> {
     /// Calls `line` for every step with its verb, its entry and a path that it is about: first what is taken away, then
     /// what stays, then what is mounted.
     pub fn each_line(&self, line: &mut dyn FnMut(&'static str, &MountEntry<'t>, &[u8])) {
-        for removal in &self.removals {
+        for removal in self.removals.iter() {
             match *removal {
                 Removal::Item(at) => match self.items.get(at as usize) {
                     Some(item) if item.desired => line("unmount, to be mounted again:", item.entry, b""),
@@ -276,7 +313,7 @@ impl<'t> Plan<'t> {
                 }
             }
         }
-        for item in &self.items {
+        for item in self.items.iter() {
             let verb = match item.action {
                 Action::Keep if item.record.is_none() => "adopt",
                 Action::Keep => "keep",
@@ -290,17 +327,11 @@ impl<'t> Plan<'t> {
                 line("keep", entry, mimic.heir.unwrap_or_default());
             }
         }
-        for at in &self.mounts {
+        for at in self.mounts.iter() {
             if let Some(item) = self.items.get(*at as usize) {
                 line("mount", item.entry, item.under.filter(|_| item.needs_mimic).unwrap_or_default());
             }
         }
-    }
-}
-
-impl Default for Plan<'_> {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

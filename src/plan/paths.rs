@@ -18,7 +18,7 @@ pub const NOWHERE: PathId = PathId::MAX;
 
 /// A path and its surroundings.
 #[derive(Clone, Copy)]
-struct Place<'t> {
+pub struct Place<'t> {
     path: &'t [u8],
     /// The nearest path of the set above it.
     above: PathId,
@@ -28,13 +28,16 @@ struct Place<'t> {
 
 /// A sorted set of clean paths.
 pub struct Paths<'t> {
-    places: heapless::Vec<Place<'t>, MOST>,
+    places: &'t mut Places<'t>,
 }
+
+/// Room for them.
+pub type Places<'t> = heapless::Vec<Place<'t>, MOST>;
 
 impl<'t> Paths<'t> {
     /// No paths.
-    pub const fn new() -> Self {
-        Paths { places: heapless::Vec::new() }
+    pub fn new(places: &'t mut Places<'t>) -> Self {
+        Paths { places }
     }
 
     /// Forgets everything.
@@ -49,7 +52,7 @@ impl<'t> Paths<'t> {
 
     /// Sorts, leaves each path once, and finds out who lies below whom.
     pub fn build(&mut self) {
-        sort::sort(&mut self.places, |a, b| path::compare(a.path, b.path) == Ordering::Less);
+        sort::sort(self.places, |a, b| path::compare(a.path, b.path) == Ordering::Less);
         let mut kept = 0;
         let mut last = NOWHERE;
         for at in 0..self.places.len() {
@@ -118,21 +121,18 @@ impl<'t> Paths<'t> {
     }
 }
 
-impl Default for Paths<'_> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// A number on each path, 0 at first, and the highest of all below it.
-pub struct Marks {
-    marks: heapless::Vec<(u32, u32), MOST>,
+pub struct Marks<'t> {
+    marks: &'t mut MarkList,
 }
 
-impl Marks {
+/// Room for them.
+pub type MarkList = heapless::Vec<(u32, u32), MOST>;
+
+impl<'t> Marks<'t> {
     /// No marks at all; [reset](Marks::reset) first.
-    pub const fn new() -> Self {
-        Marks { marks: heapless::Vec::new() }
+    pub fn new(marks: &'t mut MarkList) -> Self {
+        Marks { marks }
     }
 
     /// Sets all marks to 0.
@@ -176,19 +176,13 @@ impl Marks {
     }
 }
 
-impl Default for Marks {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::boxed::Box;
 
-    fn set(paths: &[&'static str]) -> Box<Paths<'static>> {
-        let mut set = Box::new(Paths::new());
+    fn set(paths: &[&'static str]) -> Paths<'static> {
+        let mut set = Paths::new(Box::leak(Box::default()));
         for path in paths {
             set.add(path.as_bytes());
         }
@@ -216,7 +210,7 @@ mod tests {
     fn a_mark_is_seen_from_above_and_from_below() {
         let set = set(&["/", "/a", "/a/b", "/a/b/c", "/d"]);
         let id = |path: &str| set.find(path.as_bytes());
-        let mut marks = Box::new(Marks::new());
+        let mut marks = Marks::new(Box::leak(Box::default()));
         marks.reset(&set);
         marks.raise(&set, id("/a/b"), 7);
         assert_eq!((marks.below(id("/a")), marks.below(id("/")), marks.below(id("/a/b"))), (7, 7, 0));
