@@ -44,7 +44,10 @@ pub fn profile(data: &[u8]) {
     let read = profile::parse(&mut again_text, &mut again);
     // Escapes make a line longer: only then may what we wrote be refused.
     if read.is_err() {
-        assert!(first.split(|&byte| byte == b'\n').any(|line| line.len() > 65_535), "our own line is refused");
+        assert!(
+            first.split(|&byte| byte == b'\n').any(|line| line.len() > 65_535),
+            "our own line is refused"
+        );
         return;
     }
     assert_eq!(written(&again), first);
@@ -113,7 +116,8 @@ pub fn plan(data: &[u8]) {
     let mut plan = PLAN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     plan.record.clear();
     plan.desired.clear();
-    let read = profile::parse(record, &mut plan.record).is_ok() && profile::parse(desired, &mut plan.desired).is_ok();
+    let read = profile::parse(record, &mut plan.record).is_ok()
+        && profile::parse(desired, &mut plan.desired).is_ok();
     if read {
         let first = decided(&mut plan, states);
         assert_eq!(decided(&mut plan, states), first);

@@ -210,7 +210,9 @@ impl<'t> Plan<'t> {
                 }
             }
         }
-        core::mem::swap(&mut self.items, &mut self.scratch);
+        // Not swapped: that would move, and so touch, all the room that both have.
+        self.items.clear();
+        let _ = self.items.extend_from_slice(&self.scratch);
         // Duplicates name their winner by its place, which may have changed.
         self.name_winners();
         self.class_mimics();

@@ -202,7 +202,15 @@ impl Sandbox {
 
         let device = fs::metadata("/dev/shm")?.dev();
         let shm = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
-        let sandbox = Sandbox { name: name.to_string(), disk_path, shm, host, snap: this_namespace()?, disk, afterwards: RefCell::default() };
+        let sandbox = Sandbox {
+            name: name.to_string(),
+            disk_path,
+            shm,
+            host,
+            snap: this_namespace()?,
+            disk,
+            afterwards: RefCell::default(),
+        };
         fs::write(sandbox.record(), "tmpfs / tmpfs x-snapd.origin=rootfs 0 0\n")?;
         Ok(sandbox)
     }

@@ -131,10 +131,13 @@ impl State {
 
     /// Control groups of snaps, in either version's hierarchy.
     fn freezers(&mut self) {
-        for (tree, file) in [("/sys/fs/cgroup/freezer", "freezer.state"), ("/sys/fs/cgroup", "cgroup.freeze")] {
+        for (tree, file) in [("/sys/fs/cgroup/freezer", "freezer.state"), ("/sys/fs/cgroup", "cgroup.freeze")]
+        {
             for group in fs::read_dir(tree).into_iter().flatten().filter_map(Result::ok) {
                 let name = group.file_name().to_string_lossy().into_owned();
-                if let Some(text) = name.starts_with("snap.").then(|| fs::read_to_string(group.path().join(file)).ok()) {
+                if let Some(text) =
+                    name.starts_with("snap.").then(|| fs::read_to_string(group.path().join(file)).ok())
+                {
                     self.set(format!("freezer {name}"), text.unwrap_or_default().trim());
                 }
             }
