@@ -35,8 +35,8 @@ use walk::Walker;
 #[derive(Clone, Copy, Debug, Default)]
 struct Outcome {
     ready: Ready,
-    /// It could not be made ready, or mounted.
-    failed: bool,
+    /// It could not be made ready: the number of its failure, counted from 1.
+    failed: u32,
     /// It is mounted.
     mounted: bool,
     /// What is on record could not be taken away.
@@ -46,7 +46,7 @@ struct Outcome {
 /// Results of a run, as large as they can be; lives in `.bss`.
 pub struct Results<'t> {
     outcomes: heapless::Vec<Outcome, { 2 * PROFILE_ENTRIES.max }>,
-    failures: heapless::Vec<(u32, Failure<'t>), { PROFILE_ENTRIES.max }>,
+    failures: heapless::Vec<Failure<'t>, { PROFILE_ENTRIES.max }>,
     /// New synthetic entries, with the class of the entry that they were made for.
     synthetic: heapless::Vec<(Class, MountEntry<'t>), { PROFILE_ENTRIES.max }>,
     /// The lines of the old record that stay.
@@ -204,12 +204,12 @@ impl<'t> Apply<'_, 't> {
         for item in plan.items.iter().filter(|item| item.action == Action::Keep) {
             results.keep(item.record);
         }
-        for mimic in plan.mimics.iter().filter(|mimic| !mimic.goes) {
-            for line in plan.parts(mimic).chain(core::iter::once(mimic.line)) {
+        for (mimic, at) in plan.mimics.iter().zip(0u32..).filter(|(mimic, _)| !mimic.goes) {
+            for line in plan.parts(at).chain(core::iter::once(mimic.line)) {
                 results.keep(Some(line));
             }
             let Some(heir) = mimic.heir else { continue };
-            for line in core::iter::once(mimic.line).chain(plan.parts(mimic)) {
+            for line in core::iter::once(mimic.line).chain(plan.parts(at)) {
                 let Some(entry) = plan.line(line) else { continue };
                 let options = rename_owner(entry.options.0, heir, arena).ok_or(MEMORY.exceeded())?;
                 // One for each line at most, and there is room for one more than there are lines.
@@ -278,7 +278,7 @@ impl<'t> Apply<'_, 't> {
             Ok(()) => self.tell("unmounted", entry),
             Err(error) => {
                 self.warn("unmount", entry, &error);
-                for line in self.plan.parts(&mimic).chain(core::iter::once(mimic.line)) {
+                for line in self.plan.parts(at).chain(core::iter::once(mimic.line)) {
                     self.results.keep(Some(line));
                 }
             }
@@ -297,9 +297,8 @@ impl<'t> Apply<'_, 't> {
             for place in start..end {
                 self.make_ready(place);
             }
-            let mut failure = 0;
             for place in start..end {
-                if let Some(error) = self.mount_one(place, &mut failure, &mut is_fatal) {
+                if let Some(error) = self.mount_one(place, &mut is_fatal) {
                     fatal = fatal.or(Some(error));
                 }
             }
@@ -307,17 +306,13 @@ impl<'t> Apply<'_, 't> {
             if fatal.is_some() && self.is_overname(start) {
                 break;
             }
-            self.results.failures.clear();
             start = end;
         }
         fatal.map_or(Ok(()), Err)
     }
 
     fn round(&self, at: u32) -> u32 {
-        match self.plan.items.get(at as usize).map(|item| item.action) {
-            Some(Action::Mount(round)) => round,
-            _ => u32::MAX,
-        }
+        self.plan.items.get(at as usize).map_or(u32::MAX, |item| item.round())
     }
 
     fn is_overname(&self, place: usize) -> bool {
@@ -326,7 +321,7 @@ impl<'t> Apply<'_, 't> {
     }
 
     fn make_ready(&mut self, place: usize) {
-        let Some(&at) = self.plan.schedule.get(place) else { return };
+        let Some(&at) = self.plan.readying.get(place) else { return };
         let Some(entry) = self.plan.items.get(at as usize).map(|item| item.entry) else { return };
         if self.outcome(at).is_some_and(|outcome| outcome.stays) {
             return;
@@ -338,18 +333,19 @@ impl<'t> Apply<'_, 't> {
                 }
             }
             Err(failure) => {
-                if let Some(outcome) = self.outcome(at) {
-                    outcome.failed = true;
-                }
                 // At most one for each entry.
-                let _ = self.results.failures.push((at, failure));
+                let _ = self.results.failures.push(failure);
+                let number = self.results.failures.len() as u32;
+                if let Some(outcome) = self.outcome(at) {
+                    outcome.failed = number;
+                }
             }
         }
     }
 
     /// Mounts what is ready, and reports what is not. The error of the first entry that must not fail is
     /// returned.
-    fn mount_one(&mut self, place: usize, failure: &mut usize, is_fatal: &mut bool) -> Option<Error<'t>> {
+    fn mount_one(&mut self, place: usize, is_fatal: &mut bool) -> Option<Error<'t>> {
         let &at = self.plan.schedule.get(place)?;
         let item = self.plan.items.get(at as usize)?;
         let (class, entry) = (item.class, item.entry);
@@ -357,11 +353,8 @@ impl<'t> Apply<'_, 't> {
         if outcome.stays {
             return None;
         }
-        let error = if outcome.failed {
-            // They were put there in this order.
-            let failed = self.results.failures.get(*failure).copied();
-            *failure += 1;
-            match failed?.1 {
+        let error = if outcome.failed > 0 {
+            match *self.results.failures.get(outcome.failed as usize - 1)? {
                 Failure::IgnoredMissing if class == Class::Layout => {
                     Error::plain("mount source or target are missing")
                 }
@@ -381,7 +374,6 @@ impl<'t> Apply<'_, 't> {
                 }
             }
         };
-        self.outcome(at)?.failed = true;
         if class != Class::Interface && !*is_fatal {
             // Said on standard output in the end.
             *is_fatal = true;
@@ -444,10 +436,5 @@ impl<'t> Apply<'_, 't> {
                 }
             });
         }
-    }
-
-    /// How many entries could not be mounted or taken away.
-    pub fn failures(&self) -> usize {
-        self.results.outcomes.iter().filter(|outcome| outcome.failed || outcome.stays).count()
     }
 }

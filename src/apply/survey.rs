@@ -156,7 +156,7 @@ pub fn targets<'t>(plan: &mut Plan<'t>, ground: &mut Ground<'t>, walker: &Walker
 fn has_link(walker: &Walker, entry: &MountEntry<'_>) -> bool {
     let mut buffer = [0u8; 4096];
     let text = walker.open(entry.dir).and_then(|fd| file::read_link(&fd, &mut buffer));
-    text.ok() == entry.symlink_text()
+    text.is_ok_and(|text| Some(text) == entry.symlink_text())
 }
 
 fn find_missing<'t>(item: &mut Item<'t>, ground: &mut Ground<'t>) {

@@ -4,7 +4,7 @@
 
 use super::order::{item_of, key};
 use super::paths::NOWHERE;
-use super::{Action, Item, Plan, Removal, State};
+use super::{Action, Item, Plan, Removal, State, is_mount};
 use crate::text::sort;
 
 /// A mark of what changes without being mounted in this run.
@@ -36,10 +36,12 @@ impl<'t> Plan<'t> {
                 self.gone.raise(&self.paths, mimic.dir, CHANGED);
             }
             self.decide_items();
-            if !self.spread_to_mimics(round > 16) {
+            let items = self.spread_to_items(round > 16);
+            if !self.spread_to_mimics(round > 16) && !items {
                 break;
             }
         }
+        self.find_lost_targets();
         self.list_removals();
         self.list_mounts();
     }
@@ -78,7 +80,7 @@ impl<'t> Plan<'t> {
             let action = match (item.action, item.desired, item.state) {
                 (Action::Duplicate | Action::Unknown, ..) => continue,
                 (_, false, _) => Action::Unmount,
-                (_, true, State::InEffect) if !moves => Action::Keep,
+                (_, true, State::InEffect) if !moves && !item.moves => Action::Keep,
                 (_, true, _) => Action::Mount(before.saturating_sub(1)),
             };
             let mark = match action {
@@ -114,6 +116,41 @@ impl<'t> Plan<'t> {
         all > 0
     }
 
+    /// Marks the entries that stay but cover the source of an earlier one that is mounted now; true if any was added.
+    fn spread_to_items(&mut self, all: bool) -> bool {
+        // The earlier the entry, the higher the mark at its source.
+        self.early.reset(&self.paths);
+        let count = self.items.len() as u32;
+        for (item, at) in self.items.iter().zip(0u32..) {
+            if matches!(item.action, Action::Mount(_)) {
+                self.early.raise(&self.paths, item.source, count - at);
+            }
+        }
+        let mut added = false;
+        for (item, at) in self.items.iter_mut().zip(0u32..) {
+            let earliest = self.early.at(item.dir).max(self.early.below(item.dir));
+            if item.action == Action::Keep && item.desired && (all || earliest > count - at) {
+                item.moves = true;
+                added = true;
+            }
+        }
+        added
+    }
+
+    /// The targets that go with a mimic are missing again: it will have to be made anew, and in its turn.
+    fn find_lost_targets(&mut self) {
+        for item in self.items.iter_mut() {
+            let mut above = self.paths.above(item.dir);
+            while above != NOWHERE && self.gone.at(above) == 0 {
+                above = self.paths.above(above);
+            }
+            if above != NOWHERE && item.under.is_none() && matches!(item.action, Action::Mount(_)) {
+                item.under = self.paths.path(above);
+                item.needs_mimic = true;
+            }
+        }
+    }
+
     /// Marks the mimics that have to go because of what was decided; true if any was added.
     fn spread_to_mimics(&mut self, all: bool) -> bool {
         let mut added = false;
@@ -127,7 +164,12 @@ impl<'t> Plan<'t> {
                 && self.in_dirs(dir, self.paths.end(dir)).iter().any(|key| {
                     self.items.get(item_of(*key)).is_some_and(|i| i.hidden && i.action != Action::Keep)
                 });
-            if let Some(mimic) = self.mimics.get_mut(at).filter(|_| all || above || beneath) {
+            // So would one that is mounted there now, if the mimic stayed.
+            let under = self.at_dir(dir).iter().any(|key| {
+                let item = self.items.get(item_of(*key));
+                item.is_some_and(|item| is_mount(item.entry) && matches!(item.action, Action::Mount(_)))
+            });
+            if let Some(mimic) = self.mimics.get_mut(at).filter(|_| all || above || beneath || under) {
                 mimic.goes = true;
                 added = true;
             }
@@ -168,8 +210,6 @@ impl<'t> Plan<'t> {
     /// created. And the same by rounds.
     fn list_mounts(&mut self) {
         self.mounts.clear();
-        self.schedule.clear();
-        self.stack.clear();
         for (item, at) in self.items.iter().zip(0u32..) {
             if matches!(item.action, Action::Mount(_)) {
                 let _ = self.mounts.push(at);
@@ -178,15 +218,19 @@ impl<'t> Plan<'t> {
         let items = &self.items;
         let place = |at: u32| items.get(at as usize).map(|item| (item.class, item.under, at));
         sort::sort(self.mounts, |a, b| place(*a) < place(*b));
-        for (at, place) in self.mounts.iter().zip(0u32..) {
-            if let Some(Action::Mount(round)) = items.get(*at as usize).map(|item| item.action) {
-                let _ = self.stack.push(key(round, place));
-            }
-        }
-        sort::sort(self.stack, |a, b| a < b);
-        for key in self.stack.iter() {
-            let at = self.mounts.get(*key as u32 as usize).copied();
-            let _ = self.schedule.push(at.unwrap_or_default());
-        }
+        // Mimics of outer directories come before those of inner ones, whatever the class.
+        let ready = |at: u32| items.get(at as usize).map(|item| (item.round(), item.under, item.class, at));
+        Self::reorder(self.mounts, self.readying, |a, b| ready(a) < ready(b));
+        let done = |at: u32| items.get(at as usize).map(|item| (item.round(), item.class, item.under, at));
+        Self::reorder(self.mounts, self.schedule, |a, b| done(a) < done(b));
+    }
+
+    fn reorder(list: &Places, into: &mut Places, before: impl Fn(u32, u32) -> bool) {
+        into.clear();
+        let _ = into.extend_from_slice(list);
+        sort::sort(into, |a, b| before(*a, *b));
     }
 }
+
+/// Numbers of items.
+type Places = heapless::Vec<u32, { crate::limits::PROFILE_ENTRIES.max }>;

@@ -111,7 +111,19 @@ pub struct Item<'t> {
     dir: PathId,
     source: PathId,
     recursive: bool,
+    /// It is in effect, but covers what an earlier entry needs, and has to go for a moment.
+    moves: bool,
     visited: bool,
+}
+
+impl Item<'_> {
+    /// The round in which it is mounted; the last of all for what is not mounted.
+    pub fn round(&self) -> u32 {
+        match self.action {
+            Action::Mount(round) => round,
+            _ => u32::MAX,
+        }
+    }
 }
 
 /// A writable mimic on record.
@@ -144,11 +156,11 @@ pub struct Memory<'t> {
     items: [heapless::Vec<Item<'t>, ITEMS>; 2],
     mimics: heapless::Vec<Mimic<'t>, { PROFILE_ENTRIES.max }>,
     removals: heapless::Vec<Removal, ITEMS>,
-    mounts: [heapless::Vec<u32, { PROFILE_ENTRIES.max }>; 2],
+    mounts: [heapless::Vec<u32, { PROFILE_ENTRIES.max }>; 3],
     places: Places<'t>,
     parts: heapless::Vec<u64, { PROFILE_ENTRIES.max }>,
     keys: [heapless::Vec<u64, ITEMS>; 2],
-    marks: [MarkList; 3],
+    marks: [MarkList; 4],
 }
 
 impl Memory<'_> {
@@ -158,11 +170,11 @@ impl Memory<'_> {
             items: [const { heapless::Vec::new() }; 2],
             mimics: heapless::Vec::new(),
             removals: heapless::Vec::new(),
-            mounts: [const { heapless::Vec::new() }; 2],
+            mounts: [const { heapless::Vec::new() }; 3],
             places: Places::new(),
             parts: heapless::Vec::new(),
             keys: [const { heapless::Vec::new() }; 2],
-            marks: [const { MarkList::new() }; 3],
+            marks: [const { MarkList::new() }; 4],
         }
     }
 }
@@ -187,6 +199,8 @@ pub struct Plan<'t> {
     pub mounts: &'t mut heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
     /// The same items in the order of their rounds.
     pub schedule: &'t mut heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
+    /// The same items in the order in which they are made ready, round by round.
+    pub readying: &'t mut heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
     /// All targets and sources.
     pub paths: Paths<'t>,
     parts: &'t mut heapless::Vec<u64, { PROFILE_ENTRIES.max }>,
@@ -196,14 +210,15 @@ pub struct Plan<'t> {
     changed: Marks<'t>,
     gone: Marks<'t>,
     coming: Marks<'t>,
+    early: Marks<'t>,
 }
 
 impl<'t> Plan<'t> {
     /// An empty plan.
     pub fn new(memory: &'t mut Memory<'t>) -> Self {
         let Memory { items, mimics, removals, mounts, places, parts, keys, marks } = memory;
-        let ([items, scratch], [mounts, schedule], [by_dir, stack]) = (items, mounts, keys);
-        let [changed, gone, coming] = marks;
+        let ([items, scratch], [mounts, schedule, readying], [by_dir, stack]) = (items, mounts, keys);
+        let [changed, gone, coming, early] = marks;
         Plan {
             record: &[],
             items,
@@ -211,6 +226,7 @@ impl<'t> Plan<'t> {
             removals,
             mounts,
             schedule,
+            readying,
             paths: Paths::new(places),
             parts,
             by_dir,
@@ -219,15 +235,15 @@ impl<'t> Plan<'t> {
             changed: Marks::new(changed),
             gone: Marks::new(gone),
             coming: Marks::new(coming),
+            early: Marks::new(early),
         }
     }
 
-    /// The record's lines of a mimic's parts, by number.
-    pub fn parts(&self, mimic: &Mimic<'t>) -> impl Iterator<Item = u16> {
-        let start = self.parts.partition_point(|part| *part < order::key(mimic.dir, 0));
+    /// The record's lines of a mimic's parts, by number. The mimic is named by its place.
+    pub fn parts(&self, mimic: u32) -> impl Iterator<Item = u16> {
+        let start = self.parts.partition_point(|part| *part < order::key(mimic, 0));
         let (_, from) = self.parts.split_at_checked(start).unwrap_or_default();
-        let dir = mimic.dir;
-        from.iter().take_while(move |part| **part >> 32 == u64::from(dir)).map(|part| *part as u16)
+        from.iter().take_while(move |part| **part >> 32 == u64::from(mimic)).map(|part| *part as u16)
     }
 
     /// A line of the record.

@@ -8,7 +8,7 @@
 #![forbid(unsafe_code)]
 
 use super::order::has_source;
-use super::{Mimic, Plan, State};
+use super::{Plan, State};
 use crate::limits::PATH;
 use crate::mount::MountEntry;
 use crate::mount::table::{MountRef, Table, marks};
@@ -18,9 +18,9 @@ impl<'t> Plan<'t> {
     /// The second move. An empty table means that nothing can be known: then what is recorded counts as in effect.
     /// Links and directories-to-be are left alone; the survey looks at them.
     pub fn judge(&mut self, table: &mut Table<'t>) {
-        for at in 0..self.mimics.len() {
-            let Some(&mimic) = self.mimics.get(at) else { break };
-            let found = if table.is_empty() { (None, true) } else { self.judge_mimic(&mimic, table) };
+        // Of two over one directory the later lies on top.
+        for at in (0..self.mimics.len()).rev() {
+            let found = if table.is_empty() { (None, true) } else { self.judge_mimic(at as u32, table) };
             if let Some(mimic) = self.mimics.get_mut(at) {
                 (mimic.mount, mimic.whole) = found;
             }
@@ -44,8 +44,9 @@ impl<'t> Plan<'t> {
     }
 
     /// The tmpfs of a mimic, and whether every part that is on record shows what the covered directory holds.
-    fn judge_mimic(&self, mimic: &Mimic<'t>, table: &mut Table<'t>) -> (Option<MountRef>, bool) {
-        let Some(line) = self.line(mimic.line) else { return (None, false) };
+    fn judge_mimic(&self, mimic: u32, table: &mut Table<'t>) -> (Option<MountRef>, bool) {
+        let line = self.mimics.get(mimic as usize).and_then(|mimic| self.line(mimic.line));
+        let Some(line) = line else { return (None, false) };
         let parts = || self.parts(mimic).filter_map(|part| self.line(part));
         // The stack at the directory, from the bottom; the mimic is the topmost tmpfs that carries parts.
         let Some(mut here) = table.visible(path::parent(line.dir), 0) else { return (None, false) };
@@ -53,7 +54,7 @@ impl<'t> Plan<'t> {
         while let Some(next) = table.child(here, line.dir, 0) {
             let is_tmpfs = table.get(next).is_some_and(|m| m.fstype == b"tmpfs" && m.root == b"/");
             let carries = parts().any(|part| table.child(next, part.dir, 0).is_some());
-            if is_tmpfs && (carries || parts().next().is_none()) {
+            if is_tmpfs && !table.is_marked(next, marks::MIMIC) && (carries || parts().next().is_none()) {
                 found = Some((here, next));
             }
             here = next;
@@ -137,12 +138,14 @@ fn matches<'t>(entry: &MountEntry<'t>, mount: MountRef, table: &Table<'t>) -> bo
     }
     let wanted = table.identity(from, source);
     let seen = table.identity(mount, entry.dir);
-    wanted.is_some() && wanted == seen && (!flags.recursive || shows_submounts(entry.dir, source, table))
+    wanted.is_some()
+        && wanted == seen
+        && (!flags.recursive || shows_submounts(entry.dir, source, mount, table))
 }
 
 /// Whether every mount that is visible below the source of a recursive bind is found at its place below the
 /// target. More may be there: entries of the profile, or what propagated.
-fn shows_submounts(target: &[u8], source: &[u8], table: &Table<'_>) -> bool {
+fn shows_submounts(target: &[u8], source: &[u8], mount: MountRef, table: &Table<'_>) -> bool {
     if path::covers(source, target) || path::covers(target, source) {
         return true;
     }
@@ -156,6 +159,7 @@ fn shows_submounts(target: &[u8], source: &[u8], table: &Table<'_>) -> bool {
         }
         there.clear();
         let joined = [target, b"/", rest].iter().all(|part| there.extend_from_slice(part).is_ok());
-        !joined || table.identity_at(&there, marks::COVER) == table.identity(below, line.dir)
+        let shown = table.walk(mount, target, &there, marks::COVER);
+        !joined || table.identity(shown, &there) == table.identity(below, line.dir)
     })
 }

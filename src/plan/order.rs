@@ -39,24 +39,28 @@ impl<'t> Plan<'t> {
         }
     }
 
+    /// The parts of a mimic stand behind its tmpfs; in a record that an older version has turned round, before it.
     fn find_mimics(&mut self) {
-        for (entry, at) in self.record.iter().zip(0u16..) {
-            if !entry.is_synthetic() {
-                continue;
-            }
+        self.gone.reset(&self.paths);
+        self.stack.clear();
+        for (entry, at) in self.record.iter().zip(0u16..).filter(|(entry, _)| entry.is_synthetic()) {
             if entry.fstype == b"tmpfs" {
                 let dir = self.paths.find(entry.dir);
-                let _ = self.mimics.push(Mimic {
-                    line: at,
-                    dir,
-                    mount: None,
-                    whole: true,
-                    goes: false,
-                    heir: None,
-                });
-            } else {
-                let over = self.paths.find(path::parent(entry.dir));
-                let _ = self.parts.push(key(over, at.into()));
+                let mimic = Mimic { line: at, dir, mount: None, whole: true, goes: false, heir: None };
+                let _ = self.mimics.push(mimic);
+                self.gone.raise(&self.paths, dir, self.mimics.len() as u32);
+                continue;
+            }
+            let over = self.paths.find(path::parent(entry.dir));
+            match self.gone.at(over) {
+                0 => drop(self.stack.push(key(over, at.into()))),
+                number => drop(self.parts.push(key(number - 1, at.into()))),
+            }
+        }
+        for part in self.stack.iter() {
+            let number = self.gone.at((*part >> 32) as PathId);
+            if number > 0 {
+                let _ = self.parts.push(key(number - 1, *part as u32));
             }
         }
         sort::sort(self.parts, |a, b| a < b);
@@ -80,6 +84,7 @@ impl<'t> Plan<'t> {
             dir: self.paths.find(entry.dir),
             source: if has_source(entry) { self.paths.find(entry.name) } else { NOWHERE },
             recursive,
+            moves: false,
             visited: false,
         });
     }
@@ -112,10 +117,6 @@ impl<'t> Plan<'t> {
 
     /// Each record entry goes with the desired entry that equals it, or becomes an item of its own.
     fn take_record(&mut self) {
-        self.gone.reset(&self.paths);
-        for mimic in self.mimics.iter() {
-            self.gone.raise(&self.paths, mimic.dir, 1);
-        }
         for (entry, at) in self.record.iter().zip(0u16..) {
             let over = self.paths.find(path::parent(entry.dir));
             let of_mimic = entry.is_synthetic() && (entry.fstype == b"tmpfs" || self.gone.at(over) > 0);

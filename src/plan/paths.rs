@@ -89,6 +89,11 @@ impl<'t> Paths<'t> {
         if self.places.get(at).is_some_and(|place| place.path == path) { at as PathId } else { NOWHERE }
     }
 
+    /// The path of a number.
+    pub fn path(&self, id: PathId) -> Option<&'t [u8]> {
+        self.places.get(id as usize).map(|place| place.path)
+    }
+
     /// Whether a path is a prefix of one that was added, or one itself.
     pub fn is_on_the_way(&self, path: &[u8]) -> bool {
         self.places.get(self.search(path)).is_some_and(|place| path::covers(path, place.path))
