@@ -5,7 +5,10 @@ use crate::deeds::*;
 use crate::support::story::*;
 
 pub fn stories() -> Vec<Story> {
-    [directories(), files(), symlinks(), sources(), filesystems(), kinds(), neighbours()].into_iter().flatten().collect()
+    [directories(), files(), symlinks(), sources(), filesystems(), kinds(), neighbours()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn directories() -> Vec<Story> {
@@ -135,7 +138,9 @@ fn files() -> Vec<Story> {
             .run()
             .both([file("/opt/readme", "read me")]),
         story("a file is bound where there was none, and leaves nothing")
-            .desire("/var/snap/acorn/common/conf /var/snap/acorn/common/new/conf none bind,x-snapd.kind=file 0 0")
+            .desire(
+                "/var/snap/acorn/common/conf /var/snap/acorn/common/new/conf none bind,x-snapd.kind=file 0 0",
+            )
             .run()
             .both([file("/var/snap/acorn/common/new/conf", "common conf")])
             .desire("")
@@ -166,10 +171,13 @@ fn files() -> Vec<Story> {
             .run()
             .both([exit("0"), warnings(1)]),
         story("a file that somebody filled in the meantime is not removed")
-            .desire("/var/snap/acorn/common/conf /var/snap/acorn/common/placed none bind,x-snapd.kind=file 0 0")
+            .desire(
+                "/var/snap/acorn/common/conf /var/snap/acorn/common/placed none bind,x-snapd.kind=file 0 0",
+            )
             .run()
             .disturb(|sandbox| {
-                std::fs::write(sandbox.disk().join("var/snap/acorn/common/placed"), "mine").expect("write on the host");
+                std::fs::write(sandbox.disk().join("var/snap/acorn/common/placed"), "mine")
+                    .expect("write on the host");
             })
             .desire("")
             .run()
@@ -424,8 +432,8 @@ fn neighbours() -> Vec<Story> {
     vec![
         story("what lies below a changed mount is mounted again")
             .disturb(|_| {
-                mkdir("/var/snap/acorn/common/a/low");
-                mkdir("/var/snap/acorn/common/b/low");
+                write("/var/snap/acorn/common/a/low/here", "here");
+                write("/var/snap/acorn/common/b/low/here", "here");
             })
             .desire(
                 "/var/snap/acorn/common/a /opt/spare none bind 0 0
@@ -438,9 +446,13 @@ fn neighbours() -> Vec<Story> {
                 /var/snap/acorn/common/c /opt/spare/low none bind 0 0",
             )
             .run()
-            .both([file("/opt/spare/v", "common b"), file("/opt/spare/low/v", "common c"), layers("/opt/spare/low", 1)]),
+            .both([
+                file("/opt/spare/v", "common b"),
+                file("/opt/spare/low/v", "common c"),
+                layers("/opt/spare/low", 1),
+            ]),
         story("a mount below an unchanged mount changes alone")
-            .disturb(|_| mkdir("/var/snap/acorn/common/a/low"))
+            .disturb(|_| write("/var/snap/acorn/common/a/low/here", "here"))
             .desire(
                 "/var/snap/acorn/common/a /opt/spare none bind 0 0
                 /var/snap/acorn/common/c /opt/spare/low none bind 0 0",
@@ -451,7 +463,11 @@ fn neighbours() -> Vec<Story> {
                 /var/snap/acorn/common/d /opt/spare/low none bind 0 0",
             )
             .run()
-            .both([file("/opt/spare/v", "common a"), file("/opt/spare/low/v", "common d"), layers("/opt/spare", 1)]),
+            .both([
+                file("/opt/spare/v", "common a"),
+                file("/opt/spare/low/v", "common d"),
+                layers("/opt/spare", 1),
+            ]),
         story("a sibling whose name begins the same is left alone")
             .disturb(|_| {
                 mkdir("/var/snap/acorn/common/t");
@@ -467,7 +483,10 @@ fn neighbours() -> Vec<Story> {
                 /var/snap/acorn/common/b /var/snap/acorn/common/t-1 none bind 0 0",
             )
             .run()
-            .both([file("/var/snap/acorn/common/t/v", "common c"), file("/var/snap/acorn/common/t-1/v", "common b")]),
+            .both([
+                file("/var/snap/acorn/common/t/v", "common c"),
+                file("/var/snap/acorn/common/t-1/v", "common b"),
+            ]),
         story("of two entries for one target the first is mounted, and stays")
             .desire(
                 "/var/snap/acorn/common/a /opt/spare none bind 0 0
@@ -477,10 +496,11 @@ fn neighbours() -> Vec<Story> {
             .both([exit("0"), file("/opt/spare/v", "common a"), layers("/opt/spare", 1)])
             .run()
             .both([exit("0"), file("/opt/spare/v", "common a"), layers("/opt/spare", 1)]),
-        story("an entry for the root is taken for done")
-            .desire("tmpfs / tmpfs rw 0 0")
-            .run()
-            .both([exit("0"), record(&[ROOTFS]), layers("/", 1)]),
+        story("an entry for the root is taken for done").desire("tmpfs / tmpfs rw 0 0").run().both([
+            exit("0"),
+            record(&[ROOTFS]),
+            layers("/", 1),
+        ]),
         story("one failing entry does not stop the others")
             .desire(
                 "/var/snap/acorn/common/conf /opt/depot none bind 0 0

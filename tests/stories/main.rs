@@ -9,7 +9,13 @@
 mod support;
 
 mod binds;
+mod contexts;
 mod deeds;
+mod faults;
+mod lives;
+mod mimics;
+mod profiles;
+mod records;
 mod table;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -26,7 +32,18 @@ fn main() {
         }
         libtest_mimic::run(&arguments, Vec::new()).exit();
     }
-    let stories: Vec<Story> = [binds::stories()].into_iter().flatten().collect();
+    let stories: Vec<Story> = [
+        binds::stories(),
+        contexts::stories(),
+        faults::stories(),
+        lives::stories(),
+        mimics::stories(),
+        profiles::stories(),
+        records::stories(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     table::forget_all_but(&stories);
     let trials = stories.into_iter().map(|story| Trial::test(story.title, move || tell(&story))).collect();
     let conclusion = libtest_mimic::run(&arguments, trials);

@@ -139,6 +139,7 @@ pub struct Outcome {
 
 impl Sandbox {
     fn build(place: &Path, image: &Path, name: &str) -> io::Result<Sandbox> {
+        stay_on_this_cpu()?;
         let disk_path = place.join("disk");
         furnish(&disk_path)?;
         let disk = OwnedFd::from(File::open(&disk_path)?);
@@ -202,7 +203,15 @@ impl Sandbox {
 
         let device = fs::metadata("/dev/shm")?.dev();
         let shm = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
-        let sandbox = Sandbox { name: name.to_string(), disk_path, shm, host, snap: this_namespace()?, disk, afterwards: RefCell::default() };
+        let sandbox = Sandbox {
+            name: name.to_string(),
+            disk_path,
+            shm,
+            host,
+            snap: this_namespace()?,
+            disk,
+            afterwards: RefCell::default(),
+        };
         fs::write(sandbox.record(), "tmpfs / tmpfs x-snapd.origin=rootfs 0 0\n")?;
         Ok(sandbox)
     }
@@ -431,6 +440,14 @@ fn furnish(disk: &Path) -> io::Result<()> {
         symlink(revision, disk.join("snap").join(snap).join("current"))?;
     }
     Ok(())
+}
+
+/// Keeps this thread, and what it starts, on one CPU. Linux 6.18 numbers mount namespaces in batches for each CPU,
+/// and refuses to bind a namespace whose number is lower than that of the one in which it is bound.
+fn stay_on_this_cpu() -> io::Result<()> {
+    let mut cpus = rustix::thread::CpuSet::new();
+    cpus.set(rustix::thread::sched_getcpu());
+    Ok(rustix::thread::sched_setaffinity(None, &cpus)?)
 }
 
 /// A mount namespace of this thread's own, from which nothing propagates.

@@ -58,7 +58,7 @@ impl State {
         state.walk("host", &sandbox.disk(), Path::new("/"), NOT_SEEN);
         state.mounts(sandbox);
         state.record(sandbox);
-        state.freezers();
+        state.freezers(&format!("snap.{}", sandbox.name));
         state.set("lock", lock(sandbox));
         state
     }
@@ -130,11 +130,14 @@ impl State {
     }
 
     /// Control groups of snaps, in either version's hierarchy.
-    fn freezers(&mut self) {
-        for (tree, file) in [("/sys/fs/cgroup/freezer", "freezer.state"), ("/sys/fs/cgroup", "cgroup.freeze")] {
+    fn freezers(&mut self, group_of_snap: &str) {
+        for (tree, file) in [("/sys/fs/cgroup/freezer", "freezer.state"), ("/sys/fs/cgroup", "cgroup.freeze")]
+        {
             for group in fs::read_dir(tree).into_iter().flatten().filter_map(Result::ok) {
                 let name = group.file_name().to_string_lossy().into_owned();
-                if let Some(text) = name.starts_with("snap.").then(|| fs::read_to_string(group.path().join(file)).ok()) {
+                if let Some(text) =
+                    name.starts_with(group_of_snap).then(|| fs::read_to_string(group.path().join(file)).ok())
+                {
                     self.set(format!("freezer {name}"), text.unwrap_or_default().trim());
                 }
             }

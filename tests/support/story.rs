@@ -389,7 +389,8 @@ impl Expect {
                 found.map(|found| format!("{found:?} should not be there"))
             }
             Expect::Layers(path, count) => {
-                let found = state.get(&format!("layers {path}")).and_then(|count| count.parse().ok()).unwrap_or(0);
+                let found =
+                    state.get(&format!("layers {path}")).and_then(|count| count.parse().ok()).unwrap_or(0);
                 (found != *count).then(|| format!("{path} should have {count} mounts, and has {found}"))
             }
             Expect::Warnings(count) => {
