@@ -1,6 +1,80 @@
-//! Links the C library for a binary without `std`: on musl nobody else names it (rust-lang/rust#58163).
+// SPDX-License-Identifier: GPL-3.0-only
+//! How the binary is linked: which C library and start files, and what the linker may leave out.
+//!
+//! Everything the bytes of a release depend on is here, in `link.ld`, `.cargo/config.toml`, `Cargo.toml` and
+//! `rust-toolchain.toml`; the scripts add no flag of their own. `docs/build.md` has the figures behind it.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=link.ld");
+
+    // Without `std` nobody else names the C library (rust-lang/rust#58163).
     println!("cargo::rustc-link-arg-bins=-lc");
+
+    if env::var("CARGO_CFG_TARGET_ENV").as_deref() == Ok("musl") {
+        println!("cargo::rerun-if-env-changed=MUSL_LIBDIR");
+        start_files();
+        leave_out();
+    }
+}
+
+/// Names musl's start files for a static, position-independent executable.
+///
+/// `.cargo/config.toml` tells rustc not to do it (`link-self-contained=no`): rustc knows static-pie for x86_64
+/// only, and brings no musl at all for armv7. `rcrt1.o` is the start file that relocates itself, so the address
+/// space of the binary is as random as that of any other program.
+fn start_files() {
+    let dir = musl();
+    for file in ["rcrt1.o", "crti.o", "crtn.o"] {
+        println!("cargo::rustc-link-arg={}", dir.join(file).display());
+    }
+    println!("cargo::rustc-link-arg=-L{}", dir.display());
+    for flag in ["-pie", "--no-dynamic-linker", "-ztext", "-znoexecstack"] {
+        println!("cargo::rustc-link-arg={flag}");
+    }
+    if env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("arm") {
+        unwinder();
+    } else {
+        // 8 bytes for a run of pointers instead of 24 for each. musl knows it since 1.2.4; Debian 12's is 1.2.3.
+        println!("cargo::rustc-link-arg-bins=-zpack-relative-relocs");
+    }
+}
+
+/// Lets programs with `std` (the tests) link for armv7: `std` asks for the unwinder by the name `unwind`, which comes
+/// with other targets; Debian has one as libgcc. The release refers to neither.
+fn unwinder() {
+    let dir = PathBuf::from(env::var_os("OUT_DIR").unwrap());
+    fs::write(dir.join("libunwind.a"), "INPUT(-lgcc_eh -lgcc)\n").unwrap();
+    for dir in [dir, "/usr/lib/gcc-cross/arm-linux-gnueabihf/12".into()] {
+        println!("cargo::rustc-link-arg=-L{}", dir.display());
+    }
+}
+
+/// Nothing can unwind through us, and nobody looks up our symbols.
+fn leave_out() {
+    let script = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("link.ld");
+    println!("cargo::rustc-link-arg-bins=-T{}", script.display());
+    for flag in ["--no-eh-frame-hdr", "--hash-style=sysv", "--build-id=none"] {
+        println!("cargo::rustc-link-arg-bins={flag}");
+    }
+}
+
+/// The directory of musl's `libc.a`: the one that comes with the target's standard library, or Debian's where there
+/// is none.
+fn musl() -> PathBuf {
+    if let Some(dir) = env::var_os("MUSL_LIBDIR") {
+        return dir.into();
+    }
+    if env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("arm") {
+        return "/usr/lib/arm-linux-musleabihf".into();
+    }
+    let target = env::var("TARGET").unwrap();
+    let rustc = env::var_os("RUSTC").unwrap();
+    let output = Command::new(rustc).args(["--print", "target-libdir", "--target", &target]).output().unwrap();
+    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim()).join("self-contained")
 }

@@ -29,8 +29,14 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod apply;
 pub mod error;
+pub mod invocation;
 pub mod kernel;
 pub mod limits;
 pub mod log;
+pub mod mount;
+pub mod namespace;
+pub mod plan;
 pub mod text;
+pub mod update;

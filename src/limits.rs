@@ -46,3 +46,34 @@ pub const MOUNTINFO_LINES: Limit = Limit { what: "lines of mountinfo", max: 1_00
 
 /// Bytes in one line of mountinfo: two paths of `PATH_MAX` bytes, each escaped fourfold, and the options.
 pub const MOUNTINFO_LINE: Limit = Limit { what: "bytes in a line of mountinfo", max: 65_536 };
+
+/// Lines of mountinfo that are kept: those on the way to a path of the profiles, or below one. The kernel's default
+/// for all mounts of a namespace (`fs.mount-max`, Linux 4.9).
+pub const KEPT_MOUNTS: Limit = Limit { what: "mounts around the profile's paths", max: 100_000 };
+
+/// Bytes for everything that is read or made up in a run: two profiles, the kept lines of mountinfo, the names in
+/// mimicked directories.
+pub const MEMORY: Limit = Limit { what: "bytes of working memory", max: 96 << 20 };
+
+/// Bytes in the canonical form of an entry, without the line's end: what every version can read again (L32).
+pub const WRITTEN_ENTRY: Limit =
+    Limit { what: "bytes in the line that would record it", max: PROFILE_LINE.max };
+
+/// Control groups of one snap that are frozen at once, one for each running program or service on a unified
+/// hierarchy. Each needs two descriptors while it is waited for, and 4,096 is the smallest hard limit on open
+/// files that Linux starts with (`INR_OPEN_MAX`).
+pub const FREEZE_GROUPS: Limit = Limit { what: "control groups to freeze", max: 2_000 };
+
+/// Levels of the control group tree that are searched. systemd needs eight for a program in a user's session;
+/// a container manager puts a handful above that.
+pub const CGROUP_LEVELS: Limit = Limit { what: "levels of control groups", max: 24 };
+
+/// Bytes of `/proc/self/cgroup`: a dozen lines of version 1 with long paths, or one path of `PATH_MAX`.
+pub const OWN_GROUPS: Limit = Limit { what: "bytes in /proc/self/cgroup", max: 16_384 };
+
+/// Bytes of `/proc/cmdline` that are searched; no architecture of ours has a longer `COMMAND_LINE_SIZE`.
+pub const KERNEL_COMMAND_LINE: Limit = Limit { what: "bytes in /proc/cmdline", max: 4_096 };
+
+/// Milliseconds in which a snap's processes have to come to rest, all together: what snapd has always given
+/// them. snap-confine's own patience is 30 seconds.
+pub const FREEZE_MILLISECONDS: u64 = 3_000;

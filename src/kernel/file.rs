@@ -4,7 +4,7 @@
 //! Everything is opened close-on-exec. Only the functions with *follow* in their name follow a symbolic link in
 //! the last component.
 
-use super::{EMPTY, Errno, Fd, NameBuffer, PathBuffer, Result, check, check_long};
+use super::{EMPTY, Errno, Fd, FdPath, NameBuffer, PathBuffer, Result, check, check_long};
 use core::ffi::{c_int, c_uint, c_ulong};
 use core::mem::MaybeUninit;
 
@@ -47,6 +47,8 @@ pub struct FileSystem {
     pub magic: u32,
     /// `ST_RDONLY`: the mount or the file system is read-only.
     pub read_only: bool,
+    /// `ST_NOSUID`, `ST_NODEV` and `ST_NOEXEC`, which have the numbers of `MS_NOSUID` and its neighbours.
+    pub restrictions: u32,
 }
 
 impl FileSystem {
@@ -215,7 +217,11 @@ pub fn file_system(fd: &Fd) -> Result<FileSystem> {
     check(unsafe { libc::fstatfs(fd.raw(), fs.as_mut_ptr().cast()) })?;
     // SAFETY: the call succeeded, so it filled the structure.
     let fs = unsafe { fs.assume_init() };
-    Ok(FileSystem { magic: fs.kind as u32, read_only: fs.flags & 1 != 0 })
+    Ok(FileSystem {
+        magic: fs.kind as u32,
+        read_only: fs.flags & 1 != 0,
+        restrictions: fs.flags as u32 & 0xe,
+    })
 }
 
 /// read(2) into `buffer`; 0 at the end of the file.
@@ -228,6 +234,15 @@ pub fn read(fd: &Fd, buffer: &mut [u8]) -> Result<usize> {
             done => return done,
         }
     }
+}
+
+/// The text of `/proc/self/fdinfo/N` (proc_pid_fdinfo(5)), as far as it fits.
+pub fn read_fdinfo<'b>(fd: &Fd, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
+    let path = super::FdPath::info(fd);
+    // SAFETY: the path ends in NUL and outlives the call.
+    let info = Fd::own(check(unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) })?);
+    let got = read(&info, buffer)?;
+    Ok(buffer.get(..got).unwrap_or_default())
 }
 
 /// write(2) until everything is written.
@@ -263,6 +278,16 @@ pub fn make_symlink(dir: &Fd, name: &[u8], text: &[u8]) -> Result<()> {
 pub fn read_link<'b>(fd: &Fd, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
     // SAFETY: the empty path ends in NUL; pointer and length are one slice's.
     let got = unsafe { libc::readlinkat(fd.raw(), EMPTY.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
+    let got = check_long(got)?;
+    Ok(buffer.get(..got).unwrap_or_default())
+}
+
+/// readlink(2) of `/proc/self/fd/N`: where the object behind the descriptor is by now, for a sentence.
+pub fn path_of<'b>(fd: &Fd, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
+    let link = FdPath::of(fd);
+    // SAFETY: the path ends in NUL and outlives the call; pointer and length are one slice's.
+    let got =
+        unsafe { libc::readlinkat(libc::AT_FDCWD, link.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
     let got = check_long(got)?;
     Ok(buffer.get(..got).unwrap_or_default())
 }

@@ -95,12 +95,16 @@ pub(crate) struct FdPath {
 }
 
 impl FdPath {
-    const LONGEST: usize = "/proc/self/fd/2147483647/".len() + 256;
+    const LONGEST: usize = "/proc/self/fdinfo/2147483647/".len() + 256;
 
     /// The object behind the descriptor itself.
     pub(crate) fn of(fd: &Fd) -> Self {
-        // An empty name cannot be too long.
-        Self::build(fd, b"").unwrap_or(FdPath { bytes: [0; FdPath::LONGEST] })
+        Self::build(b"/proc/self/fd/", fd, b"")
+    }
+
+    /// What /proc tells about the descriptor.
+    pub(crate) fn info(fd: &Fd) -> Self {
+        Self::build(b"/proc/self/fdinfo/", fd, b"")
     }
 
     /// A name in the directory behind the descriptor.
@@ -108,10 +112,10 @@ impl FdPath {
         if name.len() > 255 {
             return Err(Errno::ENAMETOOLONG);
         }
-        Self::build(fd, name).ok_or(Errno::ENAMETOOLONG)
+        Ok(Self::build(b"/proc/self/fd/", fd, name))
     }
 
-    fn build(fd: &Fd, name: &[u8]) -> Option<Self> {
+    fn build(folder: &[u8], fd: &Fd, name: &[u8]) -> Self {
         let mut path = FdPath { bytes: [0; FdPath::LONGEST] };
         let mut digits = [0u8; "2147483647".len()];
         let mut used = 0;
@@ -126,13 +130,12 @@ impl FdPath {
         }
         let number = digits.iter().skip(digits.len() - used);
         let slash: &[u8] = if name.is_empty() { b"" } else { b"/" };
-        let all = b"/proc/self/fd/".iter().chain(number).chain(slash).chain(name);
-        let last = path.bytes.len() - 1;
-        let (room, _) = path.bytes.split_at_mut_checked(last)?;
-        for (to, from) in room.iter_mut().zip(all) {
+        let all = folder.iter().chain(number).chain(slash).chain(name);
+        // The longest of all still leaves a NUL behind it.
+        for (to, from) in path.bytes.iter_mut().zip(all) {
             *to = *from;
         }
-        Some(path)
+        path
     }
 
     /// The C string.

@@ -1,2 +1,176 @@
 // SPDX-License-Identifier: GPL-3.0-only
 //! Mounting and unmounting: mount(2) and umount2(2), by descriptor.
+//!
+//! Both calls know only paths. A descriptor is given to them as `/proc/self/fd/N`, which the kernel resolves to
+//! the object itself: nothing can be swapped between the look and the use. AppArmor resolves it to the real path
+//! before it matches, and compares the whole set of flags with its rules; so the flags here are exactly those
+//! that snapd's profiles grant.
+
+use super::{Errno, Fd, FdPath, PathBuffer, Result, Terminated, check};
+use core::ffi::{CStr, c_char, c_int, c_uint, c_ulong};
+use core::mem::MaybeUninit;
+use core::ptr::null;
+
+/// Whether a call reaches the mounts below the one it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Only the mount itself.
+    One,
+    /// The mount and everything below it, `MS_REC`.
+    Tree,
+}
+
+impl Reach {
+    fn flag(self) -> c_ulong {
+        match self {
+            Reach::One => 0,
+            Reach::Tree => libc::MS_REC,
+        }
+    }
+}
+
+fn call(
+    source: *const c_char,
+    target: &FdPath,
+    fstype: &CStr,
+    flags: c_ulong,
+    data: *const c_char,
+) -> Result<()> {
+    // SAFETY: every string ends in NUL and outlives the call; `data` is null or such a string.
+    check(unsafe { libc::mount(source, target.as_ptr(), fstype.as_ptr(), flags, data.cast()) }).map(drop)
+}
+
+/// Bind mount: what `source` names appears at `target`.
+pub fn bind(source: &Fd, target: &Fd, reach: Reach) -> Result<()> {
+    let source = FdPath::of(source);
+    call(source.as_ptr(), &FdPath::of(target), c"", libc::MS_BIND | reach.flag(), null())
+}
+
+/// Remounts the bind mount whose root is `target` read-only. The call sets the flags absolutely (mount(2)), so
+/// nosuid, nodev and noexec that the mount has must be named in `keep` (`MS_` bits).
+pub fn remount_read_only(target: &Fd, keep: u32) -> Result<()> {
+    let flags = libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY | c_ulong::from(keep);
+    call(c"none".as_ptr(), &FdPath::of(target), c"", flags, null())
+}
+
+/// Mounts a new file system. `data` holds the options of the file system, joined with commas; empty for none.
+pub fn new(source: &[u8], target: &Fd, fstype: &[u8], flags: u32, data: &[u8]) -> Result<()> {
+    let source = PathBuffer::new(source)?;
+    let fstype = Terminated::<64>::new(fstype).map_err(|_| Errno::ENODEV)?;
+    // The kernel reads at most a page of options.
+    let text = Terminated::<4096>::new(data)?;
+    let data = if data.is_empty() { null() } else { text.as_ptr() };
+    let target = FdPath::of(target);
+    // SAFETY: every string ends in NUL and outlives the call; `data` is null or such a string.
+    check(unsafe {
+        libc::mount(source.as_ptr(), target.as_ptr(), fstype.as_ptr(), c_ulong::from(flags), data.cast())
+    })
+    .map(drop)
+}
+
+/// Changes the propagation of the mount whose root is `target`: one of `MS_SHARED`, `MS_SLAVE`, `MS_PRIVATE`.
+pub fn change_propagation(target: &Fd, propagation: u32, reach: Reach) -> Result<()> {
+    call(c"none".as_ptr(), &FdPath::of(target), c"", c_ulong::from(propagation) | reach.flag(), null())
+}
+
+/// `MS_PRIVATE` for the whole tree whose root is `target`.
+pub fn make_private(target: &Fd) -> Result<()> {
+    change_propagation(target, libc::MS_PRIVATE as u32, Reach::Tree)
+}
+
+/// `struct mount_attr` of mount_setattr(2).
+#[repr(C)]
+struct MountAttr {
+    set: u64,
+    clear: u64,
+    propagation: u64,
+    userns_fd: u64,
+}
+
+const SYS_MOUNT_SETATTR: libc::c_long = 442;
+const MOUNT_ATTR_RDONLY: u64 = 1;
+const AT_RECURSIVE: c_uint = 0x8000;
+
+/// Makes the mount whose root is `target`, or the tree below it, read-only, all or nothing, and leaves every other
+/// flag alone: mount_setattr(2), Linux 5.12; `ENOSYS` before.
+pub fn set_read_only(target: &Fd, reach: Reach) -> Result<()> {
+    let recursive = match reach {
+        Reach::One => 0,
+        Reach::Tree => AT_RECURSIVE,
+    };
+    let attr = MountAttr { set: MOUNT_ATTR_RDONLY, clear: 0, propagation: 0, userns_fd: 0 };
+    // SAFETY: the empty path ends in NUL; the size is the structure's.
+    let done = unsafe {
+        libc::syscall(
+            SYS_MOUNT_SETATTR,
+            target.raw(),
+            super::EMPTY.as_ptr(),
+            libc::AT_EMPTY_PATH as c_uint | recursive,
+            &raw const attr,
+            size_of::<MountAttr>(),
+        )
+    };
+    check(done as c_int).map(drop)
+}
+
+/// Takes away the top mount at a name in a directory; `MNT_DETACH` when `detach`. A symbolic link is not
+/// followed, and no descriptor of the mount itself has to be open, which alone would make it busy.
+pub fn unmount_at(dir: &Fd, name: &[u8], detach: bool) -> Result<()> {
+    let path = FdPath::inside(dir, name)?;
+    let flags = libc::UMOUNT_NOFOLLOW | if detach { libc::MNT_DETACH } else { 0 };
+    // SAFETY: the path ends in NUL and outlives the call.
+    check(unsafe { libc::umount2(path.as_ptr(), flags) }).map(drop)
+}
+
+/// Where an object lies among the mounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Mount id, field 1 of mountinfo; absent before Linux 5.8 where /proc does not tell either.
+    pub mount: Option<u32>,
+    /// Whether the object is the root of a mount; absent where the kernel does not say (before 5.8).
+    pub mount_root: Option<bool>,
+}
+
+const STATX_MNT_ID: u32 = 0x1000;
+const STATX_ATTR_MOUNT_ROOT: u64 = 0x2000;
+
+/// `struct statx`, the part in front of what we read and the rest.
+#[repr(C)]
+struct Statx {
+    mask: u32,
+    block_size: u32,
+    attributes: u64,
+    between: [u8; 40],
+    attributes_mask: u64,
+    times_and_devices: [u8; 80],
+    mount: u64,
+    spare: [u64; 13],
+}
+
+const _: () = assert!(size_of::<Statx>() == 256 && core::mem::offset_of!(Statx, mount) == 144);
+
+/// statx(2), Linux 4.11, of a name in a directory, or of the descriptor itself when the name is empty. Links are
+/// not followed, nothing is automounted.
+pub fn place_at(dir: &Fd, name: &[u8]) -> Result<Place> {
+    let name = super::NameBuffer::new(name)?;
+    let mut answer = MaybeUninit::<Statx>::zeroed();
+    // SAFETY: the name ends in NUL, `answer` has the size the call fills.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_statx,
+            dir.raw(),
+            name.as_ptr(),
+            libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT,
+            STATX_MNT_ID,
+            answer.as_mut_ptr(),
+        )
+    };
+    check(done as c_int)?;
+    // SAFETY: all bit patterns are valid, and it was zeroed before the call.
+    let answer = unsafe { answer.assume_init() };
+    Ok(Place {
+        mount: (answer.mask & STATX_MNT_ID != 0).then_some(answer.mount as u32),
+        mount_root: (answer.attributes_mask & STATX_ATTR_MOUNT_ROOT != 0)
+            .then_some(answer.attributes & STATX_ATTR_MOUNT_ROOT != 0),
+    })
+}

@@ -39,6 +39,15 @@ impl<'t> Arena<'t> {
         Ok(taken)
     }
 
+    /// Hands out a copy of the bytes, to be changed.
+    pub fn copy(&mut self, bytes: &[u8]) -> Result<&'t mut [u8], Full> {
+        let taken = self.take(bytes.len())?;
+        for (place, byte) in taken.iter_mut().zip(bytes) {
+            *place = *byte;
+        }
+        Ok(taken)
+    }
+
     /// Hands out the parts, one behind the other.
     pub fn concat(&mut self, parts: &[&[u8]]) -> Result<&'t [u8], Full> {
         let len = parts.iter().map(|part| part.len()).sum();

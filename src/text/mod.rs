@@ -3,6 +3,10 @@
 #![forbid(unsafe_code)]
 
 pub mod arena;
+pub mod escape;
+pub mod number;
+pub mod path;
+pub mod sort;
 
 /// Somewhere to write text to. Writing never fails: a sink that is full or closed drops what it is given, because
 /// nothing could be said about that anywhere else.
@@ -47,6 +51,23 @@ pub trait Out {
             }
         }
         self.put(b"\"");
+    }
+}
+
+/// How long a text is: a sink that only counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Length(pub usize);
+
+impl Out for Length {
+    fn put(&mut self, bytes: &[u8]) {
+        self.0 = self.0.saturating_add(bytes.len());
+    }
+}
+
+/// A short text on the stack. A piece that does not fit as a whole is dropped.
+impl<const N: usize> Out for heapless::Vec<u8, N> {
+    fn put(&mut self, bytes: &[u8]) {
+        let _ = self.extend_from_slice(bytes);
     }
 }
 

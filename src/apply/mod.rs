@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: GPL-3.0-only
+//! Performing a plan: take away, mount, and know what is there in the end.
+//!
+//! Mounting goes in rounds. In each, first all targets and sources are made ready, with mimics where they are needed,
+//! and then everything is mounted: so a mimic is complete before anything is mounted inside the directory that it
+//! covers, and no target is looked for before what lies above it is mounted.
+#![forbid(unsafe_code)]
+
+pub mod create;
+pub mod entry;
+pub mod ground;
+pub mod mimic;
+pub mod notes;
+pub mod place;
+pub mod save;
+pub mod survey;
+pub mod walk;
+
+use crate::error::{Error, Result};
+use crate::limits::{MEMORY, PROFILE_ENTRIES};
+use crate::log::Log;
+use crate::mount::table::Table;
+use crate::mount::{Kind, MountEntry, Options};
+use crate::plan::{Action, Class, Plan, Removal};
+use crate::text::Out;
+use crate::text::arena::Arena;
+use create::Owner;
+use entry::{Failure, Ready};
+use ground::Ground;
+use mimic::{Children, Mimics};
+use notes::Notes;
+use walk::Walker;
+
+/// What came of an item.
+#[derive(Clone, Copy, Debug, Default)]
+struct Outcome {
+    ready: Ready,
+    /// It could not be made ready, or mounted.
+    failed: bool,
+    /// It is mounted.
+    mounted: bool,
+    /// What is on record could not be taken away.
+    stays: bool,
+}
+
+/// Results of a run, as large as they can be; lives in `.bss`.
+pub struct Results<'t> {
+    outcomes: heapless::Vec<Outcome, { 2 * PROFILE_ENTRIES.max }>,
+    failures: heapless::Vec<(u32, Failure<'t>), { PROFILE_ENTRIES.max }>,
+    /// New synthetic entries, with the class of the entry that they were made for.
+    synthetic: heapless::Vec<(Class, MountEntry<'t>), { PROFILE_ENTRIES.max }>,
+    /// The lines of the old record that stay.
+    kept: heapless::Vec<bool, { PROFILE_ENTRIES.max }>,
+    children: Children<'t>,
+}
+
+impl Results<'_> {
+    /// None.
+    pub const fn new() -> Self {
+        Results {
+            outcomes: heapless::Vec::new(),
+            failures: heapless::Vec::new(),
+            synthetic: heapless::Vec::new(),
+            kept: heapless::Vec::new(),
+            children: heapless::Vec::new(),
+        }
+    }
+}
+
+impl Default for Results<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Everything at hand while a plan is performed.
+pub struct Apply<'a, 't> {
+    /// What to do.
+    pub plan: &'a mut Plan<'t>,
+    /// What was mounted before.
+    pub table: &'a Table<'t>,
+    /// Where names may be created.
+    pub ground: &'a mut Ground<'t>,
+    /// What was created by former runs.
+    pub notes: &'a Notes<'t>,
+    /// What comes of it.
+    pub results: &'a mut Results<'t>,
+    /// Made-up text.
+    pub arena: &'a mut Arena<'t>,
+    /// Warnings.
+    pub log: &'a mut Log,
+    /// Opens paths.
+    pub walker: &'a Walker,
+    /// Started by snap-confine, so perhaps under AppArmor.
+    pub confined: bool,
+    /// Who directories in a home belong to; in system mode root, or who started us.
+    pub user: Owner,
+}
+
+/// Takes synthetic entries for one class.
+struct Synthetic<'r, 't> {
+    list: &'r mut heapless::Vec<(Class, MountEntry<'t>), { PROFILE_ENTRIES.max }>,
+    class: Class,
+    room: usize,
+}
+
+impl<'t> mimic::Record<'t> for Synthetic<'_, 't> {
+    fn room(&self) -> usize {
+        self.room.saturating_sub(self.list.len())
+    }
+
+    fn put(&mut self, entry: MountEntry<'t>) {
+        // There is room: it was asked for.
+        let _ = self.list.push((self.class, entry));
+    }
+}
+
+impl<'t> Apply<'_, 't> {
+    /// Makes a writable mimic over `dir` on behalf of an entry.
+    fn cover(&mut self, dir: &'t [u8], entry: &MountEntry<'t>) -> Result<'t, ()> {
+        let Results { children, synthetic, .. } = &mut *self.results;
+        let room = PROFILE_ENTRIES.max.saturating_sub(self.plan.record.len() + self.plan.mounts.len());
+        let mut record = Synthetic { list: synthetic, class: Class::of(entry), room };
+        let mut mimics = Mimics {
+            children,
+            arena: self.arena,
+            ground: self.ground,
+            walker: self.walker,
+            set_aside: self.confined,
+        };
+        mimics.cover(dir, entry.id(), &mut record)?;
+        self.log.debug(|line| {
+            line.put(b"made a writable mimic over ");
+            line.quoted(dir);
+        });
+        Ok(())
+    }
+
+    /// Whether what is to be recorded fits a record, before anything is touched.
+    pub fn check_room(&self) -> Result<'t, ()> {
+        let adopted =
+            self.plan.items.iter().filter(|i| i.record.is_none() && i.action == Action::Keep).count();
+        let lines = self.plan.record.len() + self.plan.mounts.len() + adopted;
+        if lines > PROFILE_ENTRIES.max {
+            return Err(PROFILE_ENTRIES.exceeded());
+        }
+        Ok(())
+    }
+
+    /// Performs the plan. What fails is warned of and the rest goes on; the first failure of a layout, or of the
+    /// renaming of an instance, is returned. What is recorded afterwards is true in any case.
+    pub fn run(&mut self) -> Result<'t, ()> {
+        self.results.outcomes.clear();
+        // As many as there are items.
+        let _ = self.results.outcomes.resize_default(self.plan.items.len());
+        self.results.failures.clear();
+        self.results.synthetic.clear();
+        self.keep_lines();
+        self.hand_over()?;
+        for at in 0..self.plan.removals.len() {
+            match self.plan.removals.get(at) {
+                Some(Removal::Item(item)) => self.remove(*item),
+                Some(Removal::Mimic(mimic)) => self.remove_mimic(*mimic),
+                None => break,
+            }
+        }
+        self.mount_all()
+    }
+
+    /// Marks the lines of the record that stay as they are.
+    fn keep_lines(&mut self) {
+        let kept = &mut self.results.kept;
+        kept.clear();
+        let _ = kept.resize(self.plan.record.len(), false);
+        let mut keep = |at: u16| {
+            if let Some(kept) = kept.get_mut(usize::from(at)) {
+                *kept = true;
+            }
+        };
+        for (entry, at) in self.plan.record.iter().zip(0u16..) {
+            if entry.origin() == crate::mount::Origin::Rootfs {
+                keep(at);
+            }
+        }
+        for item in self.plan.items.iter().filter(|item| item.action == Action::Keep) {
+            item.record.into_iter().for_each(&mut keep);
+        }
+        for mimic in self.plan.mimics.iter().filter(|mimic| !mimic.goes) {
+            keep(mimic.record);
+            self.plan.parts(mimic).iter().copied().for_each(&mut keep);
+        }
+    }
+
+    /// Rewrites the lines of mimics that serve another entry from now on.
+    fn hand_over(&mut self) -> Result<'t, ()> {
+        for at in 0..self.plan.mimics.len() {
+            let Some(mimic) = self.plan.mimics.get(at).filter(|m| !m.goes).copied() else { continue };
+            let Some(heir) = mimic.heir.and_then(|heir| self.plan.desired.get(usize::from(heir))) else {
+                continue;
+            };
+            let heir = heir.id();
+            self.rename_owner(mimic.record, heir)?;
+            for part in 0..self.plan.parts(&mimic).len() {
+                if let Some(line) = self.plan.parts(&mimic).get(part).copied() {
+                    self.rename_owner(line, heir)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn rename_owner(&mut self, line: u16, owner: &[u8]) -> Result<'t, ()> {
+        const NEEDED_BY: &[u8] = b"x-snapd.needed-by=";
+        let Some(entry) = self.plan.record.get(usize::from(line)) else { return Ok(()) };
+        let text = entry.options.0;
+        let Some(start) = text.windows(NEEDED_BY.len()).position(|word| word == NEEDED_BY) else {
+            return Ok(());
+        };
+        let (before, from) = text.split_at_checked(start + NEEDED_BY.len()).unwrap_or((text, b""));
+        let old = from.split(|byte| *byte == b',').next().unwrap_or_default();
+        let after = from.get(old.len()..).unwrap_or_default();
+        let options = self.arena.concat(&[before, owner, after]).map_err(|_| MEMORY.exceeded())?;
+        if let Some(entry) = self.plan.record.get_mut(usize::from(line)) {
+            entry.options = Options(options);
+        }
+        Ok(())
+    }
+
+    fn warn(&mut self, action: &str, entry: &MountEntry<'t>, error: &Error<'t>) {
+        self.log.warn(|line| {
+            line.put(b"cannot change mount namespace according to change ");
+            line.put(action.as_bytes());
+            line.put(b" (");
+            entry.write(line);
+            line.put(b"): ");
+            error.write(line);
+        });
+    }
+
+    fn tell(&mut self, action: &str, entry: &MountEntry<'t>) {
+        self.log.debug(|line| {
+            line.put(action.as_bytes());
+            line.put(b" ");
+            entry.write(line);
+        });
+    }
+
+    fn outcome(&mut self, at: u32) -> Option<&mut Outcome> {
+        self.results.outcomes.get_mut(at as usize)
+    }
+
+    fn remove(&mut self, at: u32) {
+        let Some((item, entry)) = self.plan.item(at) else { return };
+        let (item, entry) = (*item, *entry);
+        let expected = item.mount.and_then(|mount| self.table.get(mount)).map(|line| line.id);
+        match self.unmount(&entry, expected) {
+            Ok(_) => {
+                self.tell("unmounted", &entry);
+                if !self.plan.uses_target_of(at) {
+                    self.clean_up(&entry);
+                }
+            }
+            Err(error) => {
+                self.warn("unmount", &entry, &error);
+                if let Some(outcome) = self.outcome(at) {
+                    outcome.stays = true;
+                }
+                // Still there, so still on record (L4).
+                if let Some(kept) = item.record.and_then(|line| self.results.kept.get_mut(usize::from(line)))
+                {
+                    *kept = true;
+                }
+            }
+        }
+    }
+
+    fn remove_mimic(&mut self, at: u32) {
+        let Some(mimic) = self.plan.mimics.get(at as usize).copied() else { return };
+        let Some(entry) = self.plan.record.get(usize::from(mimic.record)).copied() else { return };
+        match mimic::uncover(self.walker, entry.dir) {
+            Ok(()) => self.tell("unmounted", &entry),
+            Err(error) => {
+                self.warn("unmount", &entry, &error);
+                let Apply { plan, results, .. } = self;
+                for line in plan.parts(&mimic).iter().chain(core::iter::once(&mimic.record)) {
+                    if let Some(kept) = results.kept.get_mut(usize::from(*line)) {
+                        *kept = true;
+                    }
+                }
+            }
+        }
+    }
+
+    fn mount_all(&mut self) -> Result<'t, ()> {
+        let mut fatal: Option<Error<'t>> = None;
+        let mut start = 0;
+        while let Some(round) = self.plan.schedule.get(start).map(|at| self.round(*at)) {
+            let mut end = start;
+            while self.plan.schedule.get(end).is_some_and(|at| self.round(*at) == round) {
+                end += 1;
+            }
+            for place in start..end {
+                self.make_ready(place);
+            }
+            let mut failure = 0;
+            for place in start..end {
+                if let Some(error) = self.mount_one(place, &mut failure) {
+                    fatal = fatal.or(Some(error));
+                }
+            }
+            // Without the renaming of the instance everything else would go to the wrong place.
+            if fatal.is_some() && self.is_overname(start) {
+                break;
+            }
+            self.results.failures.clear();
+            start = end;
+        }
+        fatal.map_or(Ok(()), Err)
+    }
+
+    fn round(&self, at: u32) -> u32 {
+        match self.plan.items.get(at as usize).map(|item| item.action) {
+            Some(Action::Mount(round)) => round,
+            _ => u32::MAX,
+        }
+    }
+
+    fn is_overname(&self, place: usize) -> bool {
+        let item = self.plan.schedule.get(place).and_then(|at| self.plan.items.get(*at as usize));
+        item.is_some_and(|item| item.class == Class::Overname)
+    }
+
+    fn make_ready(&mut self, place: usize) {
+        let Some(&at) = self.plan.schedule.get(place) else { return };
+        let Some((_, &entry)) = self.plan.item(at) else { return };
+        if self.outcome(at).is_some_and(|outcome| outcome.stays) {
+            return;
+        }
+        match self.prepare(&entry) {
+            Ok(ready) => {
+                if let Some(outcome) = self.outcome(at) {
+                    outcome.ready = ready;
+                }
+            }
+            Err(failure) => {
+                if let Some(outcome) = self.outcome(at) {
+                    outcome.failed = true;
+                }
+                // At most one for each entry.
+                let _ = self.results.failures.push((at, failure));
+            }
+        }
+    }
+
+    /// Mounts what is ready, and reports what is not. The error of an entry that must not fail is returned.
+    fn mount_one(&mut self, place: usize, failure: &mut usize) -> Option<Error<'t>> {
+        let &at = self.plan.schedule.get(place)?;
+        let (item, entry) = self.plan.item(at)?;
+        let (class, entry) = (item.class, *entry);
+        let outcome = *self.outcome(at)?;
+        if outcome.stays {
+            return None;
+        }
+        let error = if outcome.failed {
+            // They were put there in this order.
+            let failed = self.results.failures.get(*failure).copied();
+            *failure += 1;
+            match failed?.1 {
+                Failure::IgnoredMissing if class == Class::Layout => {
+                    Error::plain("mount source or target are missing")
+                }
+                Failure::IgnoredMissing => return None,
+                Failure::Error(error) => error,
+            }
+        } else {
+            match self.perform(&entry) {
+                Ok(()) => {
+                    self.outcome(at)?.mounted = true;
+                    self.tell("mounted", &entry);
+                    return None;
+                }
+                Err(error) => {
+                    self.take_back(&entry, outcome.ready);
+                    error
+                }
+            }
+        };
+        self.outcome(at)?.failed = true;
+        self.warn("mount", &entry, &error);
+        (class != Class::Interface).then_some(error)
+    }
+
+    /// Writes the new record: the lines that stay, in their old order; then, class by class, all new synthetic
+    /// entries and all new entries.
+    pub fn write_record<W: Out + ?Sized>(&self, w: &mut W) {
+        let mut write = |entry: &MountEntry<'t>| {
+            entry.write(w);
+            w.put(b"\n");
+        };
+        for (entry, kept) in self.plan.record.iter().zip(&self.results.kept) {
+            if *kept {
+                write(entry);
+            }
+        }
+        for class in Class::ALL {
+            for (_, entry) in self.results.synthetic.iter().filter(|(of, _)| *of == class) {
+                write(entry);
+            }
+            self.each_new(class, |entry, _| write(entry));
+        }
+    }
+
+    /// Calls `each` for every entry of a class that is new on record, with what is known of its target: whether it
+    /// was made for it.
+    fn each_new(&self, class: Class, mut each: impl FnMut(&MountEntry<'t>, Option<bool>)) {
+        let of_class = self.plan.items.iter().filter(|item| item.class == class);
+        for item in of_class.filter(|item| item.record.is_none() && item.action == Action::Keep) {
+            if let Some(entry) = self.plan.entry(item).filter(|entry| entry.kind() != Kind::EnsureDir) {
+                each(entry, Some(false));
+            }
+        }
+        for at in &self.plan.mounts {
+            let Some((item, entry)) = self.plan.item(*at) else { continue };
+            let Some(outcome) = self.results.outcomes.get(*at as usize) else { continue };
+            if item.class == class && outcome.mounted && !outcome.stays && entry.kind() != Kind::EnsureDir {
+                // What was made for it once is still made for it.
+                let made = outcome.ready.target.is_some() || self.notes.find(entry.dir) == Some(true);
+                each(entry, Some(made));
+            }
+        }
+    }
+
+    /// Writes the new notes: of every entry on record of which something is known.
+    pub fn write_notes<W: Out + ?Sized>(&self, w: &mut W) {
+        for (entry, kept) in self.plan.record.iter().zip(&self.results.kept) {
+            if let Some(made) = self.notes.find(entry.dir).filter(|_| *kept && !entry.is_synthetic()) {
+                Notes::write(w, entry.dir, made);
+            }
+        }
+        for class in Class::ALL {
+            self.each_new(class, |entry, made| {
+                if let Some(made) = made {
+                    Notes::write(w, entry.dir, made);
+                }
+            });
+        }
+    }
+
+    /// How many entries could not be mounted or taken away.
+    pub fn failures(&self) -> usize {
+        self.results.outcomes.iter().filter(|outcome| outcome.failed || outcome.stays).count()
+    }
+}

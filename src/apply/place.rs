@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-3.0-only
+//! Whether a name is a mount point, and of which mount.
+#![forbid(unsafe_code)]
+
+use crate::kernel::file::{self, Open};
+use crate::kernel::mount::{self, Place};
+use crate::kernel::{Errno, Fd, Result};
+use crate::text::number::parse_u32;
+
+/// The mount that is on top at a name in a directory, and whether the name is its mount point. Asked of statx(2)
+/// where it tells (Linux 5.8), of `/proc/self/fdinfo` elsewhere (3.15).
+pub fn look(dir: &Fd, name: &[u8]) -> Result<Place> {
+    let place = match mount::place_at(dir, name) {
+        Ok(place) => place,
+        Err(Errno::ENOSYS | Errno::EPERM) => Place { mount: None, mount_root: None },
+        Err(errno) => return Err(errno),
+    };
+    if place.mount.is_some() && place.mount_root.is_some() {
+        return Ok(place);
+    }
+    let here = file::open_at(dir, name, Open::PATH, 0)?;
+    let mount = place.mount.or_else(|| mount_id(&here));
+    let mount_root = place.mount_root.or_else(|| Some(mount? != mount_id(dir)?));
+    Ok(Place { mount, mount_root })
+}
+
+/// The id of the mount on which an open object lies.
+pub fn mount_id(fd: &Fd) -> Option<u32> {
+    if let Ok(Place { mount: Some(id), .. }) = mount::place_at(fd, b"") {
+        return Some(id);
+    }
+    let mut buffer = [0u8; 512];
+    let text = file::read_fdinfo(fd, &mut buffer).ok()?;
+    let line = text.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"mnt_id:"))?;
+    parse_u32(line.trim_ascii())
+}
+
+/// Whether a name in a directory is a mount point. Where neither statx(2) nor /proc tells, it is taken for one: then
+/// the next call finds out.
+pub fn is_mount_root(dir: &Fd, name: &[u8]) -> Result<bool> {
+    Ok(look(dir, name)?.mount_root.unwrap_or(true))
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-3.0-only
+//! Replacing a file in one step: written aside, synced, renamed over the old one.
+#![forbid(unsafe_code)]
+
+use crate::error::{Error, Result};
+use crate::kernel::file::{self, Open};
+use crate::kernel::{Errno, Fd, process};
+use crate::limits::NAME;
+use crate::text::Out;
+
+/// Writes through a small buffer and remembers the first error.
+struct Writer<'f> {
+    fd: &'f Fd,
+    buffer: heapless::Vec<u8, 8192>,
+    error: Option<Errno>,
+}
+
+impl Writer<'_> {
+    fn flush(&mut self) {
+        if self.error.is_none() {
+            self.error = file::write_all(self.fd, &self.buffer).err();
+        }
+        self.buffer.clear();
+    }
+}
+
+impl Out for Writer<'_> {
+    fn put(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if self.buffer.is_full() {
+                self.flush();
+            }
+            let room = self.buffer.capacity() - self.buffer.len();
+            let (now, later) = bytes.split_at_checked(room).unwrap_or((bytes, b""));
+            let _ = self.buffer.extend_from_slice(now);
+            bytes = later;
+        }
+    }
+}
+
+/// Compares what is written with what is there.
+struct Comparer<'b> {
+    rest: &'b [u8],
+    same: bool,
+}
+
+impl Out for Comparer<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        match self.rest.strip_prefix(bytes) {
+            Some(rest) => self.rest = rest,
+            None => self.same = false,
+        }
+    }
+}
+
+/// Whether `write` would write exactly these bytes.
+pub fn is_same(bytes: &[u8], write: impl Fn(&mut dyn Out)) -> bool {
+    let mut comparer = Comparer { rest: bytes, same: true };
+    write(&mut comparer);
+    comparer.same && comparer.rest.is_empty()
+}
+
+/// Replaces the file `name` in a directory by what `write` writes: root's, 0644, whoever started us. The temporary
+/// file is called as AppArmor's rules expect: the name, a dot, up to ten digits and `~`.
+pub fn replace<'t>(dir: &'t [u8], name: &[u8], at: &'t [u8], write: impl Fn(&mut dyn Out)) -> Result<'t, ()> {
+    let no = |errno| Error::call("open %s: %e", at, errno);
+    let folder = file::open(dir, Open::READ_DIR, 0).map_err(no)?;
+    let now = process::uptime();
+    let mut number = (now.nanoseconds ^ process::id().rotate_left(16)) as u64;
+    // Other numbers are tried when the name is taken; ten thousand names are not.
+    for _ in 0..10_000 {
+        number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let mut temporary = heapless::Vec::<u8, { NAME.max }>::new();
+        temporary.put(name);
+        temporary.put(b".");
+        temporary.number(number >> 33);
+        temporary.put(b"~");
+        let fd = match file::open_at(&folder, &temporary, Open::NEW, 0o600) {
+            Err(Errno::EEXIST) => continue,
+            other => other.map_err(no)?,
+        };
+        let done = fill(&fd, &write).and_then(|()| file::rename(&folder, &temporary, name));
+        if let Err(errno) = done {
+            let _ = file::unlink(&folder, &temporary);
+            return Err(Error::call("write %s: %e", at, errno));
+        }
+        return file::sync(&folder).map_err(|errno| Error::call("sync %s: %e", dir, errno));
+    }
+    Err(no(Errno::EEXIST))
+}
+
+fn fill(fd: &Fd, write: &impl Fn(&mut dyn Out)) -> crate::kernel::Result<()> {
+    // After the change of owner a caller without CAP_FOWNER could not change the mode any more.
+    file::chmod(fd, 0o644)?;
+    let mut writer = Writer { fd, buffer: heapless::Vec::new(), error: None };
+    write(&mut writer);
+    writer.flush();
+    if let Some(errno) = writer.error {
+        return Err(errno);
+    }
+    file::chown(fd, 0, 0)?;
+    file::sync(fd)
+}

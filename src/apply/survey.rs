@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-3.0-only
+//! Questions only: what do the profiles say, what is mounted, what is there? Nothing here changes the world.
+#![forbid(unsafe_code)]
+
+use super::ground::{Answer, Ground};
+use super::walk::Walker;
+use crate::error::{Error, Result};
+use crate::kernel::file::{self, FileType, Open};
+use crate::kernel::{Errno, Fd};
+use crate::limits::{Limit, MEMORY, MOUNTINFO_LINE, MOUNTINFO_LINES, PROFILE_TEXT};
+use crate::log::Log;
+use crate::mount::info::{self, Lines};
+use crate::mount::table::{Overflow, Table};
+use crate::mount::{Kind, MountEntry, MountInfo};
+use crate::plan::{Missing, Plan, State};
+use crate::text::Out;
+use crate::text::arena::Arena;
+use crate::text::path;
+
+/// Reads a whole file; nothing when there is none. Links are followed. Anything but a regular file is refused, and
+/// nothing is waited for.
+pub fn read<'t>(at: &'t [u8], arena: &mut Arena<'t>) -> Result<'t, Option<&'t mut [u8]>> {
+    let fd = match file::open_follow(at, Open::READ) {
+        Err(Errno::ENOENT) => return Ok(None),
+        other => other.map_err(|errno| Error::call("open %s: %e", at, errno))?,
+    };
+    let no = |errno| Error::call("read %s: %e", at, errno);
+    match file::stat(&fd).map_err(no)?.kind {
+        FileType::Regular => {}
+        FileType::Directory => return Err(no(Errno::EISDIR)),
+        _ => return Err(Error::about("read %s: not a regular file", at)),
+    }
+    let mut len = 0;
+    loop {
+        let space = arena.free().get_mut(len..).unwrap_or_default();
+        if space.is_empty() {
+            return Err(MEMORY.exceeded());
+        }
+        // One more than is accepted, so that too much is seen as such.
+        let most = PROFILE_TEXT.max.saturating_add(1).saturating_sub(len);
+        let most = most.min(space.len());
+        let space = space.get_mut(..most).unwrap_or_default();
+        let got = file::read(&fd, space).map_err(no)?;
+        len += got;
+        if len > PROFILE_TEXT.max {
+            return Err(PROFILE_TEXT.exceeded());
+        }
+        if got == 0 {
+            break;
+        }
+    }
+    arena.take(len).map(Some).map_err(|_| MEMORY.exceeded())
+}
+
+/// Bytes to lend to [`each_mount`]: one line of any length that there can be, and a page.
+pub const LINE_BUFFER: usize = MOUNTINFO_LINE.max + 4096;
+
+/// Calls `each` for every line of this process's mountinfo until it answers false. Lines that are none are passed
+/// over: one odd line must not blind the whole survey.
+pub fn each_mount(
+    buffer: &mut [u8],
+    mut each: impl FnMut(&MountInfo<'_>) -> bool,
+) -> crate::kernel::Result<()> {
+    let fd = file::open(b"/proc/self/mountinfo", Open::READ, 0)?;
+    let mut lines = Lines::new(buffer);
+    loop {
+        while let Some(line) = lines.next() {
+            if let Some(line) = info::parse_line(line)
+                && !each(&line)
+            {
+                return Ok(());
+            }
+        }
+        let got = file::read(&fd, lines.fill())?;
+        if got == 0 {
+            return Ok(());
+        }
+        lines.advance(got);
+    }
+}
+
+/// Reads the mount table, as far as it matters to the plan. A table that cannot be read stays empty: that is not an
+/// error, AppArmor templates before 2026 do not grant it.
+pub fn mounts<'t>(
+    plan: &Plan<'t>,
+    table: &mut Table<'t>,
+    arena: &mut Arena<'t>,
+    log: &mut Log,
+) -> Result<'t, ()> {
+    table.clear();
+    let buffer = arena.take(LINE_BUFFER).map_err(|_| MEMORY.exceeded())?;
+    let mut count = 0;
+    let mut over: Option<&'static Limit> = None;
+    let done = each_mount(buffer, |line| {
+        count += 1;
+        if count > MOUNTINFO_LINES.max {
+            over = Some(&MOUNTINFO_LINES);
+        } else if line.dir == b"/" || plan.paths.is_on_the_way(line.dir) || plan.binds_from_above(line.dir) {
+            over = match table.keep(line, arena) {
+                Ok(()) => None,
+                Err(Overflow::Limit(limit)) => Some(limit),
+                Err(Overflow::Arena) => Some(&MEMORY),
+            };
+        }
+        over.is_none()
+    });
+    if let Some(limit) = over {
+        return Err(limit.exceeded());
+    }
+    match done {
+        Ok(()) => {
+            let root = file::open(b"/", Open::PATH_DIR, 0).ok().and_then(|fd| super::place::mount_id(&fd));
+            table.build(root);
+            log.debug(|line| {
+                line.put(b"read ");
+                line.number(count as u64);
+                line.put(b" lines of mountinfo");
+            });
+        }
+        Err(errno) => {
+            table.clear();
+            log.debug(|line| {
+                Error::call("cannot read mountinfo, trusting the record: %e%s", b"", errno).write(line)
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Looks at the links, and at the directories that are only to be there.
+pub fn links(plan: &mut Plan<'_>, walker: &Walker) {
+    for at in 0..plan.items.len() {
+        let Some((item, entry)) = plan.item(at as u32) else { break };
+        let desired = item.desired.is_some();
+        let state = match entry.kind() {
+            Kind::Symlink => match link_text(walker, entry) {
+                Some(true) if desired => State::InEffect,
+                Some(true) => State::Different,
+                _ => State::Absent,
+            },
+            Kind::EnsureDir => {
+                let found = walker.open(entry.dir).and_then(|fd| file::stat(&fd));
+                match found {
+                    Ok(stat) if desired && stat.kind == FileType::Directory => State::InEffect,
+                    _ => State::Absent,
+                }
+            }
+            _ => continue,
+        };
+        if let Some(item) = plan.items.get_mut(at) {
+            item.state = state;
+        }
+    }
+}
+
+/// Whether the link of an entry is there with the wanted text.
+fn link_text(walker: &Walker, entry: &MountEntry<'_>) -> Option<bool> {
+    let mut buffer = [0u8; 4096];
+    let fd = walker.open(entry.dir).ok()?;
+    let text = file::read_link(&fd, &mut buffer).ok()?;
+    Some(Some(text) == entry.symlink_text())
+}
+
+/// Finds out where the targets of absent entries would be created.
+pub fn targets<'t>(plan: &mut Plan<'t>, ground: &mut Ground<'t>) {
+    for at in 0..plan.items.len() {
+        let Some((item, entry)) = plan.item(at as u32) else { break };
+        let asks = item.desired.is_some()
+            && item.state == State::Absent
+            && !matches!(entry.kind(), Kind::EnsureDir | Kind::Unknown)
+            && path::is_absolute(entry.dir);
+        if !asks {
+            continue;
+        }
+        let missing = missing(entry.dir, ground);
+        if let Some(item) = plan.items.get_mut(at) {
+            item.missing = missing;
+        }
+    }
+}
+
+fn missing<'t>(target: &'t [u8], ground: &mut Ground<'t>) -> Option<Missing<'t>> {
+    let mut here: Fd = file::open(b"/", Open::PATH_DIR, 0).ok()?;
+    let mut dir: &[u8] = b"/";
+    for prefix in path::prefixes(target) {
+        let is_leaf = prefix.len() == target.len();
+        let how = if is_leaf { Open::PATH } else { Open::PATH_DIR };
+        match file::open_at(&here, path::name(prefix), how, 0) {
+            Ok(_) if is_leaf => return None,
+            Ok(fd) => here = fd,
+            Err(Errno::ENOENT) => {
+                let free = ground.is_free(target) || matches!(ground.ask(&here, dir), Ok(Answer::Free));
+                return Some(Missing { under: dir, mimic: !free && dir != b"/" });
+            }
+            Err(_) => return None,
+        }
+        dir = prefix;
+    }
+    None
+}

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: GPL-3.0-only
+//! The command line: whose mounts are updated, on whose behalf; and the names of the files that follow from that.
+//!
+//! ```text
+//! snap-update-ns [--from-snap-confine] [--user-mounts] [-u UID] INSTANCE
+//! ```
+#![forbid(unsafe_code)]
+
+use crate::error::{Error, Result};
+use crate::text::arena::{Arena, Full};
+use crate::text::number::parse_u64;
+use crate::text::{Out, path};
+
+/// What the command line asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invocation<'t> {
+    /// The snap instance whose mounts are updated: a valid name.
+    pub instance: &'t [u8],
+    /// snap-confine has called: we are in the mount namespace already, and the lock is held by it.
+    pub from_snap_confine: bool,
+    /// The mounts of one user are made, not those of the snap.
+    pub user_mounts: bool,
+    /// `-u` was given, with this number. What it should do was never settled.
+    pub uid: Option<u64>,
+}
+
+/// Understands the arguments, without the first, which is the name of the program. They are read from left to
+/// right, and the first fault is told; the instance name is looked at last.
+pub fn parse<'t>(args: impl Iterator<Item = &'t [u8]>) -> Result<'t, Invocation<'t>> {
+    let mut args = args;
+    let mut instance = None;
+    let mut from_snap_confine = false;
+    let mut user_mounts = false;
+    let mut uid = None;
+    while let Some(arg) = args.next() {
+        match arg {
+            b"--from-snap-confine" => from_snap_confine = true,
+            b"--user-mounts" => user_mounts = true,
+            b"-u" => {
+                let text = args.next().ok_or(Error::plain("-u requires an argument"))?;
+                uid = Some(parse_uid(text).map_err(Error::plain)?);
+            }
+            [b'-', ..] => return Err(Error::plain("unsupported option")),
+            _ if instance.is_some() => return Err(Error::plain("too many positional arguments")),
+            name => instance = Some(name),
+        }
+    }
+    let instance = instance.ok_or(Error::plain("snap name not provided"))?;
+    check_instance_name(instance).map_err(Error::plain)?;
+    Ok(Invocation { instance, from_snap_confine, user_mounts, uid })
+}
+
+/// A user id, in the words of strtoul(3): a sign is allowed, and a negative number is told apart only by being too
+/// large.
+fn parse_uid(text: &[u8]) -> core::result::Result<u64, &'static str> {
+    let (negative, rest) = match text {
+        [b'-', rest @ ..] => (true, rest),
+        [b'+', rest @ ..] => (false, rest),
+        rest => (false, rest),
+    };
+    let len = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, garbage) = rest.split_at_checked(len).unwrap_or_default();
+    if digits.is_empty() {
+        return Err("cannot parse user id");
+    }
+    let number = parse_u64(digits).ok_or("cannot parse user id: numerical result out of range")?;
+    if !garbage.is_empty() {
+        return Err("cannot parse user id");
+    }
+    if number > i64::MAX as u64 || (negative && number > 0) {
+        return Err("user id cannot be negative");
+    }
+    Ok(number)
+}
+
+/// Only this much of an instance name is looked at. The longest that is valid has 51 bytes.
+const LOOKED_AT: usize = 52;
+
+/// Whether a snap can have this instance name: `S` or `S_K`.
+///
+/// `S`, the snap name, has 2 to 40 lower case letters, digits and single dashes inside, at least one of them a
+/// letter; `K`, the instance key, has 1 to 10 lower case letters and digits.
+///
+/// # Errors
+///
+/// What is wrong with it, for people.
+pub fn check_instance_name(name: &[u8]) -> core::result::Result<(), &'static str> {
+    let name = name.get(..LOOKED_AT).unwrap_or(name);
+    let mut parts = name.splitn(3, |&byte| byte == b'_');
+    let snap = parts.next().unwrap_or_default();
+    let key = parts.next();
+    if parts.next().is_some() {
+        return Err("snap instance name can contain only one underscore");
+    }
+    check_snap_name(snap)?;
+    key.map_or(Ok(()), check_instance_key)
+}
+
+fn check_snap_name(name: &[u8]) -> core::result::Result<(), &'static str> {
+    if name.starts_with(b"-") {
+        return Err("snap name cannot start with a dash");
+    }
+    let mut rest = name;
+    let mut has_letter = false;
+    while let [byte, behind @ ..] = rest {
+        match (byte, behind) {
+            (b'a'..=b'z', _) => has_letter = true,
+            (b'0'..=b'9', _) => {}
+            (b'-', []) => return Err("snap name cannot end with a dash"),
+            (b'-', [b'-', ..]) => return Err("snap name cannot contain two consecutive dashes"),
+            (b'-', _) => {}
+            _ => return Err("snap name must use lower case letters, digits or dashes"),
+        }
+        rest = behind;
+    }
+    match name.len() {
+        _ if !has_letter => Err("snap name must contain at least one letter"),
+        0..2 => Err("snap name must be longer than 1 character"),
+        2..=40 => Ok(()),
+        _ => Err("snap name must be shorter than 40 characters"),
+    }
+}
+
+fn check_instance_key(key: &[u8]) -> core::result::Result<(), &'static str> {
+    if !key.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9')) {
+        return Err("instance key must use lower case letters or digits");
+    }
+    match key.len() {
+        0 => Err("instance key must contain at least one letter or digit"),
+        1..=10 => Ok(()),
+        _ => Err("instance key must be shorter than 10 characters"),
+    }
+}
+
+/// The files of an invocation, as absolute paths. All but the first are found in the namespace of the snap, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Names<'t> {
+    /// The mount namespace itself, held by a mount.
+    pub namespace: &'t [u8],
+    /// The directory of the locks.
+    pub lock_dir: &'t [u8],
+    /// The lock of this instance.
+    pub lock: &'t [u8],
+    /// The desired mount profile, written by snapd: of the snap, or of its users.
+    pub desired: &'t [u8],
+    /// The directory of the record.
+    pub record_dir: &'t [u8],
+    /// The current mount profile, written by us. That of a user is only a name: it is neither read nor written.
+    pub record: &'t [u8],
+    /// The same in its directory.
+    pub record_name: &'t [u8],
+    /// The log, written to when it is there.
+    pub log: &'t [u8],
+}
+
+const LOCK_DIR: &[u8] = b"/run/snapd/lock";
+const RECORD_DIR: &[u8] = b"/run/snapd/ns";
+
+impl<'t> Invocation<'t> {
+    /// The instance name without the instance key.
+    pub fn snap_name(&self) -> &'t [u8] {
+        self.instance.split(|&byte| byte == b'_').next().unwrap_or_default()
+    }
+
+    /// What sets this instance apart from others of the same snap.
+    pub fn instance_key(&self) -> Option<&'t [u8]> {
+        self.instance.split(|&byte| byte == b'_').nth(1)
+    }
+
+    /// The names of the files, for the user with this id where they differ.
+    pub fn names<'a>(&self, uid: u32, arena: &mut Arena<'a>) -> core::result::Result<Names<'a>, Full> {
+        let name = self.instance;
+        let mut digits = heapless::Vec::<u8, { "4294967295".len() }>::new();
+        digits.number(uid.into());
+        let digits = digits.as_slice();
+
+        let namespace = arena.concat(&[RECORD_DIR, b"/", name, b".mnt"])?;
+        let lock = arena.concat(&[LOCK_DIR, b"/", name, b".lock"])?;
+        let (desired, record, log);
+        if self.user_mounts {
+            desired = arena.concat(&[b"/var/lib/snapd/mount/snap.", name, b".user-fstab"])?;
+            record = arena.concat(&[RECORD_DIR, b"/snap.", name, b".", digits, b".user-fstab"])?;
+            log = arena.concat(&[RECORD_DIR, b"/snap.", name, b".user.", digits, b".log"])?;
+        } else {
+            desired = arena.concat(&[b"/var/lib/snapd/mount/snap.", name, b".fstab"])?;
+            record = arena.concat(&[RECORD_DIR, b"/snap.", name, b".fstab"])?;
+            log = arena.concat(&[RECORD_DIR, b"/snap.", name, b".log"])?;
+        }
+        let record_name = path::name(record);
+        Ok(Names {
+            namespace,
+            lock_dir: LOCK_DIR,
+            lock,
+            desired,
+            record_dir: RECORD_DIR,
+            record,
+            record_name,
+            log,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::String;
+    use std::vec::Vec;
+
+    fn parsed<'t>(args: &[&'t str]) -> core::result::Result<Invocation<'t>, String> {
+        parse(args.iter().map(|arg| arg.as_bytes())).map_err(|error| {
+            let mut sentence = Vec::new();
+            error.write(&mut sentence);
+            String::from_utf8(sentence).unwrap()
+        })
+    }
+
+    fn fault(args: &[&str]) -> String {
+        parsed(args).unwrap_err()
+    }
+
+    #[test]
+    fn options_may_stand_anywhere_and_be_repeated() {
+        let plain =
+            Invocation { instance: b"acorn", from_snap_confine: false, user_mounts: false, uid: None };
+        assert_eq!(parsed(&["acorn"]), Ok(plain));
+        assert_eq!(
+            parsed(&["acorn", "--from-snap-confine", "--from-snap-confine"]),
+            Ok(Invocation { from_snap_confine: true, ..plain })
+        );
+        assert_eq!(
+            parsed(&["--user-mounts", "acorn", "--from-snap-confine", "--user-mounts"]),
+            Ok(Invocation { from_snap_confine: true, user_mounts: true, ..plain })
+        );
+        assert_eq!(parsed(&["-u", "1000", "acorn", "-u", "7"]), Ok(Invocation { uid: Some(7), ..plain }));
+    }
+
+    #[test]
+    fn everything_else_with_a_dash_is_refused() {
+        for option in ["-", "--", "-h", "--help", "-u5", "--user-mounts=1", "--from-snap-confine ", "-U"] {
+            assert_eq!(fault(&[option, "acorn"]), "unsupported option", "{option}");
+        }
+    }
+
+    #[test]
+    fn there_is_exactly_one_name() {
+        assert_eq!(fault(&[]), "snap name not provided");
+        assert_eq!(fault(&["--user-mounts"]), "snap name not provided");
+        assert_eq!(fault(&["acorn", "birch"]), "too many positional arguments");
+        assert_eq!(fault(&["", ""]), "too many positional arguments");
+        assert_eq!(fault(&[""]), "snap name must contain at least one letter");
+    }
+
+    #[test]
+    fn the_first_fault_from_the_left_is_told_and_the_name_last() {
+        assert_eq!(fault(&["A", "B", "-x"]), "too many positional arguments");
+        assert_eq!(fault(&["A", "-x"]), "unsupported option");
+        assert_eq!(fault(&["A", "-u"]), "-u requires an argument");
+        assert_eq!(fault(&["-u", "x"]), "cannot parse user id");
+    }
+
+    #[test]
+    fn a_user_id_is_read_like_an_unsigned_machine_word() {
+        let range = "cannot parse user id: numerical result out of range";
+        for (text, outcome) in [
+            ("0", Ok(0)),
+            ("042", Ok(42)),
+            ("+5", Ok(5)),
+            ("-0", Ok(0)),
+            ("4294967296", Ok(4_294_967_296)),
+            ("9223372036854775807", Ok(i64::MAX as u64)),
+            ("9223372036854775808", Err("user id cannot be negative")),
+            ("18446744073709551615", Err("user id cannot be negative")),
+            ("18446744073709551616", Err(range)),
+            ("-18446744073709551616", Err(range)),
+            ("18446744073709551616x", Err(range)),
+            ("-1", Err("user id cannot be negative")),
+        ] {
+            assert_eq!(parse_uid(text.as_bytes()), outcome, "{text}");
+        }
+        for text in
+            ["", "-", "+", "1x", "0x10", "42 ", "1_0", " 5", "\t5", "\x0b5", "\r5", "\n5", "\x0c5", "+-5"]
+        {
+            assert_eq!(parse_uid(text.as_bytes()), Err("cannot parse user id"), "{text:?}");
+        }
+        assert_eq!(parsed(&["-u", "acorn"]).unwrap_err(), "cannot parse user id");
+    }
+
+    const UNDERSCORES: &str = "snap instance name can contain only one underscore";
+    const START: &str = "snap name cannot start with a dash";
+    const END: &str = "snap name cannot end with a dash";
+    const DASHES: &str = "snap name cannot contain two consecutive dashes";
+    const LETTERS: &str = "snap name must use lower case letters, digits or dashes";
+    const NO_LETTER: &str = "snap name must contain at least one letter";
+    const SHORT: &str = "snap name must be longer than 1 character";
+    const LONG: &str = "snap name must be shorter than 40 characters";
+    const KEY: &str = "instance key must use lower case letters or digits";
+    const NO_KEY: &str = "instance key must contain at least one letter or digit";
+    const LONG_KEY: &str = "instance key must be shorter than 10 characters";
+
+    #[test]
+    fn instance_names_are_valid_or_say_what_is_wrong() {
+        let forty = "a".repeat(40);
+        let all: [(&str, Option<&str>); 36] = [
+            ("aa", None),
+            ("11a", None),
+            ("a-b-1", None),
+            (&forty, None),
+            (&std::format!("{forty}_bbbbbbbbbb"), None),
+            ("aa_0", None),
+            ("a", Some(SHORT)),
+            ("a_x", Some(SHORT)),
+            ("1", Some(NO_LETTER)),
+            ("", Some(NO_LETTER)),
+            ("_aa", Some(NO_LETTER)),
+            ("12", Some(NO_LETTER)),
+            ("1-2", Some(NO_LETTER)),
+            ("aa_", Some(NO_KEY)),
+            ("aa__c", Some(UNDERSCORES)),
+            ("aa_b_c", Some(UNDERSCORES)),
+            ("__", Some(UNDERSCORES)),
+            ("aa_B", Some(KEY)),
+            ("aa_b-c", Some(KEY)),
+            ("aa_bbbbbbbbbbb", Some(LONG_KEY)),
+            (&std::format!("{forty}a"), Some(LONG)),
+            (&std::format!("{}_x_y", "a".repeat(60)), Some(LONG)),
+            (&std::format!("{forty}_bbbbbbbbbb_X"), Some(UNDERSCORES)),
+            (&std::format!("{forty}_bbbbbbbbbbbb_X"), Some(LONG_KEY)),
+            (&std::format!("{}-a", "a".repeat(51)), Some(END)),
+            ("-aa", Some(START)),
+            ("aa-", Some(END)),
+            ("a-_x", Some(END)),
+            ("a--", Some(DASHES)),
+            ("a--b", Some(DASHES)),
+            ("Aa", Some(LETTERS)),
+            ("a.b", Some(LETTERS)),
+            ("../a", Some(LETTERS)),
+            ("a b", Some(LETTERS)),
+            ("aé", Some(LETTERS)),
+            ("aa\0", Some(LETTERS)),
+        ];
+        for (name, wrong) in all {
+            assert_eq!(check_instance_name(name.as_bytes()).err(), wrong, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn an_instance_name_has_a_snap_name_and_perhaps_a_key() {
+        let with_key = parsed(&["maple_blue"]).unwrap();
+        assert_eq!((with_key.snap_name(), with_key.instance_key()), (&b"maple"[..], Some(&b"blue"[..])));
+        let without = parsed(&["acorn"]).unwrap();
+        assert_eq!((without.snap_name(), without.instance_key()), (&b"acorn"[..], None));
+    }
+
+    #[test]
+    fn the_files_of_the_snap_are_named_after_the_instance() {
+        let mut room = [0; 512];
+        let names = parsed(&["maple_blue"]).unwrap().names(1000, &mut Arena::new(&mut room)).unwrap();
+        assert_eq!(
+            names,
+            Names {
+                namespace: b"/run/snapd/ns/maple_blue.mnt",
+                lock_dir: b"/run/snapd/lock",
+                lock: b"/run/snapd/lock/maple_blue.lock",
+                desired: b"/var/lib/snapd/mount/snap.maple_blue.fstab",
+                record_dir: b"/run/snapd/ns",
+                record: b"/run/snapd/ns/snap.maple_blue.fstab",
+                record_name: b"snap.maple_blue.fstab",
+                log: b"/run/snapd/ns/snap.maple_blue.log",
+            }
+        );
+    }
+
+    #[test]
+    fn the_files_of_a_user_bear_the_user_id() {
+        let mut room = [0; 512];
+        let invocation = parsed(&["--user-mounts", "acorn"]).unwrap();
+        let names = invocation.names(u32::MAX, &mut Arena::new(&mut room)).unwrap();
+        assert_eq!(names.desired, b"/var/lib/snapd/mount/snap.acorn.user-fstab");
+        assert_eq!(names.record, b"/run/snapd/ns/snap.acorn.4294967295.user-fstab");
+        assert_eq!(names.record_name, b"snap.acorn.4294967295.user-fstab");
+        assert_eq!(names.log, b"/run/snapd/ns/snap.acorn.user.4294967295.log");
+        assert_eq!(invocation.names(0, &mut Arena::new(&mut [0; 60])), Err(Full));
+    }
+}

@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: GPL-3.0-only
+//! The mount table as proc_pid_mountinfo(5) shows it: one line of it, and the stream of its lines.
+//!
+//! Fields are separated by single spaces: a mount whose source is the empty string shows an empty field between
+//! two of them. Everything but the numbers is raw bytes.
+#![forbid(unsafe_code)]
+
+use core::cell::Cell;
+
+use super::Options;
+use crate::text::escape::{unescape, unescape_hash};
+use crate::text::number::parse_u32;
+
+/// One mount of a mount table. The fields point into the line it was read from, their escapes decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MountInfo<'l> {
+    /// Tells mounts apart while they last; used again as soon as one is gone.
+    pub id: u32,
+    /// The mount it is attached to; itself for the root of the namespace. That mount need not be listed.
+    pub parent: u32,
+    /// The device of the file system, upper half.
+    pub major: u32,
+    /// The device of the file system, lower half.
+    pub minor: u32,
+    /// What of the file system is mounted. Mostly a path in it; `mnt:[4026531840]` and the like for a namespace;
+    /// `PATH//deleted` for what is gone.
+    pub root: &'l [u8],
+    /// The mount point, as seen from our root directory.
+    pub dir: &'l [u8],
+    /// The options of this mount alone: `rw` or `ro`, `nosuid`, `relatime`…
+    pub options: Options<'l>,
+    /// The type of the file system.
+    pub fstype: &'l [u8],
+    /// What the one who mounted it named as the source; can be empty.
+    pub source: &'l [u8],
+    /// The options of the file system, shared by all its mounts, as the file system wrote them.
+    pub super_options: &'l [u8],
+    /// It is in a peer group: mounts made below it appear elsewhere, and the other way round.
+    pub shared: bool,
+    /// It is a slave: mounts made elsewhere appear below it.
+    pub master: bool,
+    /// It cannot be bound elsewhere; a recursive bind leaves it out.
+    pub unbindable: bool,
+}
+
+/// Takes a line apart, in place; `None` when it is not a line of mountinfo.
+///
+/// What has to be there are the first six fields and the lone `-` behind the optional ones; what is missing after
+/// that is empty.
+pub fn parse_line<'l>(line: &'l mut [u8]) -> Option<MountInfo<'l>> {
+    let mut fields = line.splitn_mut(7, |&byte| byte == b' ');
+    // (1) mount id, (2) parent id, (3) major:minor
+    let id = parse_u32(fields.next()?)?;
+    let parent = parse_u32(fields.next()?)?;
+    let mut device = fields.next()?.splitn(2, |&byte| byte == b':');
+    let (major, minor) = (parse_u32(device.next()?)?, parse_u32(device.next()?)?);
+    // (4) root, (5) mount point, (6) options of the mount
+    let root = decoded(fields.next()?, unescape);
+    let dir = decoded(fields.next()?, unescape);
+    let options = Options(fields.next()?);
+    // (7) optional fields, any number of them, up to a lone dash
+    let (mut shared, mut master, mut unbindable) = (false, false, false);
+    let mut rest = fields.next()?;
+    loop {
+        let (field, behind) = cut(rest);
+        rest = behind;
+        match &*field {
+            b"-" => break,
+            field => {
+                shared |= field.starts_with(b"shared:");
+                master |= field.starts_with(b"master:");
+                unbindable |= field == b"unbindable";
+            }
+        }
+        if rest.is_empty() {
+            return None;
+        }
+    }
+    // file system type, source, options of the file system
+    let mut fields = rest.splitn_mut(3, |&byte| byte == b' ');
+    let fstype = decoded(fields.next().unwrap_or_default(), unescape_hash);
+    let source = decoded(fields.next().unwrap_or_default(), unescape_hash);
+    let super_options = fields.next().unwrap_or_default();
+    Some(MountInfo {
+        id,
+        parent,
+        major,
+        minor,
+        root,
+        dir,
+        options,
+        fstype,
+        source,
+        super_options,
+        shared,
+        master,
+        unbindable,
+    })
+}
+
+fn decoded(field: &mut [u8], decode: fn(&mut [u8]) -> usize) -> &[u8] {
+    let len = decode(field);
+    field.get(..len).unwrap_or_default()
+}
+
+/// The first field and what is behind its separator; nothing is behind the last one.
+fn cut(text: &mut [u8]) -> (&mut [u8], &mut [u8]) {
+    let mut fields = text.splitn_mut(2, |&byte| byte == b' ');
+    (fields.next().unwrap_or_default(), fields.next().unwrap_or_default())
+}
+
+/// The lines of a text that is read piece by piece, like mountinfo with read(2), through a buffer lent by the
+/// caller.
+///
+/// Ask for lines with [`Lines::next`] until there are none, then put the next piece into [`Lines::fill`] and tell
+/// its length with [`Lines::advance`]. A line that does not fit the buffer is left out as a whole and counted; the
+/// buffer has to be larger than the longest line together with its end.
+pub struct Lines<'b> {
+    buffer: &'b mut [u8],
+    /// Where the text not yet handed out begins.
+    start: usize,
+    /// How much of that has been searched for a line end in vain.
+    searched: usize,
+    /// Where it ends.
+    end: usize,
+    /// The text so far is the front of a line that is left out.
+    skipping: bool,
+    /// Lines left out because they did not fit.
+    pub skipped: u32,
+}
+
+impl<'b> Lines<'b> {
+    /// No text yet. The buffer must not be empty.
+    pub fn new(buffer: &'b mut [u8]) -> Self {
+        Lines { buffer, start: 0, searched: 0, end: 0, skipping: false, skipped: 0 }
+    }
+
+    /// Room for the next piece of text. Never empty once [`Lines::next`] has nothing more to give.
+    pub fn fill(&mut self) -> &mut [u8] {
+        let kept = self.end.saturating_sub(self.start);
+        if self.start > 0 {
+            // To the front with it. Nothing is overwritten before it was read.
+            let cells = Cell::from_mut(&mut *self.buffer).as_slice_of_cells();
+            for (to, from) in cells.iter().zip(cells.get(self.start..self.end).unwrap_or_default()) {
+                to.set(from.get());
+            }
+            (self.start, self.end) = (0, kept);
+        }
+        if kept == self.buffer.len() && self.searched == kept {
+            self.skip();
+        }
+        self.buffer.get_mut(self.end..).unwrap_or_default()
+    }
+
+    /// The first `len` bytes of [`Lines::fill`] have been written.
+    pub fn advance(&mut self, len: usize) {
+        self.end = self.end.saturating_add(len).min(self.buffer.len());
+    }
+
+    /// The next whole line, without its end; `None` when more text is needed.
+    #[expect(clippy::should_implement_trait, reason = "an iterator could not lend its own bytes")]
+    pub fn next(&mut self) -> Option<&mut [u8]> {
+        loop {
+            let from = self.start.saturating_add(self.searched);
+            let unsearched = self.buffer.get(from..self.end).unwrap_or_default();
+            let Some(at) = unsearched.iter().position(|&byte| byte == b'\n') else {
+                self.searched = self.end.saturating_sub(self.start);
+                if self.skipping {
+                    (self.start, self.searched, self.end) = (0, 0, 0);
+                }
+                return None;
+            };
+            let line = self.start..from.saturating_add(at);
+            (self.start, self.searched) = (line.end.saturating_add(1), 0);
+            if !self.skipping {
+                return self.buffer.get_mut(line);
+            }
+            self.skipping = false;
+        }
+    }
+
+    /// At the end of the text: its last line when that has no end of its own.
+    pub fn last(&mut self) -> Option<&mut [u8]> {
+        let line = self.start..self.end;
+        (self.start, self.searched, self.end) = (0, 0, 0);
+        if core::mem::take(&mut self.skipping) || line.is_empty() {
+            return None;
+        }
+        self.buffer.get_mut(line)
+    }
+
+    fn skip(&mut self) {
+        (self.start, self.searched, self.end) = (0, 0, 0);
+        self.skipping = true;
+        self.skipped = self.skipped.saturating_add(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    fn parsed(line: &str, check: impl FnOnce(Option<MountInfo<'_>>)) {
+        check(parse_line(&mut line.as_bytes().to_vec()));
+    }
+
+    #[test]
+    fn a_line_has_all_its_fields() {
+        let line = "36 35 98:0 /mnt1 /mnt2 rw,noatime shared:7 master:1 - ext3 /dev/root rw,errors=continue";
+        parsed(line, |info| {
+            assert_eq!(
+                info,
+                Some(MountInfo {
+                    id: 36,
+                    parent: 35,
+                    major: 98,
+                    minor: 0,
+                    root: b"/mnt1",
+                    dir: b"/mnt2",
+                    options: Options(b"rw,noatime"),
+                    fstype: b"ext3",
+                    source: b"/dev/root",
+                    super_options: b"rw,errors=continue",
+                    shared: true,
+                    master: true,
+                })
+            );
+        });
+    }
+
+    #[test]
+    fn optional_fields_may_be_none_or_many() {
+        parsed("1 1 0:1 / / rw - tmpfs none rw", |info| {
+            let info = info.unwrap();
+            assert!(!info.shared && !info.master);
+            assert_eq!(info.fstype, b"tmpfs");
+        });
+        parsed("1 1 0:1 / / rw unbindable new:1 propagate_from:2 master:3 - tmpfs none rw", |info| {
+            let info = info.unwrap();
+            assert!(!info.shared && info.master);
+        });
+    }
+
+    #[test]
+    fn an_empty_source_is_a_field() {
+        parsed("69 68 0:43 / /p rw,relatime - tmpfs  rw", |info| {
+            let info = info.unwrap();
+            assert_eq!((info.fstype, info.source, info.super_options), (&b"tmpfs"[..], &b""[..], &b"rw"[..]));
+        });
+    }
+
+    #[test]
+    fn what_follows_the_dash_may_be_missing() {
+        parsed("1 1 0:1 / / rw -", |info| assert_eq!(info.unwrap().fstype, b""));
+        parsed("1 1 0:1 / / rw - ", |info| assert_eq!(info.unwrap().source, b""));
+        parsed("1 1 0:1 / / rw - tmpfs", |info| assert_eq!(info.unwrap().fstype, b"tmpfs"));
+        parsed("1 1 0:1 / / rw - tmpfs src", |info| assert_eq!(info.unwrap().source, b"src"));
+        parsed("1 1 0:1 / / rw - tmpfs src rw,a b", |info| {
+            assert_eq!(info.unwrap().super_options, b"rw,a b")
+        });
+    }
+
+    #[test]
+    fn escapes_are_decoded_where_the_kernel_writes_them() {
+        parsed(r"1 1 0:1 /r\040\043 /d\011\012\134#\043 rw - f\043s so\043u\040r\134c rw\040", |info| {
+            let info = info.unwrap();
+            assert_eq!(info.root, br"/r \043");
+            assert_eq!(info.dir, b"/d\t\n\\#\\043");
+            assert_eq!(info.fstype, b"f#s");
+            assert_eq!(info.source, br"so#u r\c");
+            assert_eq!(info.super_options, br"rw\040");
+        });
+    }
+
+    #[test]
+    fn the_root_need_not_be_a_path() {
+        parsed("5 1 0:4 uts:[4026531838] /run/uts rw - nsfs nsfs rw", |info| {
+            assert_eq!(info.unwrap().root, b"uts:[4026531838]");
+        });
+        parsed("5 1 0:4 /../.. /sys/fs/cgroup rw - cgroup2 c rw", |info| {
+            assert_eq!(info.unwrap().root, b"/../..");
+        });
+    }
+
+    #[test]
+    fn malformed_lines_are_none() {
+        for line in [
+            "",
+            " ",
+            "1",
+            "1 1 0:1 / / rw",
+            "1 1 0:1 / / rw ",
+            "1 1 0:1 / / rw shared:1",
+            "1 1 0:1 / / rw shared:1 -- tmpfs none rw",
+            "x 1 0:1 / / rw - tmpfs none rw",
+            "-1 1 0:1 / / rw - tmpfs none rw",
+            "4294967296 1 0:1 / / rw - tmpfs none rw",
+            "1 1 01 / / rw - tmpfs none rw",
+            "1 1 0:1:2 / / rw - tmpfs none rw",
+            "1  1 0:1 / / rw - tmpfs none rw",
+        ] {
+            parsed(line, |info| assert_eq!(info, None, "{line:?}"));
+        }
+    }
+
+    #[test]
+    fn the_mount_table_of_this_machine_is_understood() {
+        let Ok(text) = std::fs::read("/proc/self/mountinfo") else { return };
+        for line in text.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
+            let mut copy = line.to_vec();
+            assert!(parse_line(&mut copy).is_some(), "{}", std::string::String::from_utf8_lossy(line));
+        }
+    }
+
+    /// Streams the text in pieces of the given lengths, over and over.
+    fn streamed(text: &[u8], room: usize, pieces: &[usize]) -> (Vec<Vec<u8>>, u32) {
+        let mut buffer = std::vec![0; room];
+        let mut lines = Lines::new(&mut buffer);
+        let mut list = Vec::new();
+        let mut rest = text;
+        let mut pieces = pieces.iter().cycle();
+        while !rest.is_empty() {
+            let space = lines.fill();
+            assert!(!space.is_empty());
+            let len = space.len().min(rest.len()).min(*pieces.next().unwrap());
+            space[..len].copy_from_slice(&rest[..len]);
+            rest = &rest[len..];
+            lines.advance(len);
+            while let Some(line) = lines.next() {
+                list.push(line.to_vec());
+                line.fill(b'!');
+            }
+        }
+        list.extend(lines.last().map(|line| line.to_vec()));
+        (list, lines.skipped)
+    }
+
+    #[test]
+    fn a_line_that_just_fits_is_given_and_one_byte_more_is_skipped_and_counted() {
+        let fits = [&[b'x'; 9][..], b"\n"].concat();
+        let long = [&[b'x'; 10][..], b"\n"].concat();
+        assert_eq!(streamed(&fits, 10, &[3]), (std::vec![fits[..9].to_vec()], 0));
+        assert_eq!(streamed(&long, 10, &[3]), (Vec::new(), 1));
+        assert_eq!(
+            streamed(&[b"a\n", &long[..], b"b\n", &long[..], &long[..], b"c"].concat(), 10, &[100]),
+            (std::vec![b"a".to_vec(), b"b".to_vec(), b"c".to_vec()], 3)
+        );
+    }
+
+    #[test]
+    fn a_full_buffer_of_lines_not_yet_taken_is_not_thrown_away() {
+        let mut buffer = *b"a\nb\n....";
+        let mut lines = Lines::new(&mut buffer[..4]);
+        lines.advance(4);
+        assert!(lines.fill().is_empty());
+        assert_eq!(lines.next(), Some(&mut b"a".to_vec()[..]));
+        assert_eq!(lines.fill().len(), 2);
+        assert_eq!(lines.next(), Some(&mut b"b".to_vec()[..]));
+        assert_eq!(lines.next(), None);
+        assert_eq!(lines.skipped, 0);
+    }
+
+    proptest! {
+        #[test]
+        fn streaming_agrees_with_splitting_the_whole_text(
+            text in "[a-c\n]{0,200}",
+            room in 1usize..30,
+            pieces in prop::collection::vec(1usize..40, 1..5),
+        ) {
+            let mut whole: Vec<&[u8]> = text.as_bytes().split(|&b| b == b'\n').collect();
+            let last = whole.pop().filter(|last| !last.is_empty());
+            let fits = |line: &&[u8]| line.len() < room;
+            let mut expected: Vec<Vec<u8>> = whole.iter().copied().filter(fits).map(<[u8]>::to_vec).collect();
+            expected.extend(last.filter(|last| last.len() <= room).map(<[u8]>::to_vec));
+            let long = whole.iter().filter(|line| !fits(line)).count()
+                + last.iter().filter(|last| last.len() > room).count();
+            let (lines, skipped) = streamed(text.as_bytes(), room, &pieces);
+            prop_assert_eq!(lines, expected);
+            prop_assert_eq!(skipped as usize, long);
+        }
+
+        #[test]
+        fn no_bytes_can_upset_the_parser(mut line in prop::collection::vec(any::<u8>(), 0..80)) {
+            let _ = parse_line(&mut line);
+        }
+
+        #[test]
+        fn whatever_the_kernel_escapes_is_read_back(root: Vec<u8>, dir: Vec<u8>, source: Vec<u8>) {
+            let mut line = b"1 2 3:4 ".to_vec();
+            crate::text::escape::write_escaped(&mut line, &root);
+            line.push(b' ');
+            crate::text::escape::write_escaped(&mut line, &dir);
+            line.extend(b" rw shared:1 - fs ");
+            let mut shown = Vec::new();
+            crate::text::escape::write_escaped(&mut shown, &source);
+            for byte in shown {
+                match byte {
+                    b'#' => line.extend(br"\043"),
+                    other => line.push(other),
+                }
+            }
+            line.extend(b" rw");
+            let info = parse_line(&mut line).unwrap();
+            prop_assert_eq!((info.root, info.dir, info.source), (&root[..], &dir[..], &source[..]));
+        }
+    }
+}

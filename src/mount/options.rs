@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-3.0-only
+//! Mount options: the words of the fourth field, what they ask of mount(2), and what they tell us.
+#![forbid(unsafe_code)]
+
+/// The flags of mount(2), as Linux numbers them on every architecture.
+pub mod ms {
+    #![allow(missing_docs)]
+
+    pub const RDONLY: u32 = 0x1;
+    pub const NOSUID: u32 = 0x2;
+    pub const NODEV: u32 = 0x4;
+    pub const NOEXEC: u32 = 0x8;
+    pub const SYNCHRONOUS: u32 = 0x10;
+    pub const REMOUNT: u32 = 0x20;
+    pub const MANDLOCK: u32 = 0x40;
+    pub const DIRSYNC: u32 = 0x80;
+    pub const NOATIME: u32 = 0x400;
+    pub const NODIRATIME: u32 = 0x800;
+    pub const BIND: u32 = 0x1000;
+    pub const MOVE: u32 = 0x2000;
+    pub const REC: u32 = 0x4000;
+    pub const SILENT: u32 = 0x8000;
+    pub const POSIXACL: u32 = 0x1_0000;
+    pub const PRIVATE: u32 = 0x4_0000;
+    pub const SLAVE: u32 = 0x8_0000;
+    pub const SHARED: u32 = 0x10_0000;
+    pub const RELATIME: u32 = 0x20_0000;
+    pub const STRICTATIME: u32 = 0x100_0000;
+
+    /// All kinds of propagation that an option can ask for.
+    pub const PROPAGATION: u32 = PRIVATE | SLAVE | SHARED;
+}
+
+/// The words that are flags of mount(2). None of them takes another back.
+const WORDS: [(&[u8], u32); 24] = [
+    (b"rw", 0),
+    (b"ro", ms::RDONLY),
+    (b"nosuid", ms::NOSUID),
+    (b"nodev", ms::NODEV),
+    (b"noexec", ms::NOEXEC),
+    (b"sync", ms::SYNCHRONOUS),
+    (b"remount", ms::REMOUNT),
+    (b"mand", ms::MANDLOCK),
+    (b"dirsync", ms::DIRSYNC),
+    (b"noatime", ms::NOATIME),
+    (b"nodiratime", ms::NODIRATIME),
+    (b"bind", ms::BIND),
+    (b"rbind", ms::BIND | ms::REC),
+    (b"move", ms::MOVE),
+    (b"silent", ms::SILENT),
+    (b"acl", ms::POSIXACL),
+    (b"private", ms::PRIVATE),
+    (b"rprivate", ms::PRIVATE | ms::REC),
+    (b"slave", ms::SLAVE),
+    (b"rslave", ms::SLAVE | ms::REC),
+    (b"shared", ms::SHARED),
+    (b"rshared", ms::SHARED | ms::REC),
+    (b"relatime", ms::RELATIME),
+    (b"strictatime", ms::STRICTATIME),
+];
+
+/// What a word means for mount(2); `None` when it is none of ours but the file system's own.
+fn word(word: &[u8]) -> Option<u32> {
+    WORDS.iter().find(|(known, _)| *known == word).map(|&(_, bits)| bits)
+}
+
+/// Whether the word speaks to us alone and never to the kernel.
+fn is_ours(word: &[u8]) -> bool {
+    word.starts_with(b"x-snapd.")
+}
+
+/// What the options ask of mount(2). All words are taken together; none takes another back, so `ro,rw` is
+/// read-only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// The flags of [`ms`] without [`ms::REC`] and [`ms::PROPAGATION`]; [`ms::BIND`] and [`ms::RDONLY`] are among
+    /// them.
+    pub mount: u32,
+    /// `bind` or `rbind` is there.
+    pub bind: bool,
+    /// `rbind` is there: what is mounted below the source comes along.
+    ///
+    /// The original had one bit for this and for [`Flags::propagation_recursive`]. Under it a `bind,rslave` took
+    /// along what is mounted below; here it does not.
+    pub recursive: bool,
+    /// `ro` is there.
+    pub read_only: bool,
+    /// The kinds of propagation asked for, of [`ms::PROPAGATION`]; the kernel refuses more than one.
+    pub propagation: u32,
+    /// One of `rprivate`, `rslave`, `rshared` is there: the propagation also of what is mounted below changes.
+    pub propagation_recursive: bool,
+}
+
+/// Mount options as they stand in the fourth field of fstab(5), its escapes decoded: words with commas between.
+/// The empty text is the empty list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options<'t>(pub &'t [u8]);
+
+impl<'t> Options<'t> {
+    /// The words in their order, the empty ones too; none for the empty list.
+    pub fn iter(self) -> impl Iterator<Item = &'t [u8]> {
+        (!self.0.is_empty()).then(|| self.0.split(|&byte| byte == b',')).into_iter().flatten()
+    }
+
+    /// Whether one of the words is exactly `word`.
+    pub fn has(self, word: &[u8]) -> bool {
+        self.iter().any(|option| option == word)
+    }
+
+    /// What follows the `=` in the first word that begins with `name=`. It can be empty and can hold more `=`.
+    pub fn value(self, name: &[u8]) -> Option<&'t [u8]> {
+        self.iter().find_map(|option| option.strip_prefix(name)?.strip_prefix(b"="))
+    }
+
+    /// Whether both lists ask for the same: the same words in the same order. No options at all and the lone word
+    /// `defaults`, which is how that is written, are the same.
+    pub fn same(self, other: Options<'_>) -> bool {
+        let written = |options: Options<'_>| options.0.is_empty() || options.0 == b"defaults";
+        self.0 == other.0 || (written(self) && written(other))
+    }
+
+    /// The words for mount(2), taken together.
+    pub fn flags(self) -> Flags {
+        let mut flags = Flags::default();
+        for bits in self.iter().filter_map(word) {
+            let recursive = bits & ms::REC != 0;
+            flags.recursive |= recursive && bits & ms::BIND != 0;
+            flags.propagation |= bits & ms::PROPAGATION;
+            flags.propagation_recursive |= recursive && bits & ms::PROPAGATION != 0;
+            flags.mount |= bits & !(ms::REC | ms::PROPAGATION);
+        }
+        flags.bind = flags.mount & ms::BIND != 0;
+        flags.read_only = flags.mount & ms::RDONLY != 0;
+        flags
+    }
+
+    /// The words for the file system itself, in their order: all that are not in the table, are not ours and are
+    /// not `defaults`, which no file system knows. Empty words are among them.
+    pub fn data(self) -> impl Iterator<Item = &'t [u8]> {
+        self.iter().filter(|option| word(option).is_none() && !is_ours(option) && *option != b"defaults")
+    }
+
+    /// The words that say something a bind mount cannot be told: flags other than `ro`, and all data.
+    pub fn ignored_on_bind(self) -> impl Iterator<Item = &'t [u8]> {
+        const HEARD: u32 = ms::BIND | ms::REC | ms::RDONLY | ms::PROPAGATION;
+        self.iter().filter(|option| match word(option) {
+            Some(bits) => bits & !HEARD != 0,
+            None => !is_ours(option) && *option != b"defaults" && !option.is_empty(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    fn words(list: impl Iterator<Item = &'static [u8]>) -> Vec<&'static str> {
+        list.map(|word| std::str::from_utf8(word).unwrap()).collect()
+    }
+
+    #[test]
+    fn options_are_split_at_every_comma() {
+        assert_eq!(words(Options(b"").iter()), [""; 0]);
+        assert_eq!(words(Options(b"ro").iter()), ["ro"]);
+        assert_eq!(words(Options(b",ro,,x=a b,").iter()), ["", "ro", "", "x=a b", ""]);
+    }
+
+    #[test]
+    fn a_flag_option_is_a_whole_word() {
+        let options = Options(b"rbind,rw,x-snapd.kind=file");
+        assert!(options.has(b"rw") && options.has(b"rbind"));
+        assert!(!options.has(b"bind") && !options.has(b"r") && !options.has(b"x-snapd.kind"));
+    }
+
+    #[test]
+    fn a_valued_option_is_the_first_that_begins_with_its_name_and_an_equals_sign() {
+        let options = Options(b"x-snapd.kind,x-snapd.kinder=a,x-snapd.kind=b=c,x-snapd.kind=d,e=");
+        assert_eq!(options.value(b"x-snapd.kind"), Some(&b"b=c"[..]));
+        assert_eq!(options.value(b"e"), Some(&b""[..]));
+        assert_eq!(options.value(b"x-snapd"), None);
+    }
+
+    #[test]
+    fn every_word_of_the_table_has_its_flag() {
+        for (text, bits) in [
+            ("rw", 0),
+            ("ro", 0x1),
+            ("nosuid", 0x2),
+            ("nodev", 0x4),
+            ("noexec", 0x8),
+            ("sync", 0x10),
+            ("remount", 0x20),
+            ("mand", 0x40),
+            ("dirsync", 0x80),
+            ("noatime", 0x400),
+            ("nodiratime", 0x800),
+            ("bind", 0x1000),
+            ("rbind", 0x5000),
+            ("move", 0x2000),
+            ("silent", 0x8000),
+            ("acl", 0x10000),
+            ("private", 0x40000),
+            ("rprivate", 0x44000),
+            ("slave", 0x80000),
+            ("rslave", 0x84000),
+            ("shared", 0x100000),
+            ("rshared", 0x104000),
+            ("relatime", 0x200000),
+            ("strictatime", 0x1000000),
+        ] {
+            assert_eq!(word(text.as_bytes()), Some(bits), "{text}");
+            assert_eq!(Options(text.as_bytes()).data().count(), 0, "{text}");
+        }
+    }
+
+    #[test]
+    fn words_outside_the_table_are_data_in_their_order() {
+        let options =
+            Options(b"suid,ro,mode=0711,x-snapd.synthetic,,size=1m,x-snapd.mode=0700,lazytime,defaults");
+        assert_eq!(words(options.data()), ["suid", "mode=0711", "", "size=1m", "lazytime"]);
+        for text in ["exec", "dev", "async", "unbindable", "runbindable", "lazytime", "RO", " ro", "x-snap"] {
+            assert_eq!(word(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(words(Options(b"defaults").data()), [""; 0]);
+    }
+
+    #[test]
+    fn read_only_is_not_taken_back() {
+        let flags = Options(b"ro,rw,nosuid").flags();
+        assert!(flags.read_only && !flags.bind);
+        assert_eq!(flags.mount, ms::RDONLY | ms::NOSUID);
+    }
+
+    #[test]
+    fn the_recursions_of_bind_and_of_propagation_are_separate() {
+        let flags = Options(b"bind,rslave").flags();
+        assert!(flags.bind && !flags.recursive && flags.propagation_recursive);
+        assert_eq!((flags.mount, flags.propagation), (ms::BIND, ms::SLAVE));
+
+        let flags = Options(b"rbind,slave").flags();
+        assert!(flags.bind && flags.recursive && !flags.propagation_recursive);
+
+        let flags = Options(b"rbind,rshared,private").flags();
+        assert!(flags.recursive && flags.propagation_recursive);
+        assert_eq!(flags.propagation, ms::SHARED | ms::PRIVATE);
+    }
+
+    #[test]
+    fn a_bind_hears_of_read_only_and_propagation_alone() {
+        let options = Options(b"bind,rw,ro,nosuid,rslave,mode=1,x-snapd.origin=layout,defaults,,noatime");
+        assert_eq!(words(options.ignored_on_bind()), ["nosuid", "mode=1", "noatime"]);
+        assert_eq!(Options(b"rbind,rw").ignored_on_bind().count(), 0);
+    }
+
+    #[test]
+    fn no_options_and_defaults_are_the_same() {
+        assert!(Options(b"").same(Options(b"defaults")));
+        assert!(Options(b"defaults").same(Options(b"")));
+        assert!(!Options(b"").same(Options(b"rw")));
+        assert!(!Options(b"defaults,ro").same(Options(b"ro")));
+        assert!(!Options(b"bind,rw").same(Options(b"rw,bind")));
+    }
+}

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-3.0-only
+//! The mount table as a model: what is visible at a path, and what it is that is seen there.
+//!
+//! mountinfo lists covered mounts like visible ones, in no order that could be relied on; so neither "the last
+//! line with this mount point" nor "the longest prefix" answers. The model walks as the kernel does: from the
+//! root's own mount, component by component, stepping onto a mount only if its parent is the mount stood on.
+//!
+//! Only lines that can change an answer are kept: those whose mount point is a prefix of a path that somebody
+//! will ask about, or lies below a tree that is bound with everything in it.
+#![forbid(unsafe_code)]
+
+use super::info::MountInfo;
+use crate::limits::{KEPT_MOUNTS, Limit};
+use crate::text::arena::{Arena, Full};
+use crate::text::{path, sort};
+use core::cmp::Ordering;
+
+/// One line of the table, by its place in [`Table`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MountRef(pub u32);
+
+/// One mount, as far as decisions need it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mount<'t> {
+    /// Field 1.
+    pub id: u32,
+    /// Field 2.
+    pub parent: u32,
+    /// Field 3, to be compared with the same field of the same reading only.
+    pub dev: (u32, u32),
+    /// Field 4: what lies on top of the mount, inside its file system.
+    pub root: &'t [u8],
+    /// Field 5.
+    pub dir: &'t [u8],
+    /// Read-only by the mount's own flags or by its file system's.
+    pub read_only: bool,
+    /// `unbindable`: a recursive bind leaves it out.
+    pub unbindable: bool,
+    /// File system type.
+    pub fstype: &'t [u8],
+    /// What the plan has found out about it; see [`Table::mark`].
+    mark: u8,
+}
+
+impl Mount<'_> {
+    /// Whether what it shows was removed: the kernel says `//deleted`, which no path can contain.
+    pub fn is_deleted(&self) -> bool {
+        self.root.ends_with(b"//deleted")
+    }
+}
+
+/// What is seen at a path: device, and path inside the file system in two parts that a slash joins.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity<'t> {
+    dev: (u32, u32),
+    root: &'t [u8],
+    rest: &'t [u8],
+}
+
+impl PartialEq for Identity<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        fn whole<'i>(id: &Identity<'i>) -> impl Iterator<Item = &'i u8> {
+            let root = id.root.strip_suffix(b"/").unwrap_or(id.root);
+            let slash: &[u8] = if id.rest.is_empty() { b"" } else { b"/" };
+            root.iter().chain(slash).chain(id.rest)
+        }
+        self.dev == other.dev && whole(self).eq(whole(other))
+    }
+}
+
+/// Marks on the lines, so that a walk can look beneath some of them.
+pub mod marks {
+    /// Made by an entry that comes later in the order of mounting.
+    pub const COVER: u8 = 1;
+    /// A part of a writable mimic.
+    pub const PART: u8 = 2;
+    /// The tmpfs of a writable mimic.
+    pub const MIMIC: u8 = 4;
+}
+
+/// The kept lines of one reading of mountinfo.
+pub struct Table<'t> {
+    mounts: heapless::Vec<Mount<'t>, { KEPT_MOUNTS.max }>,
+    /// Sorted by (parent, mount point); of equals the later line is last.
+    places: heapless::Vec<u32, { KEPT_MOUNTS.max }>,
+    /// Sorted by mount point.
+    by_dir: heapless::Vec<u32, { KEPT_MOUNTS.max }>,
+    root: Option<MountRef>,
+}
+
+/// Why a table could not be taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overflow {
+    /// A named limit.
+    Limit(&'static Limit),
+    /// The arena.
+    Arena,
+}
+
+impl From<Full> for Overflow {
+    fn from(_: Full) -> Self {
+        Overflow::Arena
+    }
+}
+
+impl<'t> Table<'t> {
+    /// A table without lines.
+    pub const fn new() -> Self {
+        Table {
+            mounts: heapless::Vec::new(),
+            places: heapless::Vec::new(),
+            by_dir: heapless::Vec::new(),
+            root: None,
+        }
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.mounts.clear();
+        self.places.clear();
+        self.by_dir.clear();
+        self.root = None;
+    }
+
+    /// Keeps a line.
+    pub fn keep(&mut self, line: &MountInfo<'_>, arena: &mut Arena<'t>) -> Result<(), Overflow> {
+        // Thousands of lines share a few file system types; one that decisions never compare is not copied.
+        let fstype: &'t [u8] =
+            if line.fstype == b"tmpfs" { b"tmpfs" } else { arena.concat(&[line.fstype])? };
+        let mount = Mount {
+            id: line.id,
+            parent: line.parent,
+            dev: (line.major, line.minor),
+            root: arena.concat(&[line.root])?,
+            dir: arena.concat(&[line.dir])?,
+            read_only: line.options.has(b"ro") || has_word(line.super_options, b"ro"),
+            unbindable: line.unbindable,
+            fstype,
+            mark: 0,
+        };
+        self.mounts.push(mount).map_err(|_| Overflow::Limit(&KEPT_MOUNTS))
+    }
+
+    /// Builds the indices when all lines are in. `root` is the mount id of the process's root directory where the
+    /// kernel told it; without it the table's own rule is used: the line at "/" whose parent is not listed.
+    pub fn build(&mut self, root: Option<u32>) {
+        let Table { mounts, places, by_dir, root: start } = self;
+        places.clear();
+        by_dir.clear();
+        for at in 0..mounts.len() as u32 {
+            // As many as there are mounts, which fitted.
+            let _ = places.push(at);
+            let _ = by_dir.push(at);
+        }
+        let get = |at: &u32| mounts.get(*at as usize);
+        let dir = |at: &u32| get(at).map(|m| m.dir).unwrap_or_default();
+        let parent = |at: &u32| get(at).map(|m| m.parent).unwrap_or_default();
+        sort::sort(places, |a, b| {
+            parent(a).cmp(&parent(b)).then_with(|| dir(a).cmp(dir(b))).then(a.cmp(b)) == Ordering::Less
+        });
+        sort::sort(by_dir, |a, b| path::compare(dir(a), dir(b)).then(a.cmp(b)) == Ordering::Less);
+        let numbered = mounts.iter().zip(0u32..);
+        *start = match root {
+            Some(id) => numbered.filter(|(m, _)| m.id == id).map(|(_, at)| MountRef(at)).last(),
+            None => {
+                let listed = |id: u32, own: u32| id != own && mounts.iter().any(|m| m.id == id);
+                numbered
+                    .filter(|(m, _)| m.dir == b"/" && !listed(m.parent, m.id))
+                    .map(|(_, at)| MountRef(at))
+                    .last()
+            }
+        };
+    }
+
+    /// Whether anything is known at all.
+    pub fn is_empty(&self) -> bool {
+        self.root.is_none()
+    }
+
+    /// The line.
+    pub fn get(&self, mount: MountRef) -> Option<&Mount<'t>> {
+        self.mounts.get(mount.0 as usize)
+    }
+
+    /// Marks a line with bits of [`marks`].
+    pub fn mark(&mut self, mount: MountRef, bits: u8) {
+        if let Some(mount) = self.mounts.get_mut(mount.0 as usize) {
+            mount.mark |= bits;
+        }
+    }
+
+    /// Takes bits of [`marks`] from a line again.
+    pub fn unmark(&mut self, mount: MountRef, bits: u8) {
+        if let Some(mount) = self.mounts.get_mut(mount.0 as usize) {
+            mount.mark &= !bits;
+        }
+    }
+
+    /// Whether a line has one of the marks.
+    pub fn is_marked(&self, mount: MountRef, bits: u8) -> bool {
+        self.get(mount).is_some_and(|mount| mount.mark & bits != 0)
+    }
+
+    /// The mount on `dir` of the mount `on`, whatever covers it; none of those with a mark of `beneath`.
+    pub fn child(&self, on: MountRef, dir: &[u8], beneath: u8) -> Option<MountRef> {
+        let id = self.get(on)?.id;
+        let key = |at: &u32| self.mounts.get(*at as usize).map(|m| (m.parent, m.dir)).unwrap_or_default();
+        let end = self.places.partition_point(|at| key(at) <= (id, dir));
+        let (known, _) = self.places.split_at_checked(end)?;
+        let child = MountRef(*known.last()?);
+        let mount = self.get(child)?;
+        (mount.parent == id && mount.dir == dir && child != on && mount.mark & beneath == 0).then_some(child)
+    }
+
+    /// The top of the stack that begins with the mounts on `dir` of `from`, not stepping onto those with a mark of
+    /// `beneath`.
+    fn climb(&self, from: MountRef, dir: &[u8], beneath: u8) -> MountRef {
+        let mut here = from;
+        // A chain cannot be longer than the table.
+        for _ in 0..self.mounts.len() {
+            match self.child(here, dir, beneath) {
+                Some(next) => here = next,
+                None => break,
+            }
+        }
+        here
+    }
+
+    /// The mount that is visible at a clean absolute path, which need not exist, as it was before the mounts with a
+    /// mark of `beneath` were made.
+    pub fn visible(&self, at: &[u8], beneath: u8) -> Option<MountRef> {
+        Some(self.walk(self.root?, b"/", at, beneath))
+    }
+
+    /// The same, starting on a mount that stands for `from`, which is a prefix of the path.
+    pub fn walk(&self, start: MountRef, from: &[u8], at: &[u8], beneath: u8) -> MountRef {
+        let mut here = start;
+        for prefix in path::prefixes(at) {
+            if path::is_inside(prefix, from) {
+                here = self.climb(here, prefix, beneath);
+            }
+        }
+        here
+    }
+
+    /// The topmost mount whose mount point is this very path, as above; none where nothing is mounted there.
+    pub fn mounted_at(&self, at: &[u8], beneath: u8) -> Option<MountRef> {
+        let mount = self.visible(at, beneath)?;
+        (self.get(mount)?.dir == at).then_some(mount)
+    }
+
+    /// What is seen at a path on a mount that is visible there.
+    pub fn identity<'p>(&self, mount: MountRef, at: &'p [u8]) -> Option<Identity<'p>>
+    where
+        't: 'p,
+    {
+        let mount = self.get(mount)?;
+        let rest = path::below(at, mount.dir)?;
+        // A mount of something that is not a path, a namespace file, has nothing below it.
+        (rest.is_empty() || mount.root.starts_with(b"/")).then_some(Identity {
+            dev: mount.dev,
+            root: mount.root,
+            rest,
+        })
+    }
+
+    /// What is visible at a path.
+    pub fn identity_at<'p>(&self, at: &'p [u8], beneath: u8) -> Option<Identity<'p>>
+    where
+        't: 'p,
+    {
+        self.identity(self.visible(at, beneath)?, at)
+    }
+
+    /// The mounts whose mount point is at or below a path, visible or not, in the order of their mount points.
+    pub fn at_or_below(&self, dir: &[u8]) -> impl Iterator<Item = MountRef> {
+        let key = |at: &u32| self.mounts.get(*at as usize).map(|m| m.dir).unwrap_or_default();
+        let start = self.by_dir.partition_point(|at| path::compare(key(at), dir) == Ordering::Less);
+        let (_, from) = self.by_dir.split_at_checked(start).unwrap_or_default();
+        from.iter().take_while(move |at| path::covers(dir, key(at))).map(|at| MountRef(*at))
+    }
+}
+
+impl Default for Table<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn has_word(list: &[u8], word: &[u8]) -> bool {
+    list.split(|byte| *byte == b',').any(|item| item == word)
+}

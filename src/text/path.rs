@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-3.0-only
+//! Paths as text: nothing here asks the file system.
+//!
+//! A path is *clean* when it says nothing twice: no `//`, no `.` or removable `..` component, no `/` at its end but
+//! in `/` itself, and `.` for nothing at all. `..` is resolved by its letters, as if no directory were a symbolic
+//! link; that is how targets of mount entries have always been compared and recorded.
+#![forbid(unsafe_code)]
+
+use core::cell::Cell;
+use core::cmp::Ordering;
+
+/// Whether the path begins at the root directory.
+pub fn is_absolute(path: &[u8]) -> bool {
+    path.first() == Some(&b'/')
+}
+
+/// Cleans the path in place and returns its new length, which is never larger than the old one.
+///
+/// The clean form of the empty path is `.`, for which it has no room: it stays empty.
+pub fn clean(path: &mut [u8]) -> usize {
+    let root = usize::from(is_absolute(path));
+    let cells = Cell::from_mut(path).as_slice_of_cells();
+    let mut out = Written { cells, len: root };
+    // What lies before this mark cannot be taken back by `..`: the root, or the leading `..` of a relative path.
+    let mut fixed = root;
+    for component in cells.split(|cell| cell.get() == b'/') {
+        match component {
+            [] => {}
+            [dot] if dot.get() == b'.' => {}
+            [one, two] if one.get() == b'.' && two.get() == b'.' => {
+                if out.len > fixed {
+                    out.drop_component(fixed);
+                } else if root == 0 {
+                    out.put_component(component, root);
+                    fixed = out.len;
+                }
+            }
+            _ => out.put_component(component, root),
+        }
+    }
+    if out.len == 0 {
+        out.put(b'.');
+    }
+    out.len
+}
+
+/// The front of a path, overwritten while its rest is read. It never overtakes the reader: every component that is
+/// written was read before, with a separator before it.
+struct Written<'c> {
+    cells: &'c [Cell<u8>],
+    len: usize,
+}
+
+impl Written<'_> {
+    fn put(&mut self, byte: u8) {
+        if let Some(cell) = self.cells.get(self.len) {
+            cell.set(byte);
+            self.len += 1;
+        }
+    }
+
+    fn put_component(&mut self, component: &[Cell<u8>], root: usize) {
+        if self.len > root {
+            self.put(b'/');
+        }
+        for cell in component {
+            self.put(cell.get());
+        }
+    }
+
+    fn drop_component(&mut self, fixed: usize) {
+        while self.len > fixed {
+            self.len -= 1;
+            if self.cells.get(self.len).is_some_and(|cell| cell.get() == b'/') {
+                break;
+            }
+        }
+    }
+}
+
+/// Whether [`clean`] would leave the path as it is. The empty path is not clean.
+pub fn is_clean(path: &[u8]) -> bool {
+    if path == b"/" || path == b"." {
+        return true;
+    }
+    let (mut may_climb, rest) = match path {
+        [b'/', rest @ ..] => (false, rest),
+        _ => (true, path),
+    };
+    rest.split(|&byte| byte == b'/').all(|component| match component {
+        b"" | b"." => false,
+        b".." => may_climb,
+        _ => {
+            may_climb = false;
+            true
+        }
+    })
+}
+
+/// Where the last component of a clean path is: `/a` for `/a/b`, `/` for `/a` and for `/` itself, `.` for `a`.
+pub fn parent(path: &[u8]) -> &[u8] {
+    match path.iter().rposition(|&byte| byte == b'/') {
+        Some(0) => b"/",
+        Some(slash) => path.get(..slash).unwrap_or_default(),
+        None => b".",
+    }
+}
+
+/// The last component of a clean path; empty for `/`.
+pub fn name(path: &[u8]) -> &[u8] {
+    path.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
+}
+
+/// Whether the clean `path` lies strictly below the clean directory `dir`: `/a/b` does below `/a` and `/`, `/ab`
+/// and `/a` do not below `/a`.
+pub fn is_inside(path: &[u8], dir: &[u8]) -> bool {
+    below(path, dir).is_some_and(|rest| !rest.is_empty())
+}
+
+/// Whether the clean `path` is the clean `dir` or lies below it.
+pub fn covers(dir: &[u8], path: &[u8]) -> bool {
+    below(path, dir).is_some()
+}
+
+/// What follows the clean `dir` in the clean `path`, without a `/` at its front; empty when they are equal.
+pub fn below<'p>(path: &'p [u8], dir: &[u8]) -> Option<&'p [u8]> {
+    match path.strip_prefix(dir)? {
+        [] => Some(b""),
+        [b'/', rest @ ..] => Some(rest),
+        rest if dir == b"/" => Some(rest),
+        _ => None,
+    }
+}
+
+/// The order of targets: byte by byte, as if each path ended in a `/`. So `/q-1` < `/q.1` < `/q` < `/q/z`, and a
+/// directory comes directly before all that lies in it.
+pub fn compare(a: &[u8], b: &[u8]) -> Ordering {
+    let common = a.len().min(b.len());
+    let (Some((a, more_a)), Some((b, more_b))) = (a.split_at_checked(common), b.split_at_checked(common))
+    else {
+        return Ordering::Equal;
+    };
+    a.cmp(b).then_with(|| closed(more_a, a).cmp(closed(more_b, b)))
+}
+
+/// The end of a path, and the `/` that its whole lacks.
+fn closed<'p>(end: &'p [u8], front: &[u8]) -> impl Iterator<Item = &'p u8> {
+    let last = end.last().or(front.last());
+    end.iter().chain((last != Some(&b'/')).then_some(&b'/'))
+}
+
+/// The components of a path, without those that are empty.
+pub fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|&byte| byte == b'/').filter(|component| !component.is_empty())
+}
+
+/// The directories on the way to a clean absolute path, and it itself: `/a`, `/a/b` for `/a/b`, nothing for `/`.
+pub fn prefixes(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let slashes = path.iter().enumerate().skip(1).filter(|&(_, &byte)| byte == b'/').map(|(at, _)| at);
+    let ends = slashes.chain((path.len() > 1).then_some(path.len()));
+    ends.filter_map(|end| path.get(..end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    fn cleaned(path: &[u8]) -> Vec<u8> {
+        let mut path = path.to_vec();
+        let len = clean(&mut path);
+        path.truncate(len);
+        path
+    }
+
+    /// The obvious version: a stack of components.
+    fn naively_cleaned(path: &[u8]) -> Vec<u8> {
+        if path.is_empty() {
+            return Vec::new();
+        }
+        let mut stack: Vec<&[u8]> = Vec::new();
+        for component in path.split(|&b| b == b'/') {
+            match component {
+                b"" | b"." => {}
+                b".." if stack.last().is_some_and(|top| *top != b"..") => drop(stack.pop()),
+                b".." if path[0] == b'/' => {}
+                other => stack.push(other),
+            }
+        }
+        let joined = stack.join(&b'/');
+        match (path[0] == b'/', joined.is_empty()) {
+            (true, _) => [b"/", &joined[..]].concat(),
+            (false, true) => b".".to_vec(),
+            (false, false) => joined,
+        }
+    }
+
+    #[test]
+    fn cleaning_collapses_and_resolves_by_the_letters() {
+        for (path, clean) in [
+            ("/", "/"),
+            ("//", "/"),
+            ("/a//b/", "/a/b"),
+            ("/a/./b/.", "/a/b"),
+            ("/a/../b", "/b"),
+            ("/..", "/"),
+            ("/../../a", "/a"),
+            ("/a/b/../..", "/"),
+            ("/var/cups/", "/var/cups"),
+            ("a/..", "."),
+            ("./", "."),
+            ("../../a/..", "../.."),
+            ("../a/../../b", "../../b"),
+            ("a/b/../c", "a/c"),
+            ("/...", "/..."),
+            ("/a/..b", "/a/..b"),
+            ("$HOME/.", "$HOME"),
+        ] {
+            assert_eq!(cleaned(path.as_bytes()), clean.as_bytes(), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_empty_path_has_no_room_to_become_clean() {
+        assert_eq!(clean(&mut []), 0);
+        assert!(!is_clean(b""));
+    }
+
+    #[test]
+    fn the_parent_of_the_root_is_the_root() {
+        assert_eq!(parent(b"/"), b"/");
+        assert_eq!(parent(b"/a"), b"/");
+        assert_eq!(parent(b"/a/b"), b"/a");
+        assert_eq!(name(b"/a/b"), b"b");
+        assert_eq!(name(b"/a"), b"a");
+        assert_eq!(name(b"/"), b"");
+    }
+
+    #[test]
+    fn inside_means_by_components_and_strictly() {
+        for (path, dir, inside) in [
+            ("/a/b", "/a", true),
+            ("/a/b", "/", true),
+            ("/a", "/", true),
+            ("/ab", "/a", false),
+            ("/a", "/a", false),
+            ("/", "/", false),
+            ("/", "/a", false),
+        ] {
+            assert_eq!(is_inside(path.as_bytes(), dir.as_bytes()), inside, "{path} in {dir}");
+            assert_eq!(covers(dir.as_bytes(), path.as_bytes()), inside || path == dir, "{dir} covers {path}");
+        }
+    }
+
+    #[test]
+    fn below_gives_the_rest_without_its_slash() {
+        assert_eq!(below(b"/a/b/c", b"/a"), Some(&b"b/c"[..]));
+        assert_eq!(below(b"/a/b", b"/"), Some(&b"a/b"[..]));
+        assert_eq!(below(b"/a", b"/a"), Some(&b""[..]));
+        assert_eq!(below(b"/", b"/"), Some(&b""[..]));
+        assert_eq!(below(b"/ab", b"/a"), None);
+    }
+
+    #[test]
+    fn a_directory_sorts_between_its_like_and_its_contents() {
+        let order: [&[u8]; 5] = [b"/", b"/q-1", b"/q.1", b"/q", b"/q/z"];
+        for (at, a) in order.iter().enumerate() {
+            for (against, b) in order.iter().enumerate() {
+                assert_eq!(compare(a, b), at.cmp(&against), "{a:?} {b:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn prefixes_lead_from_the_root_to_the_path() {
+        let list: Vec<_> = prefixes(b"/a/b/c").collect();
+        assert_eq!(list, [&b"/a"[..], b"/a/b", b"/a/b/c"]);
+        assert_eq!(prefixes(b"/").count(), 0);
+        assert_eq!(prefixes(b"/a").collect::<Vec<_>>(), [b"/a"]);
+        assert_eq!(components(b"//a/b/").collect::<Vec<_>>(), [b"a", b"b"]);
+    }
+
+    fn path_like() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop::sample::select(std::vec!["/", "/", ".", "..", "a", "b-", "$"]);
+        prop::collection::vec(piece, 0..14).prop_map(|pieces| pieces.concat().into_bytes())
+    }
+
+    proptest! {
+        #[test]
+        fn cleaning_agrees_with_the_obvious_version(path in path_like()) {
+            prop_assert_eq!(cleaned(&path), naively_cleaned(&path));
+        }
+
+        #[test]
+        fn cleaning_twice_is_cleaning_once(path in path_like()) {
+            let once = cleaned(&path);
+            prop_assert_eq!(cleaned(&once), once.clone());
+            prop_assert_eq!(is_clean(&path), !path.is_empty() && path == once);
+        }
+
+        #[test]
+        fn the_order_is_that_of_the_closed_paths(a in path_like(), b in path_like()) {
+            let closed = |path: &[u8]| if path.ends_with(b"/") { path.to_vec() } else { [path, b"/"].concat() };
+            prop_assert_eq!(compare(&a, &b), closed(&a).cmp(&closed(&b)));
+        }
+    }
+}

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: GPL-3.0-only
+//! The story of a run, from top to bottom.
+#![forbid(unsafe_code)]
+
+use crate::apply::create::Owner;
+use crate::apply::ground::Ground;
+use crate::apply::notes::{self, Notes};
+use crate::apply::walk::Walker;
+use crate::apply::{Apply, Results, save, survey};
+use crate::error::{Errno, Error, Result};
+use crate::invocation::{self, Invocation, Names};
+use crate::kernel::file::{self, Open};
+use crate::kernel::process::{self, Variable};
+use crate::limits::MEMORY;
+use crate::log::{Log, Run};
+
+use crate::mount::profile::{self, ExpandFault};
+use crate::mount::table::Table;
+use crate::mount::{Kind, MountEntry};
+use crate::namespace::freezer::{self, Freezer, Frozen};
+use crate::namespace::{enter, identity, lock};
+use crate::plan::{Action, Plan, Profile};
+use crate::text::arena::{Arena, Full};
+use crate::text::{Out, path};
+
+/// All memory of the program besides the arena; lives in `.bss`.
+pub struct World<'t> {
+    plan: Plan<'t>,
+    table: Table<'t>,
+    ground: Ground<'t>,
+    notes: Notes<'t>,
+    results: Results<'t>,
+    walker: Walker,
+}
+
+impl World<'_> {
+    /// Nothing is known yet.
+    pub const fn new() -> Self {
+        World {
+            plan: Plan::new(),
+            table: Table::new(),
+            ground: Ground::new(),
+            notes: Notes::new(),
+            results: Results::new(),
+            walker: Walker::new(),
+        }
+    }
+}
+
+impl Default for World<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn full<'t>(_: Full) -> Error<'t> {
+    MEMORY.exceeded()
+}
+
+/// Does what the arguments (without the program's name) ask for. That there is no namespace is success.
+pub fn run<'t>(
+    args: impl Iterator<Item = &'t [u8]>,
+    world: &mut World<'t>,
+    arena: &mut Arena<'t>,
+) -> Result<'t, ()> {
+    process::hold_broken_pipe();
+    identity::require_capabilities()?;
+    let invocation = invocation::parse(args)?;
+    if invocation.uid.is_some() {
+        return Err(Error::plain("cannot update the mount namespace of a user: option -u is not supported"));
+    }
+    let names = invocation.names(process::real_uid(), arena).map_err(full)?;
+    if invocation.user_mounts {
+        user(invocation, &names, world, arena)
+    } else {
+        system(invocation, &names, world, arena)
+    }
+}
+
+fn open_log(invocation: &Invocation<'_>, names: &Names<'_>) -> Log {
+    let mut log = Log::from_surroundings();
+    let run = Run {
+        instance: invocation.instance,
+        from_snap_confine: invocation.from_snap_confine,
+        user_mounts: invocation.user_mounts,
+    };
+    log.open_file(names.log, process::real_uid(), run);
+    log
+}
+
+/// Brings the snap's namespace to its desired profile, and records that.
+fn system<'t>(
+    invocation: Invocation<'t>,
+    names: &Names<'t>,
+    world: &mut World<'t>,
+    arena: &mut Arena<'t>,
+) -> Result<'t, ()> {
+    let instance = invocation.instance;
+    let joins = !invocation.from_snap_confine;
+    if joins && !enter::look(names.namespace)? {
+        return Ok(());
+    }
+    // The lock comes before the namespace: while others hold it they may put another namespace in its place (L31).
+    let _held = lock::acquire(names.lock_dir, names.lock, instance, invocation.from_snap_confine)?;
+    if joins && !enter::join(names.namespace)? {
+        return Ok(());
+    }
+    let freezer = Freezer::new(freezer::ROOT, instance)?;
+    let mut log = open_log(&invocation, names);
+    process::clear_umask();
+    let _signals = process::hold_signals();
+    freezer.release_stale(&mut log);
+
+    let World { plan, table, ground, notes, results, walker } = world;
+    read_profile(names.desired, &mut plan.desired, arena)
+        .map_err(|e| e.within("cannot load desired mount profile of snap %q: ", instance))?;
+    let recorded = read_profile(names.record, &mut plan.record, arena)
+        .map_err(|e| e.within("cannot load current mount profile of snap %q: ", instance))?;
+    let notes_name = arena.concat(&[names.record_name, notes::SUFFIX]).map_err(full)?;
+    let notes_path = arena.concat(&[names.record, notes::SUFFIX]).map_err(full)?;
+    let mut noted: &[u8] = b"";
+    // Notes that cannot be read are no notes.
+    if let Ok(Some(text)) = survey::read(notes_path, arena) {
+        noted = arena.concat(&[text]).map_err(full)?;
+        notes.parse(text);
+    }
+
+    plan.begin();
+    ground.set_free(&free_paths(&invocation, arena)?);
+    for entry in plan.record.iter().filter(|entry| entry.fstype == b"tmpfs") {
+        ground.trust(entry.dir);
+    }
+    ground.sort();
+    make_plan(plan, table, ground, walker, arena, &mut log)?;
+
+    let confined = invocation.from_snap_confine;
+    let user = Owner { uid: process::effective_uid(), gid: 0, mode: None };
+    let changes = plan.changes_anything();
+    let mut apply =
+        Apply { plan, table, ground, notes, results, arena, log: &mut log, walker, confined, user };
+    apply.check_room()?;
+    let mut frozen = Frozen::new();
+    if changes {
+        freezer.freeze(&mut frozen, apply.arena, apply.log)?;
+    }
+    let done = apply.run();
+    let saved = save_record(&apply, names, recorded, noted, (notes_name, notes_path));
+    frozen.thaw(apply.log);
+    done?;
+    saved.map_err(|e| e.within("cannot save current mount profile of snap %q: ", instance))
+}
+
+/// Saves the truth, also after a failure; what is on disk already is not written again.
+fn save_record<'t>(
+    apply: &Apply<'_, 't>,
+    names: &Names<'t>,
+    recorded: Option<&[u8]>,
+    noted: &[u8],
+    (notes_name, notes_path): (&[u8], &'t [u8]),
+) -> Result<'t, ()> {
+    // The notes first: a note without its entry does no harm.
+    if !save::is_same(noted, |w| apply.write_notes(w)) {
+        save::replace(names.record_dir, notes_name, notes_path, |w| apply.write_notes(w))?;
+    }
+    match recorded {
+        Some(recorded) if save::is_same(recorded, |w| apply.write_record(w)) => Ok(()),
+        _ => save::replace(names.record_dir, names.record_name, names.record, |w| apply.write_record(w)),
+    }
+}
+
+/// Applies the user's own mounts to the namespace of one program that is about to start. Nothing is recorded.
+fn user<'t>(
+    invocation: Invocation<'t>,
+    names: &Names<'t>,
+    world: &mut World<'t>,
+    arena: &mut Arena<'t>,
+) -> Result<'t, ()> {
+    identity::become_user()?;
+    let instance = invocation.instance;
+    let mut log = open_log(&invocation, names);
+    process::clear_umask();
+    let (uid, gid) = (process::real_uid(), process::real_gid());
+    let home = home();
+
+    let World { plan, table, ground, notes, results, walker } = world;
+    read_profile(names.desired, &mut plan.desired, arena)
+        .map_err(|e| e.within("cannot load desired mount profile of snap %q: ", instance))?;
+    let mut digits = heapless::Vec::<u8, 20>::new();
+    digits.number(uid.into());
+    let runtime_dir = arena.concat(&[b"/run/user/", &digits]).map_err(full)?;
+    for entry in &mut plan.desired {
+        match profile::expand(*entry, home.ok(), runtime_dir, arena) {
+            Ok(expanded) => *entry = expanded,
+            Err(ExpandFault::Full) => return Err(MEMORY.exceeded()),
+            Err(ExpandFault::NoHome) => return Err(bad_home(entry, home, arena)),
+        }
+    }
+    plan.begin();
+    if let Ok(home) = home {
+        ground.set_free(&[home]);
+    }
+    make_plan(plan, table, ground, walker, arena, &mut log)?;
+    let user = Owner { uid, gid, mode: None };
+    let mut apply =
+        Apply { plan, table, ground, notes, results, arena, log: &mut log, walker, confined: true, user };
+    apply.check_room()?;
+    apply.run()
+}
+
+/// The questions and the moves of a plan, in their order.
+fn make_plan<'t>(
+    plan: &mut Plan<'t>,
+    table: &mut Table<'t>,
+    ground: &mut Ground<'t>,
+    walker: &Walker,
+    arena: &mut Arena<'t>,
+    log: &mut Log,
+) -> Result<'t, ()> {
+    survey::mounts(plan, table, arena, log)?;
+    plan.judge(table);
+    survey::links(plan, walker);
+    survey::targets(plan, ground);
+    plan.decide();
+    say_conflicts(plan, log);
+    if log.is_debug() {
+        plan.each_line(|verb, entry, remark, about| {
+            log.debug(|line| {
+                line.put(b"plan: ");
+                line.put(verb.as_bytes());
+                line.put(b" ");
+                entry.write(line);
+                if !remark.is_empty() {
+                    line.put(b"  # ");
+                    line.put(remark.as_bytes());
+                    line.put(about);
+                }
+            });
+        });
+    }
+    Ok(())
+}
+
+/// Says which desired entries cannot be honoured, or not wholly.
+fn say_conflicts(plan: &Plan<'_>, log: &mut Log) {
+    for (item, at) in plan.items.iter().zip(0u32..) {
+        let Some(entry) = plan.entry(item).filter(|_| item.desired.is_some()) else { continue };
+        match item.action {
+            Action::Duplicate(winner) if winner != at => {
+                let Some((_, winner)) = plan.item(winner).filter(|(_, winner)| !winner.same(entry)) else {
+                    continue;
+                };
+                log.warn(|line| {
+                    line.put(b"cannot mount (");
+                    entry.write(line);
+                    line.put(b"): it has the same target as (");
+                    winner.write(line);
+                    line.put(b"), which comes first");
+                });
+            }
+            Action::Unknown => log.warn(|line| {
+                line.put(b"cannot mount (");
+                entry.write(line);
+                line.put(b"): unknown kind");
+            }),
+            Action::Mount(_) if entry.is_bind() && entry.options.ignored_on_bind().next().is_some() => {
+                log.warn(|line| {
+                    line.put(b"a bind mount cannot honour these options of (");
+                    entry.write(line);
+                    line.put(b"):");
+                    for word in entry.options.ignored_on_bind() {
+                        line.put(b" ");
+                        line.put(word);
+                    }
+                });
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Reads a profile; a missing one is empty. What is returned is its text as it was, for comparing.
+fn read_profile<'t>(
+    at: &'t [u8],
+    into: &mut Profile<'t>,
+    arena: &mut Arena<'t>,
+) -> Result<'t, Option<&'t [u8]>> {
+    into.clear();
+    let Some(text) = survey::read(at, arena)? else { return Ok(None) };
+    let before = arena.concat(&[text]).map_err(full)?;
+    profile::parse(text, into)?;
+    Ok(Some(before))
+}
+
+/// Where the system's update may create names: the snap's own places, and those shared by design.
+fn free_paths<'t>(invocation: &Invocation<'t>, arena: &mut Arena<'t>) -> Result<'t, [&'t [u8]; 7]> {
+    let of_instance = arena.concat(&[b"/snap/", invocation.instance]).map_err(full)?;
+    let of_snap = match invocation.instance_key() {
+        Some(_) => arena.concat(&[b"/snap/", invocation.snap_name()]).map_err(full)?,
+        None => of_instance,
+    };
+    Ok([
+        b"/tmp",
+        b"/var/snap",
+        of_instance,
+        of_snap,
+        b"/dev/shm",
+        b"/run/systemd",
+        b"/var/lib/snapd/hostfs/tmp",
+    ])
+}
+
+/// Why a home directory cannot be used.
+#[derive(Clone, Copy)]
+struct BadHome {
+    value: &'static [u8],
+    rule: &'static str,
+    errno: Errno,
+}
+
+/// The user's home, as snap-confine names it.
+fn home() -> core::result::Result<&'static [u8], BadHome> {
+    let value = process::variable(Variable::RealHome).unwrap_or_default();
+    let bad = |rule| Err(BadHome { value, rule, errno: Errno::NONE });
+    if value.is_empty() {
+        return bad("cannot allow empty path");
+    }
+    if !path::is_clean(value) {
+        return bad("cannot allow unclean path");
+    }
+    if !path::is_absolute(value) {
+        return bad("cannot allow relative path");
+    }
+    match file::open(value, Open::READ_DIR, 0) {
+        Ok(_) => Ok(value),
+        Err(Errno::ELOOP) => Err(BadHome { value, rule: "", errno: Errno::ENOTDIR }),
+        Err(errno) => Err(BadHome { value, rule: "", errno }),
+    }
+}
+
+fn bad_home<'t>(
+    entry: &MountEntry<'t>,
+    home: core::result::Result<&'static [u8], BadHome>,
+    arena: &mut Arena<'t>,
+) -> Error<'t> {
+    debug_assert!(entry.kind() == Kind::EnsureDir);
+    let Err(bad) = home else { return Error::NONE };
+    struct Free<'f>(&'f mut [u8], usize);
+    impl Out for Free<'_> {
+        fn put(&mut self, bytes: &[u8]) {
+            for (to, from) in self.0.iter_mut().skip(self.1).zip(bytes) {
+                *to = *from;
+                self.1 += 1;
+            }
+        }
+    }
+    let mut free = Free(arena.free(), 0);
+    entry.write(&mut free);
+    let len = free.1;
+    let text: &'t [u8] = arena.take(len).map_or(b"", |text| text);
+    let says = if bad.errno == Errno::NONE {
+        "cannot use invalid home directory %q: %S"
+    } else {
+        "cannot use invalid home directory %q: %e"
+    };
+    Error { two: bad.rule.as_bytes(), ..Error::call(says, bad.value, bad.errno) }
+        .within("cannot expand mount entry (%s): ", text)
+}
