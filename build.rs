@@ -75,6 +75,7 @@ fn musl() -> PathBuf {
     }
     let target = env::var("TARGET").unwrap();
     let rustc = env::var_os("RUSTC").unwrap();
-    let output = Command::new(rustc).args(["--print", "target-libdir", "--target", &target]).output().unwrap();
+    let output =
+        Command::new(rustc).args(["--print", "target-libdir", "--target", &target]).output().unwrap();
     PathBuf::from(String::from_utf8(output.stdout).unwrap().trim()).join("self-contained")
 }

@@ -323,10 +323,10 @@ fn surroundings() -> Vec<Story> {
 }
 
 fn freezing() -> Vec<Story> {
-    /// A group of the first version as a plain file: what was written last is in it.
+    /// A group of the first version as a plain file: what was written last is in it. Both words have six letters.
     fn paper_freezer(_: &Sandbox) {
         tmpfs("/sys/fs/cgroup/freezer", "");
-        write("/sys/fs/cgroup/freezer/snap.acorn/freezer.state", "UNTOUCHED");
+        write("/sys/fs/cgroup/freezer/snap.acorn/freezer.state", "THAWED");
     }
     /// A real group in the given hierarchy, with a process in it.
     fn real_freezer(sandbox: &Sandbox, tree: &'static str, name: &'static str) {
@@ -371,10 +371,14 @@ fn freezing() -> Vec<Story> {
             .run()
             .both([exit("0"), line("freezer snap.acorn", "THAWED")]),
         story("a run that has nothing to do freezes nobody")
-            .disturb(paper_freezer)
+            .disturb(|sandbox| {
+                const STATE: &str = "/sys/fs/cgroup/freezer/snap.acorn/freezer.state";
+                paper_freezer(sandbox);
+                bind(STATE, STATE);
+                read_only(STATE);
+            })
             .run()
-            .both([exit("0")])
-            .differs("L35", ["freezer"], [line("freezer snap.acorn", "UNTOUCHED")]),
+            .differs("L35", ["exit", "stdout"], [exit("0"), record(&[ROOTFS])]),
         story("processes run again after a fatal failure")
             .disturb(paper_freezer)
             .desire("/var/snap/acorn/common/conf /opt/spare none rbind,rw,x-snapd.origin=layout 0 0")
@@ -419,7 +423,8 @@ fn user() -> Vec<Story> {
             .run_for_user()
             .both([exit("0"), stdout(""), file("/srv/site/v", "common b"), file("/opt/spare/v", "spare"), record(&[ROOTFS])])
             .run_for_user()
-            .both([exit("0"), layers("/srv/site", 2)]),
+            .both([exit("0"), file("/srv/site/v", "common b")])
+            .differs("L25", ["layers /srv/site"], [layers("/srv/site", 1)]),
         story("a user's mounts need no lock")
             .desire_by_user(SOME)
             .run_for_user()

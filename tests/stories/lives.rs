@@ -317,7 +317,7 @@ fn failing() -> Vec<Story> {
     const REPAIRED: &str = "/snap/birch/1/export /snap/acorn/1/import none bind,ro 0 0
         tmpfs /srv/site tmpfs x-snapd.origin=layout 0 0
         /var/snap/acorn/common/a /usr/share/zebra none rbind,rw,x-snapd.origin=layout 0 0";
-    const ALL: [&str; 5] = ["view", "mount", "layers", "record", "warning"];
+    const ALL: [&str; 6] = ["view", "host /tmp", "mount", "layers", "record", "warning"];
     vec![
         story("a layout that fails is fatal, and what was done is on record")
             .desire(BAD)
@@ -373,7 +373,8 @@ fn failing() -> Vec<Story> {
             .desire("/var/snap/maple_blue/common/v /var/snap/maple none rbind,x-snapd.origin=overname 0 0")
             .run()
             .with(|start| start.argv = &["--from-snap-confine", "maple_blue"])
-            .both([exit("1"), says("not a directory"), layers("/var/snap/maple", 0), record(&[ROOTFS])]),
+            .both([exit("1"), says("not a directory"), layers("/var/snap/maple", 0), record(&[ROOTFS])])
+            .differs("P2", ["warning"], [warnings(1)]),
         story("a faulty layout that is repaired works")
             .desire("/var/snap/acorn/common/conf /opt/fresh none rbind,rw,x-snapd.origin=layout 0 0")
             .run()

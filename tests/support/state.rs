@@ -4,7 +4,7 @@
 //! | key | value |
 //! | --- | --- |
 //! | `exit`, `stdout` | of the run |
-//! | `warning TEXT` | how often stderr says that a change could not be made |
+//! | `warning CHANGE` | how often stderr says that the change could not be made; the reason is nobody's contract |
 //! | `view PATH` | type, mode, owner, read-only or not, content: as the snap sees it |
 //! | `host PATH` | the same for the directories of the host |
 //! | `mount PATH` | the last mount that the mount table has there |
@@ -49,7 +49,8 @@ impl State {
         state.set("stdout", outcome.stdout.trim_end());
         for line in outcome.stderr.lines() {
             if let Some(at) = line.find(WARNING) {
-                state.count(format!("warning {}", &line[at + WARNING.len() + 1..]));
+                let change = &line[at + WARNING.len() + 1..];
+                state.count(format!("warning {}", change.split("): ").next().unwrap_or(change)));
             }
         }
         for top in ["/", "/dev/shm", "/run/snapd", "/run/user"] {
@@ -222,7 +223,7 @@ fn lock(sandbox: &Sandbox) -> &'static str {
 
 /// What the devices of a sandbox are called.
 struct Names<'t> {
-    image: Option<&'t str>,
+    image: &'t str,
     root: Option<&'t str>,
     run: Option<&'t str>,
     shm: &'t str,
@@ -240,7 +241,7 @@ impl<'t> Names<'t> {
             .as_deref()
             .and_then(Path::parent)
             .map_or_else(|| sandbox.disk_path.clone(), Path::to_path_buf);
-        Names { image: device("/opt"), root: device("/"), run: device("/run"), shm: &sandbox.shm, disk }
+        Names { image: &sandbox.image, root: device("/"), run: device("/run"), shm: &sandbox.shm, disk }
     }
 }
 
@@ -275,7 +276,7 @@ impl<'t> Mount<'t> {
         let device = Some(self.device);
         let what = match Path::new(self.root).strip_prefix(&names.disk) {
             Ok(path) => format!("disk:/{}", path.display()),
-            Err(_) if device == names.image => format!("image:{}", self.root),
+            Err(_) if self.device == names.image => format!("image:{}", self.root),
             Err(_) if device == names.root => format!("root:{}", self.root),
             Err(_) if device == names.run => format!("run:{}", self.root),
             Err(_) if self.device == names.shm => format!("shm:{}", self.root),

@@ -39,7 +39,7 @@ struct Run {
 /// An intended difference.
 struct Row {
     id: &'static str,
-    /// Beginnings of the keys that may differ.
+    /// Beginnings of the keys that may differ; after an equals sign, a whole key.
     keys: Vec<&'static str>,
     ours: Vec<Expect>,
 }
