@@ -461,7 +461,7 @@ fn drifting() -> Vec<Story> {
             .both([gone("/opt/fresh")])
             .differs(
                 "L25",
-                ["exit", "view /opt", "record"],
+                ["exit", "view /opt", "mount", "layers", "record"],
                 [exit("0"), file("/opt/spare/v", "spare"), record(&[ROOTFS])],
             ),
     ]

@@ -109,7 +109,7 @@ fn faults() -> Vec<Story> {
                 ["exit", "stdout", "view /opt/spare", "mount", "layers", "record"],
                 [
                     exit("0"),
-                    line("view /opt/spare", "dir 0755 0:0 ro"),
+                    line("view /opt/spare", "dir 0755 0:0 rw"),
                     record(&[ROOTFS, "/var/snap/acorn/common/a /opt/spare none bind,ro\\040x\\040y 0 0"]),
                 ],
             ),

@@ -345,8 +345,12 @@ impl Run {
                 }
             }
         }
-        let begins =
-            |key: &str, beginnings: &[&str]| beginnings.iter().any(|beginning| key.starts_with(beginning));
+        let begins = |key: &str, beginnings: &[&str]| {
+            beginnings.iter().any(|beginning| match beginning.strip_prefix('=') {
+                Some(whole) => key == whole,
+                None => key.starts_with(beginning),
+            })
+        };
         let differences = ours.differences(theirs);
         for (key, ours, theirs) in &differences {
             let announced = self.rows.iter().any(|row| begins(key, &row.keys)) && !rehearsal;
