@@ -454,7 +454,7 @@ fn furnish(disk: &Path) -> io::Result<()> {
 
 /// Keeps this thread, and what it starts, on one CPU. Linux 6.18 numbers mount namespaces in batches for each CPU,
 /// and refuses to bind a namespace whose number is lower than that of the one in which it is bound.
-fn stay_on_this_cpu() -> io::Result<()> {
+pub fn stay_on_this_cpu() -> io::Result<()> {
     let mut cpus = rustix::thread::CpuSet::new();
     cpus.set(rustix::thread::sched_getcpu());
     Ok(rustix::thread::sched_setaffinity(None, &cpus)?)
