@@ -208,7 +208,8 @@ fn the_first_start_builds_the_namespace_and_the_second_joins_it() {
         record
         mounts /snap/acorn/1/
         discard
-        ls /run/snapd/ns
+        ls /run/snapd/ns | grep -v '[.]made$' # our notes may stay: they say nothing about a new namespace
+        echo done
         ",
         &[
             "uid 0\n/snap/acorn/1/import/v: birch export\nstart: 0\nuid 0\n/snap/acorn/1/import/v: birch export\nstart: 0\n",
@@ -314,15 +315,15 @@ fn an_ordinary_user_has_mounts_of_his_own() {
 }
 
 #[test]
-fn a_user_s_directories_are_ensured_in_his_home() {
+fn a_home_that_an_older_snap_confine_does_not_name_is_missed_aloud() {
     scenario_of_ours(
         r"
         desire_by_user 'none $HOME/.local/share/acorn none x-snapd.kind=ensure-dir,x-snapd.must-exist-dir=$HOME 0 0'
         start_as_user /home/user
         ls -dn /home/user/.local/share/acorn 2>&1 | cut -d' ' -f1,3,4
         ",
-        // Debian's snap-confine is older than the variable that says where the home is: the entry cannot be made.
-        &["start: "],
+        // Debian's snap-confine is older than the variable that says where the home is.
+        &["cannot use invalid home directory \"\": cannot allow empty path", "start: 1\n"],
     );
 }
 

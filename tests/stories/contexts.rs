@@ -381,6 +381,21 @@ fn freezing() -> Vec<Story> {
             .both([exit("1"), line("freezer snap.acorn", "THAWED")])
             .differs("P2", ["warning"], [warnings(1)])
             .ignoring(["record"]),
+        story("processes that a killed update left frozen run again after the next")
+            .disturb(|sandbox| {
+                first_version(sandbox);
+                write("/sys/fs/cgroup/freezer/snap.acorn/freezer.state", "FROZEN");
+            })
+            .desire(BIND)
+            .run()
+            .both([exit("0"), line("freezer snap.acorn", "THAWED"), file("/opt/spare/v", "common a")]),
+        story("processes that a killed update left frozen run again even when there is nothing to do")
+            .disturb(|sandbox| {
+                first_version(sandbox);
+                write("/sys/fs/cgroup/freezer/snap.acorn/freezer.state", "FROZEN");
+            })
+            .run()
+            .both([exit("0"), line("freezer snap.acorn", "THAWED")]),
         story("a real process of the snap runs again, control groups of the first version")
             .disturb(first_version)
             .desire(BIND)

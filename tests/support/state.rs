@@ -33,6 +33,10 @@ pub struct State {
     pub record: String,
     /// Everything the run wrote to stderr: shown, never compared.
     pub stderr: String,
+    /// Which file the record is: another one after every save.
+    pub record_inode: Option<u64>,
+    /// Which file it was before the run.
+    pub record_inode_before: Option<u64>,
 }
 
 /// Part of a warning by which it is recognised; what comes before it differs from program to program.

@@ -6,6 +6,7 @@
 //! `docs/compatibility.md` it is, which lines of the state it may change, and what ours must look like instead. Every other
 //! difference fails, and so does a difference that was announced and did not come.
 
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use super::program::{self, Program, Which};
@@ -61,6 +62,10 @@ pub enum Expect {
     Line(&'static str, &'static str),
     /// stdout has this in it.
     Says(&'static str),
+    /// stderr is empty.
+    Quiet,
+    /// The record is the same file as before the run: it was not written.
+    NotSaved,
 }
 
 /// The snap sees a file with this text.
@@ -111,6 +116,16 @@ pub fn stdout(text: &str) -> Expect {
 /// stdout has this in it.
 pub fn says(text: &'static str) -> Expect {
     Expect::Says(text)
+}
+
+/// stderr is empty.
+pub fn quiet() -> Expect {
+    Expect::Quiet
+}
+
+/// The record was not written.
+pub fn not_saved() -> Expect {
+    Expect::NotSaved
 }
 
 /// So many mounts lie at the path.
@@ -319,8 +334,11 @@ impl Story {
                     Step::Disturb(what) => what(sandbox),
                     Step::Run(run) => {
                         let program = if run.start.which == Which::Original { &original } else { &program };
+                        let inode = || Some(std::fs::symlink_metadata(sandbox.record()).ok()?.ino());
+                        let before = inode();
                         let outcome: Outcome = sandbox.run(program, &run.start);
-                        let state = State::after(&outcome, sandbox);
+                        let mut state = State::after(&outcome, sandbox);
+                        state.record_inode_before = before;
                         if std::env::var_os("STORIES_SHOW").is_some() {
                             eprintln!("=== {which:?}, {:?}\n{state}", run.start.argv);
                         }
@@ -415,6 +433,11 @@ impl Expect {
                 let found = state.record.lines().any(|line| line.starts_with(start) && line.contains(part));
                 (!found).then(|| format!("the record should have a line for{part}and is\n{}", state.record))
             }
+            Expect::Quiet => {
+                (!state.stderr.is_empty()).then(|| format!("stderr should be empty: {:?}", state.stderr))
+            }
+            Expect::NotSaved => (state.record_inode != state.record_inode_before)
+                .then(|| "the record should not have been written".to_string()),
             Expect::Says(text) => {
                 let found = state.get("stdout").unwrap_or_default();
                 (!found.contains(text))
