@@ -41,9 +41,9 @@ pub struct Run<'t> {
 impl Log {
     /// A log as the environment and the kernel's command line want it.
     ///
-    /// `/proc/cmdline` is read at every start that `SNAPD_DEBUG` does not settle: three system calls of about a
-    /// microsecond each, and the only way for an administrator to see what happens at a program's start, for
-    /// snap-confine passes on nothing but its own variable.
+    /// `/proc/cmdline` is read at every start where `SNAPD_DEBUG` does not say yes: three system calls of about a
+    /// microsecond each, and with `snapd.debug=1` there an administrator sees every start of every snap, which no
+    /// user's environment could bring about.
     pub fn from_surroundings() -> Self {
         Log {
             debug: process::variable(Variable::Debug).is_some_and(is_true) || debug_on_command_line(),
@@ -57,9 +57,11 @@ impl Log {
         Log { debug, stamps, file: None }
     }
 
-    /// Joins in the opt-in log file, if somebody created it: an ordinary file of root or of `owner`, the user who
-    /// has to be able to write to it in user mode. It is appended to, never created, and neither a link nor a
-    /// fifo is followed. From here on everything is said in full and without time stamps.
+    /// Joins in the opt-in log file, if somebody created it: an ordinary file of root or of `owner`. In user mode
+    /// that is the user, who has to be able to write to it; otherwise it is root again, 0. The file is appended
+    /// to, never created, and neither a link nor a fifo is followed. From here on everything is said in full and
+    /// without time stamps. To be called once it is known that there is a namespace to update, for in snapd's
+    /// case the path is one inside it.
     pub fn open_file(&mut self, path: &[u8], owner: u32, run: Run<'_>) {
         let opened = file::open(path, Open::APPEND, 0).and_then(|fd| file::stat(&fd).map(|stat| (fd, stat)));
         match opened {

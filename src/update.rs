@@ -6,7 +6,7 @@ use crate::apply::create::Owner;
 use crate::apply::ground::Ground;
 use crate::apply::notes::{self, Notes};
 use crate::apply::walk::Walker;
-use crate::apply::{Apply, Results, save, survey};
+use crate::apply::{self, Apply, Results, save, survey};
 use crate::error::{Errno, Error, Result};
 use crate::invocation::{self, Invocation, Names};
 use crate::kernel::file::{self, Open};
@@ -14,9 +14,9 @@ use crate::kernel::process::{self, Variable};
 use crate::limits::MEMORY;
 use crate::log::{Log, Run};
 
+use crate::mount::MountEntry;
 use crate::mount::profile::{self, ExpandFault};
 use crate::mount::table::Table;
-use crate::mount::{Kind, MountEntry};
 use crate::namespace::freezer::{self, Freezer, Frozen};
 use crate::namespace::{enter, identity, lock};
 use crate::plan::{Action, Plan, Profile};
@@ -127,10 +127,6 @@ fn system<'t>(
 
     plan.begin();
     ground.set_free(&free_paths(&invocation, arena)?);
-    for entry in plan.record.iter().filter(|entry| entry.fstype == b"tmpfs") {
-        ground.trust(entry.dir);
-    }
-    ground.sort();
     make_plan(plan, table, ground, walker, arena, &mut log)?;
 
     let confined = invocation.from_snap_confine;
@@ -218,6 +214,7 @@ fn make_plan<'t>(
 ) -> Result<'t, ()> {
     survey::mounts(plan, table, arena, log)?;
     plan.judge(table);
+    apply::trust(plan, table, ground, false);
     survey::links(plan, walker);
     survey::targets(plan, ground);
     plan.decide();
@@ -342,7 +339,6 @@ fn bad_home<'t>(
     home: core::result::Result<&'static [u8], BadHome>,
     arena: &mut Arena<'t>,
 ) -> Error<'t> {
-    debug_assert!(entry.kind() == Kind::EnsureDir);
     let Err(bad) = home else { return Error::NONE };
     struct Free<'f>(&'f mut [u8], usize);
     impl Out for Free<'_> {

@@ -50,7 +50,8 @@ impl<'t> Apply<'_, 't> {
         let target_missing = self.look_at_target(entry, kind)?;
         let binds = entry.is_bind() && matches!(kind, Kind::Directory | Kind::File);
         let source_missing = binds && self.look_at_source(entry, kind)?;
-        if (target_missing || source_missing) && entry.ignore_missing() {
+        let made_now = matches!(kind, Kind::Symlink);
+        if (target_missing || source_missing || made_now) && entry.ignore_missing() {
             return Err(Failure::IgnoredMissing);
         }
         let mut ready = Ready::default();

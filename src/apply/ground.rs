@@ -43,6 +43,12 @@ impl<'t> Ground<'t> {
         }
     }
 
+    /// Forgets every tmpfs.
+    pub fn forget(&mut self) {
+        self.ours.clear();
+        self.devices.clear();
+    }
+
     /// Trusts the tmpfs on a directory, which is on record. To be called in no particular order, and then
     /// [`Ground::sort`].
     pub fn trust(&mut self, dir: &'t [u8]) {

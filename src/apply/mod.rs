@@ -20,8 +20,8 @@ use crate::error::{Error, Result};
 use crate::limits::{MEMORY, PROFILE_ENTRIES};
 use crate::log::Log;
 use crate::mount::table::Table;
-use crate::mount::{Kind, MountEntry, Options};
-use crate::plan::{Action, Class, Plan, Removal};
+use crate::mount::{MountEntry, Options};
+use crate::plan::{Action, Class, Plan, Removal, State};
 use crate::text::Out;
 use crate::text::arena::Arena;
 use create::Owner;
@@ -97,6 +97,13 @@ pub struct Apply<'a, 't> {
     pub user: Owner,
 }
 
+/// Trusts what the record and the table call ours; what only stays, if `staying`.
+pub fn trust<'t>(plan: &Plan<'t>, table: &Table<'t>, ground: &mut Ground<'t>, staying: bool) {
+    ground.forget();
+    plan.each_tmpfs(table, staying, |dir| ground.trust(dir));
+    ground.sort();
+}
+
 /// Takes synthetic entries for one class.
 struct Synthetic<'r, 't> {
     list: &'r mut heapless::Vec<(Class, MountEntry<'t>), { PROFILE_ENTRIES.max }>,
@@ -164,6 +171,8 @@ impl<'t> Apply<'_, 't> {
                 None => break,
             }
         }
+        let Apply { plan, table, ground, .. } = self;
+        trust(plan, table, ground, true);
         self.mount_all()
     }
 
@@ -253,10 +262,13 @@ impl<'t> Apply<'_, 't> {
         let Some((item, entry)) = self.plan.item(at) else { return };
         let (item, entry) = (*item, *entry);
         let expected = item.mount.and_then(|mount| self.table.get(mount)).map(|line| line.id);
-        match self.unmount(&entry, expected) {
+        // What the table does not show is not there; what is there then belongs to another entry.
+        let there = item.state != State::Absent || self.table.is_empty();
+        let done = if there { self.unmount(&entry, expected) } else { Ok(false) };
+        match done {
             Ok(_) => {
                 self.tell("unmounted", &entry);
-                if !self.plan.uses_target_of(at) {
+                if !self.plan.leaves_target_of(at) {
                     self.clean_up(&entry);
                 }
             }
@@ -293,6 +305,7 @@ impl<'t> Apply<'_, 't> {
 
     fn mount_all(&mut self) -> Result<'t, ()> {
         let mut fatal: Option<Error<'t>> = None;
+        let mut is_fatal = false;
         let mut start = 0;
         while let Some(round) = self.plan.schedule.get(start).map(|at| self.round(*at)) {
             let mut end = start;
@@ -304,7 +317,7 @@ impl<'t> Apply<'_, 't> {
             }
             let mut failure = 0;
             for place in start..end {
-                if let Some(error) = self.mount_one(place, &mut failure) {
+                if let Some(error) = self.mount_one(place, &mut failure, &mut is_fatal) {
                     fatal = fatal.or(Some(error));
                 }
             }
@@ -352,8 +365,9 @@ impl<'t> Apply<'_, 't> {
         }
     }
 
-    /// Mounts what is ready, and reports what is not. The error of an entry that must not fail is returned.
-    fn mount_one(&mut self, place: usize, failure: &mut usize) -> Option<Error<'t>> {
+    /// Mounts what is ready, and reports what is not. The error of the first entry that must not fail is
+    /// returned.
+    fn mount_one(&mut self, place: usize, failure: &mut usize, is_fatal: &mut bool) -> Option<Error<'t>> {
         let &at = self.plan.schedule.get(place)?;
         let (item, entry) = self.plan.item(at)?;
         let (class, entry) = (item.class, *entry);
@@ -386,8 +400,13 @@ impl<'t> Apply<'_, 't> {
             }
         };
         self.outcome(at)?.failed = true;
+        if class != Class::Interface && !*is_fatal {
+            // Said on standard output in the end.
+            *is_fatal = true;
+            return Some(error);
+        }
         self.warn("mount", &entry, &error);
-        (class != Class::Interface).then_some(error)
+        None
     }
 
     /// Writes the new record: the lines that stay, in their old order; then, class by class, all new synthetic
@@ -415,14 +434,14 @@ impl<'t> Apply<'_, 't> {
     fn each_new(&self, class: Class, mut each: impl FnMut(&MountEntry<'t>, Option<bool>)) {
         let of_class = self.plan.items.iter().filter(|item| item.class == class);
         for item in of_class.filter(|item| item.record.is_none() && item.action == Action::Keep) {
-            if let Some(entry) = self.plan.entry(item).filter(|entry| entry.kind() != Kind::EnsureDir) {
+            if let Some(entry) = self.plan.entry(item) {
                 each(entry, Some(false));
             }
         }
         for at in &self.plan.mounts {
             let Some((item, entry)) = self.plan.item(*at) else { continue };
             let Some(outcome) = self.results.outcomes.get(*at as usize) else { continue };
-            if item.class == class && outcome.mounted && !outcome.stays && entry.kind() != Kind::EnsureDir {
+            if item.class == class && outcome.mounted && !outcome.stays {
                 // What was made for it once is still made for it.
                 let made = outcome.ready.target.is_some() || self.notes.find(entry.dir) == Some(true);
                 each(entry, Some(made));

@@ -133,6 +133,8 @@ pub fn links(plan: &mut Plan<'_>, walker: &Walker) {
         let Some((item, entry)) = plan.item(at as u32) else { break };
         let desired = item.desired.is_some();
         let state = match entry.kind() {
+            // One that is to be passed over when it is missing is never there in time.
+            Kind::Symlink if desired && entry.ignore_missing() => State::Absent,
             Kind::Symlink => match link_text(walker, entry) {
                 Some(true) if desired => State::InEffect,
                 Some(true) => State::Different,

@@ -7,15 +7,15 @@ use crate::kernel::{Errno, Fd, Result};
 use crate::text::path;
 use core::cell::Cell;
 
-/// Opens paths; remembers whether the kernel can do it in one call (openat2(2), Linux 5.6).
+/// Opens paths; remembers when the kernel cannot do it in one call (openat2(2), Linux 5.6).
 pub struct Walker {
-    one_call: Cell<bool>,
+    by_steps: Cell<bool>,
 }
 
 impl Walker {
     /// One that has not yet asked.
     pub const fn new() -> Self {
-        Walker { one_call: Cell::new(true) }
+        Walker { by_steps: Cell::new(false) }
     }
 
     /// The object at an absolute path, `O_PATH`. A link in directory position is `ENOTDIR`; a link as the last
@@ -35,10 +35,10 @@ impl Walker {
     }
 
     fn open_as(&self, path: &[u8], how: Open) -> Result<Fd> {
-        if self.one_call.get() {
+        if !self.by_steps.get() {
             match file::open_no_symlinks(path, how) {
                 // A filter may answer EPERM for a call it does not know.
-                Err(Errno::ENOSYS | Errno::EPERM) => self.one_call.set(false),
+                Err(Errno::ENOSYS | Errno::EPERM) => self.by_steps.set(true),
                 Err(Errno::ELOOP) => return Err(Errno::ENOTDIR),
                 done => return done,
             }

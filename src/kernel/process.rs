@@ -187,7 +187,8 @@ pub struct SignalsHeld {
 }
 
 /// sigprocmask(2): holds back every signal that can be. A program that died with processes frozen and a record
-/// half true would be worse than one that is late in dying.
+/// half true would be worse than one that is late in dying. To be called with the lock held and not before, so
+/// that a wait for the lock can be ended by hand.
 pub fn hold_signals() -> Result<SignalsHeld> {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: the set is filled by the call, which cannot fail for a valid pointer.
@@ -276,21 +277,31 @@ fn clock(which: libc::clockid_t) -> Moment {
     }
 }
 
-/// setrlimit(2): as many open files as the hard limit allows. A refusal changes nothing and is not told.
+/// `struct rlimit64`, the same on every machine.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct ResourceLimit {
+    soft: u64,
+    hard: u64,
+}
+
+/// prlimit(2): as many open files as the hard limit allows. A refusal changes nothing and is not told.
+///
+/// The bare system call, because musl's setrlimit(2) brings its machinery for changing all threads.
 pub fn raise_open_files() {
-    let mut limit = MaybeUninit::<libc::rlimit>::uninit();
-    // SAFETY: the structure has the right size.
-    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, limit.as_mut_ptr()) } != 0 {
-        return;
-    }
-    // SAFETY: the call succeeded, so it filled the structure.
-    let mut limit = unsafe { limit.assume_init() };
-    if limit.rlim_cur < limit.rlim_max {
-        limit.rlim_cur = limit.rlim_max;
-        // SAFETY: the structure is filled.
-        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    let mut limit = ResourceLimit::default();
+    let none: *const ResourceLimit = core::ptr::null();
+    // SAFETY: no new limit is given, and there is room for the old one.
+    let got = unsafe { libc::syscall(libc::SYS_prlimit64, 0, OPEN_FILES, none, &raw mut limit) };
+    if got == 0 && limit.soft < limit.hard {
+        limit.soft = limit.hard;
+        // SAFETY: the new limit is there, and the old one is not asked for.
+        unsafe { libc::syscall(libc::SYS_prlimit64, 0, OPEN_FILES, &raw const limit, none) };
     }
 }
+
+/// `RLIMIT_NOFILE`, whose type the C libraries do not agree on.
+const OPEN_FILES: c_int = libc::RLIMIT_NOFILE as c_int;
 
 /// The variables of the environment that are looked at. There is no way to ask for another: the environment
 /// belongs to whoever started us.

@@ -34,6 +34,8 @@ pub struct Mount<'t> {
     pub dir: &'t [u8],
     /// Read-only by the mount's own flags or by its file system's.
     pub read_only: bool,
+    /// Read-only by its own flags.
+    pub is_bound_read_only: bool,
     /// `unbindable`: a recursive bind leaves it out.
     pub unbindable: bool,
     /// File system type.
@@ -134,6 +136,7 @@ impl<'t> Table<'t> {
             root: arena.concat(&[line.root])?,
             dir: arena.concat(&[line.dir])?,
             read_only: line.options.has(b"ro") || has_word(line.super_options, b"ro"),
+            is_bound_read_only: line.options.has(b"ro"),
             unbindable: line.unbindable,
             fstype,
             mark: 0,

@@ -17,7 +17,7 @@
 #![forbid(unsafe_code)]
 
 use crate::limits::PROFILE_ENTRIES;
-use crate::mount::table::MountRef;
+use crate::mount::table::{MountRef, Table, marks};
 use crate::mount::{Kind, MountEntry, Origin};
 use crate::text::Out;
 use paths::{Marks, PathId, Paths};
@@ -220,9 +220,13 @@ impl<'t> Plan<'t> {
         self.coming.above(&self.paths, dir) > 0
     }
 
-    /// Whether a desired entry is mounted on the same kind of thing at the same target.
-    pub fn uses_target_of(&self, at: u32) -> bool {
+    /// Whether the target of an item that is taken away is used again as it is: by a desired entry that needs the same
+    /// kind of thing there, while nothing above it changes.
+    pub fn leaves_target_of(&self, at: u32) -> bool {
         let Some((item, entry)) = self.item(at) else { return false };
+        if self.changed.above(&self.paths, entry.dir) > 0 || self.gone.above(&self.paths, entry.dir) > 0 {
+            return false;
+        }
         let key = |at: &u32| self.items.get(*at as usize).map(|i| i.dir);
         let start = self.by_dir.partition_point(|at| key(at) < Some(item.dir));
         let (_, from) = self.by_dir.split_at_checked(start).unwrap_or_default();
@@ -231,6 +235,35 @@ impl<'t> Plan<'t> {
                 matches!(other.action, Action::Keep | Action::Mount(_)) && wanted.kind() == entry.kind()
             })
         })
+    }
+
+    /// Calls `each` for every directory on which the record has a tmpfs that is there: the namespace's root, mimics, and
+    /// entries of that type; only for those that stay, if `staying`.
+    pub fn each_tmpfs(&self, table: &Table<'t>, staying: bool, mut each: impl FnMut(&'t [u8])) {
+        // A tmpfs of somebody else that lies on top is not to be trusted for the path's sake (L26).
+        let ours = |dir: &[u8]| {
+            table.is_empty()
+                || table.visible(dir, 0).is_some_and(|top| {
+                    let known = dir == b"/" || table.is_marked(top, marks::COVER | marks::MIMIC);
+                    known && table.get(top).is_some_and(|mount| mount.dir == dir && mount.fstype == b"tmpfs")
+                })
+        };
+        let mut take = |line: Option<&MountEntry<'t>>| {
+            if let Some(line) = line.filter(|line| line.fstype == b"tmpfs" && ours(line.dir)) {
+                each(line.dir);
+            }
+        };
+        for line in self.record.iter().filter(|line| line.origin() == Origin::Rootfs) {
+            take(Some(line));
+        }
+        for mimic in self.mimics.iter().filter(|mimic| !(staying && mimic.goes)) {
+            take(self.record.get(usize::from(mimic.record)));
+        }
+        for item in self.items.iter().filter(|item| item.record.is_some()) {
+            if !staying || item.action == Action::Keep {
+                take(self.entry(item));
+            }
+        }
     }
 
     /// Whether anything has to be done to the namespace.

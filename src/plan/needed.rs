@@ -136,7 +136,15 @@ fn matches<'t>(entry: &MountEntry<'t>, mount: MountRef, table: &Table<'t>) -> bo
         return line.root == b"/" && line.fstype == entry.fstype;
     }
     let Some(source) = source(entry) else { return false };
-    let wanted = table.identity_at(source, marks::COVER);
+    // A bind inherits the flags of the mount that is visible at its source: without `ro` it is as writable as that.
+    let Some(from) = table.visible(source, marks::COVER) else { return false };
+    if line.is_bound_read_only
+        && !flags.read_only
+        && table.get(from).is_some_and(|from| !from.is_bound_read_only)
+    {
+        return false;
+    }
+    let wanted = table.identity(from, source);
     let seen = table.identity(mount, entry.dir);
     wanted.is_some() && wanted == seen && (!flags.recursive || shows_submounts(entry.dir, source, table))
 }

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-3.0-only
+//! What is read from the environment of a real process.
+#![allow(missing_docs)]
+
+use snap_update_ns::kernel::process::{self, Variable};
+use snap_update_ns::log::Log;
+use std::io::Write;
+use std::process::Command;
+
+/// Says aloud, past the test runner's catching of output, that a test was not made.
+fn skip(why: &str) {
+    let test = std::thread::current().name().unwrap_or("?").to_owned();
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+}
+
+/// Runs one of the ignored tests with exactly these variables, and gives what it says on standard error.
+fn run(test: &str, variables: &[(&str, &str)]) -> String {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--ignored", "--nocapture"])
+        .env_clear()
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+#[ignore = "run by the tests below"]
+fn tell() {
+    let value = |which| process::variable(which).map(|value| String::from_utf8_lossy(value));
+    eprint!("{:?}", [Variable::Debug, Variable::RealHome, Variable::Terminal].map(value));
+}
+
+#[test]
+#[ignore = "run by the tests below"]
+fn log() {
+    use snap_update_ns::text::Out;
+    let mut log = Log::from_surroundings();
+    log.warn(|line| line.put(b"warning"));
+    log.debug(|line| line.put(b"detail"));
+}
+
+#[test]
+fn a_variable_is_found_by_its_whole_name() {
+    let variables = [("SNAP_REAL_HOME", "/home/a=b"), ("SNAPD_DEBUG", ""), ("XTERM", "x"), ("TERMINAL", "y")];
+    assert_eq!(run("tell", &variables), r#"[Some(""), Some("/home/a=b"), None]"#);
+    assert_eq!(run("tell", &[]), "[None, None, None]");
+}
+
+#[test]
+fn debugging_and_time_stamps_are_asked_for_separately() {
+    if std::fs::read_to_string("/proc/cmdline").unwrap().contains("snapd.debug") {
+        skip("this machine was started with snapd.debug");
+        return;
+    }
+    assert_eq!(run("log", &[]), "warning\n");
+    assert_eq!(run("log", &[("SNAPD_DEBUG", "0"), ("TERM", "")]), "warning\n");
+    assert_eq!(run("log", &[("SNAPD_DEBUG", " true ")]), "warning\nDEBUG: detail\n");
+    let stamped = run("log", &[("SNAPD_DEBUG", "1"), ("TERM", "linux")]);
+    for (line, text) in stamped.lines().zip(["warning", "DEBUG: detail"]) {
+        let (stamp, rest) = line.split_at("YYYY/MM/DD HH:MM:SS.uuuuuu ".len());
+        assert_eq!(rest, text);
+        let shape: String = stamp.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+        assert_eq!(shape, "0000/00/00 00:00:00.000000 ");
+    }
+    assert_eq!(stamped.lines().count(), 2);
+}
