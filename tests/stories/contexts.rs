@@ -379,7 +379,6 @@ fn freezing() -> Vec<Story> {
             .desire("/var/snap/acorn/common/conf /opt/spare none rbind,rw,x-snapd.origin=layout 0 0")
             .run()
             .both([exit("1"), line("freezer snap.acorn", "THAWED")])
-            .differs("P2", ["warning"], [warnings(1)])
             .ignoring(["record"]),
         story("processes that a killed update left frozen run again after the next")
             .disturb(|sandbox| {

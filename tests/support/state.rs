@@ -122,6 +122,7 @@ impl State {
             Err(why) => self.set("record file", why.kind().to_string()),
             Ok(meta) if !meta.is_file() => self.set("record file", "not a regular file"),
             Ok(meta) => {
+                self.record_inode = Some(meta.ino());
                 self.set(
                     "record file",
                     format!("{:04o} {}:{}", meta.mode() & 0o7777, meta.uid(), meta.gid()),
