@@ -122,7 +122,7 @@ fn names() -> Vec<Story> {
 fn joining() -> Vec<Story> {
     let quiet = || [exit("0"), stdout(""), layers("/opt/spare", 0), record(&[ROOTFS])];
     vec![
-        story("the program joins the snap's namespace by itself")
+        story("the program joins the snap's namespace by itself").natively()
             .disturb(preserve)
             .desire(BIND)
             .refresh()
@@ -130,7 +130,7 @@ fn joining() -> Vec<Story> {
             .desire("")
             .refresh()
             .both([exit("0"), file("/opt/spare/v", "spare"), record(&[ROOTFS])]),
-        story("a mimic is built and taken down in a namespace that was joined")
+        story("a mimic is built and taken down in a namespace that was joined").natively()
             .disturb(preserve)
             .desire("/var/snap/acorn/common/a /opt/fresh none rbind,rw,x-snapd.origin=layout 0 0")
             .refresh()
@@ -140,7 +140,7 @@ fn joining() -> Vec<Story> {
             .refresh()
             .both([exit("0"), gone("/opt/fresh"), record(&[ROOTFS])])
             .ignoring(["view /tmp/.snap", "host /tmp/.snap"]),
-        story("what snap-confine built, snapd takes down")
+        story("what snap-confine built, snapd takes down").natively()
             .disturb(preserve)
             .desire("/var/snap/acorn/common/a /opt/fresh none rbind,rw,x-snapd.origin=layout 0 0")
             .run()
@@ -150,7 +150,7 @@ fn joining() -> Vec<Story> {
         story("without a preserved namespace there is nothing to do").desire(BIND).refresh().both(quiet()),
         story("a plain file is no namespace").disturb(|_| write("/run/snapd/ns/acorn.mnt", "")).desire(BIND).refresh().both(quiet()),
         story("a directory is no namespace").disturb(|_| mkdir("/run/snapd/ns/acorn.mnt")).desire(BIND).refresh().both(quiet()),
-        story("a namespace of another kind is no mount namespace")
+        story("a namespace of another kind is no mount namespace").natively()
             .disturb(|sandbox| {
                 write("/run/snapd/ns/acorn.mnt", "");
                 sandbox.on_host(|| bind("/proc/thread-self/ns/uts", "/run/snapd/ns/acorn.mnt"));
@@ -198,7 +198,7 @@ fn locking() -> Vec<Story> {
             .run()
             .with(|start| start.lock = Lock::Shared)
             .both([exit("0"), file("/opt/spare/v", "common a")]),
-        lock("a missing lock directory is made for root alone")
+        lock("a missing lock directory is made for root alone").natively()
             .disturb(|_| rmtree("/run/snapd/lock"))
             .refresh()
             .both([exit("0"), file("/opt/spare/v", "common a"), line("lock", "free")])
@@ -427,7 +427,7 @@ fn freezing() -> Vec<Story> {
 fn user() -> Vec<Story> {
     const SOME: &str = "/var/snap/acorn/common/a /opt/spare none bind 0 0";
     vec![
-        story("a user's mounts are made and nothing is remembered")
+        story("a user's mounts are made and nothing is remembered").natively()
             .desire(BIND)
             .desire_by_user("/var/snap/acorn/common/b /srv/site none bind 0 0")
             .run_for_user()

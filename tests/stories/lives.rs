@@ -261,6 +261,7 @@ fn nested_content() -> Vec<Story> {
                 record(&[ROOTFS]),
             ]),
         story("content inside content, where the inner directory is missing")
+            .natively()
             .desire(&pair("/snap/birch/1/flat"))
             .run()
             .both([
@@ -400,6 +401,7 @@ fn drifting() -> Vec<Story> {
     const KEYS: [&str; 4] = ["view /opt", "mount /opt", "layers /opt", "record"];
     vec![
         story("a mount that somebody took away is made again")
+            .natively()
             .desire(BIND)
             .run()
             .disturb(|_| detach("/opt/spare"))
@@ -407,12 +409,14 @@ fn drifting() -> Vec<Story> {
             .both([exit("0"), recorded("/opt/spare")])
             .differs("L25", KEYS, [file("/opt/spare/v", "common a"), layers("/opt/spare", 1)]),
         story("a mount that somebody made already is adopted")
+            .natively()
             .disturb(|_| bind("/var/snap/acorn/common/a", "/opt/spare"))
             .desire(BIND)
             .run()
             .both([exit("0"), file("/opt/spare/v", "common a"), recorded("/opt/spare")])
             .differs("L25", ["layers /opt/spare"], [layers("/opt/spare", 1)]),
         story("a directory that was replaced is bound anew")
+            .natively()
             .desire(BIND)
             .run()
             .disturb(|_| {
@@ -425,6 +429,7 @@ fn drifting() -> Vec<Story> {
             .both([exit("0")])
             .differs("P3", KEYS, [file("/opt/spare/v", "replaced"), layers("/opt/spare", 1)]),
         story("a file that was replaced by renaming is bound anew")
+            .natively()
             .desire(FILE)
             .run()
             .disturb(|_| {
@@ -435,6 +440,7 @@ fn drifting() -> Vec<Story> {
             .both([exit("0")])
             .differs("P3", KEYS, [file("/opt/readme", "new conf"), layers("/opt/readme", 1)]),
         story("a directory that was removed and made again is bound anew")
+            .natively()
             .desire(BIND)
             .run()
             .disturb(|_| {
@@ -445,6 +451,7 @@ fn drifting() -> Vec<Story> {
             .both([exit("0")])
             .differs("P3", KEYS, [file("/opt/spare/v", "again"), layers("/opt/spare", 1)]),
         story("a mimic that somebody took away is built again")
+            .natively()
             .desire("/var/snap/acorn/common/a /opt/fresh none rbind,rw,x-snapd.origin=layout 0 0")
             .run()
             .disturb(|_| detach("/opt"))

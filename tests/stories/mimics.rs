@@ -130,7 +130,7 @@ fn building() -> Vec<Story> {
             .both([exit("0"), gone("/opt/fresh"), file("/opt/depot/inner/v", "inner"), file("/opt/depot/demo/v", "common a")])
             .differs("L39", ["=view /opt"], [file("/opt/readme", "read me")])
             .ignoring(["layers /opt", "mount /opt", "record"]),
-        story("mounts that were there are carried into a mimic")
+        story("mounts that were there are carried into a mimic").natively()
             .desire("/var/snap/acorn/common/a /opt/spare none bind,rw 0 0")
             .run()
             .desire(

@@ -75,7 +75,7 @@ fn constellations() -> Vec<Story> {
             .desire("")
             .run()
             .both(clean()),
-        story("S4: a layout that the older version mounted twice over a mimic's child changes, and leaves nothing")
+        story("S4: a layout that the older version mounted twice over a mimic's child changes, and leaves nothing").natively()
             .desire(OVER)
             .run()
             .by_original()
