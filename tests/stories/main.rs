@@ -74,7 +74,7 @@ fn main() {
         trials.push(Trial::test(story.title, move || tell(&story)).with_ignored_flag(skipped));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
-    if !listing && conclusion.num_passed + conclusion.num_failed > 1 {
+    if !listing && conclusion.num_filtered_out == 0 {
         print!("{}", table::read());
     }
     conclusion.exit();
