@@ -92,6 +92,15 @@ fn directories() -> Vec<Story> {
             .desire("/var/snap/acorn/common/a /opt/spare none bind,nosuid,nodev,noexec,mode=0700,async 0 0")
             .run()
             .both([exit("0"), file("/opt/spare/v", "common a"), recorded("/opt/spare")]),
+        story("a read-only bind keeps the other flags of its source")
+            .disturb(|_| {
+                let flags = rustix::mount::MountFlags::NOSUID | rustix::mount::MountFlags::NODEV;
+                rustix::mount::mount("tmpfs", "/var/snap/acorn/common/a", "tmpfs", flags, None).expect("mount a tmpfs");
+            })
+            .desire("/var/snap/acorn/common/a /opt/spare none bind,ro 0 0")
+            .run()
+            .both([exit("0"), line("view /opt/spare", "dir 1777 0:0 ro")])
+            .differs("L12", ["mount /opt/spare"], [line("mount /opt/spare", "tmpfs:/ [rw] ro,nosuid,nodev,relatime")]),
         story("a bind that became read-only is mounted anew")
             .desire("/var/snap/acorn/common/a /opt/spare none bind 0 0")
             .run()
@@ -120,6 +129,7 @@ fn directories() -> Vec<Story> {
             })
             .desire("")
             .run()
+            .differs("L44", [], [layers("/opt/spare", 0)])
             .both([exit("0"), warnings(0), file("/opt/spare/v", "spare")]),
         story("a mount that was already unmounted by hand is no fault")
             .desire("/var/snap/acorn/common/a /opt/spare none bind 0 0")
@@ -160,6 +170,7 @@ fn files() -> Vec<Story> {
             .both([file("/var/snap/acorn/common/new/conf", "common conf")])
             .desire("")
             .run()
+            .differs("L45", [], [dir("/var/snap/acorn/common/new")])
             .both([gone("/var/snap/acorn/common/new/conf"), dir("/var/snap/acorn/common/new")]),
         story("a file cannot be bound over a directory")
             .desire("/var/snap/acorn/common/conf /opt/spare none bind,x-snapd.kind=file 0 0")
@@ -344,6 +355,7 @@ fn filesystems() -> Vec<Story> {
         story("the mode of a layout is not applied")
             .desire("tmpfs /srv/site tmpfs x-snapd.mode=0700,x-snapd.origin=layout 0 0\n/var/snap/acorn/common/new /opt/spare none rbind,rw,x-snapd.mode=0711,x-snapd.origin=layout 0 0")
             .run()
+            .differs("L18", [], [dir_as("/srv/site", "1777 0:0")])
             .both([exit("0"), dir_as("/srv/site", "1777 0:0"), dir_as("/opt/spare", "0755 0:0")]),
         story("a file system that the kernel does not know fails its entry")
             .desire("none /srv/site nosuchfs rw 0 0")
@@ -425,6 +437,7 @@ fn kinds() -> Vec<Story> {
             .desire("/var/snap/acorn/common/a /opt/spare none bind,x-snapd.origin=moon 0 0")
             .run()
             .both([exit("0"), file("/opt/spare/v", "common a"), recorded("/opt/spare")])
+            .differs("N6", [], [recorded("/opt/spare")])
             .desire("")
             .run()
             .both([file("/opt/spare/v", "spare")]),
@@ -514,6 +527,7 @@ fn neighbours() -> Vec<Story> {
             .run()
             .both([exit("0"), file("/opt/spare/v", "common a"), layers("/opt/spare", 1)])
             .run()
+            .differs("L40", [], [not_saved()])
             .both([exit("0"), file("/opt/spare/v", "common a"), layers("/opt/spare", 1)]),
         story("an entry for the root is taken for done").desire("tmpfs / tmpfs rw 0 0").run().both([
             exit("0"),

@@ -72,5 +72,19 @@ pub fn stories() -> Vec<Story> {
             .with(|start| start.inject = Some("mount:error=EPERM:when=2;mount_setattr:error=ENOSYS"))
             .ignoring(ALL)
             .differs("L11", [], [exit("0"), warnings(1), layers("/opt/spare", 0), record(&[ROOTFS])]),
+        story("an update that is killed in the middle of a mimic is finished by the next")
+            .awaits("crash safety")
+            .desire(FRESH)
+            .run()
+            .with(|start| start.inject = Some("mount:signal=SIGKILL:when=4"))
+            .ignoring(ALL)
+            .run()
+            .ignoring(ALL)
+            .differs("L7", [], [exit("0"), file("/opt/fresh/v", "common a"), file("/opt/spare/v", "spare")])
+            .differs("L7", [], [file("/opt/depot/inner/v", "inner"), link("/opt/alias", "readme")])
+            .desire("")
+            .run()
+            .ignoring(ALL)
+            .differs("L7", [], [layers("/opt", 1), file("/opt/spare/v", "spare"), record(&[ROOTFS])]),
     ]
 }

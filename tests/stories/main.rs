@@ -67,11 +67,15 @@ fn main() {
     table::forget_all_but(&stories);
     let mut trials = vec![papers(&stories)];
     for story in stories {
-        let skipped = story.natively && program::is_emulated();
-        if skipped && !listing {
-            eprintln!("SKIPPED, an emulator cannot do it: {}", story.title);
+        let why = match (story.awaits, story.natively && program::is_emulated()) {
+            (Some(what), _) => Some(format!("waits for {what}")),
+            (None, true) => Some("an emulator cannot do it".to_string()),
+            (None, false) => None,
+        };
+        if let Some(why) = why.as_ref().filter(|_| !listing) {
+            eprintln!("SKIPPED, {why}: {}", story.title);
         }
-        trials.push(Trial::test(story.title, move || tell(&story)).with_ignored_flag(skipped));
+        trials.push(Trial::test(story.title, move || tell(&story)).with_ignored_flag(why.is_some()));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
     if !listing && conclusion.num_filtered_out == 0 {
