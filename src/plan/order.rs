@@ -95,8 +95,8 @@ impl<'t> Plan<'t> {
         let root = self.record.iter().any(|line| line.origin() == Origin::Rootfs && line.dir == b"/");
         let mut taken = NOWHERE;
         for place in 0..self.by_dir.len() {
-            let at = self.by_dir.get(place).copied().unwrap_or(0) as u32;
-            let Some(item) = self.items.get_mut(at as usize) else { break };
+            let at = self.by_dir.get(place).copied().map(item_of);
+            let Some(item) = at.and_then(|at| self.items.get_mut(at)) else { break };
             match item.kind {
                 Kind::Unknown => item.action = Action::Unknown,
                 // Making sure of a directory is no mount: it goes with anything.
