@@ -391,7 +391,7 @@ fn bad_home<'t>(
     home: core::result::Result<&'static [u8], BadHome>,
     arena: &mut Arena<'t>,
 ) -> Error<'t> {
-    let Err(bad) = home else { return Error::NONE };
+    let Err(bad) = home else { return Error::plain("") };
     struct Free<'f>(&'f mut [u8], usize);
     impl Out for Free<'_> {
         fn put(&mut self, bytes: &[u8]) {

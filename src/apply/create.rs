@@ -40,10 +40,7 @@ impl<'t> Blocked<'t> {
             Blocked::ReadOnly(at) => Error::about("cannot operate on read-only filesystem at %s", at),
             Blocked::Trespass(b"/") => Error::plain("cannot recover from trespassing over /"),
             // The directory lies above what was wanted.
-            Blocked::Trespass(at) => Error {
-                number: at.len() as u32,
-                ..Error::about("cannot write to %q because it would affect the host in %p", wanted)
-            },
+            Blocked::Trespass(at) => Error::count("cannot write to %q because it would affect the host in %p", wanted, Errno::NONE, at.len() as u32),
             Blocked::Failed(error) => error,
         }
     }
@@ -213,7 +210,7 @@ fn may_write<'t>(
 
 fn own<'t>(fd: &Fd, at: &'t [u8], owner: Owner) -> Result<(), Blocked<'t>> {
     file::chown(fd, owner.uid, owner.gid).map_err(|errno| {
-        Blocked::Failed(Error { number: owner.uid, ..Error::call("cannot chown %q to %n: %e", at, errno) })
+        Blocked::Failed(Error::count("cannot chown %q to %n: %e", at, errno, owner.uid))
     })
 }
 
@@ -281,10 +278,7 @@ pub fn ensure_directory<'t>(at: &'t [u8], anchor: &'t [u8], owner: Owner) -> Res
             Ok(fd) => fd,
         };
         if new && let Err(errno) = file::chown(&here, owner.uid, owner.gid) {
-            return Err(Error {
-                number: owner.uid,
-                ..Error::call("cannot chown %q to %n: %e", prefix, errno)
-            });
+            return Err(Error::count("cannot chown %q to %n: %e", prefix, errno, owner.uid));
         }
     }
     Ok(())

@@ -9,7 +9,7 @@
 use super::create::{self, ROOT, What};
 use super::ground::Ground;
 use super::walk::Walker;
-use crate::error::{Error, Result, Within};
+use crate::error::{Error, Result};
 use crate::kernel::file::{self, FileSystem, FileType, Open};
 use crate::kernel::mount::{self, Reach};
 use crate::kernel::{Errno, Fd};
@@ -67,10 +67,7 @@ fn too_many<'t>(limit: &'static Limit) -> Error<'t> {
 impl<'t> Mimics<'_, 't> {
     /// Covers `dir` for the entry called `id`. On failure nothing is left of it, and nothing is put on record.
     pub fn cover(&mut self, dir: &'t [u8], id: &[u8], record: &mut dyn Record<'t>) -> Result<'t, ()> {
-        self.cover_for(dir, id, record).map_err(|error| {
-            let number = if error.number == 0 { dir.len() as u32 } else { error.number };
-            Error { number, within: Within::CoveringDirectory, ..error }
-        })
+        self.cover_for(dir, id, record).map_err(|error| error.within_directory(dir.len()))
     }
 
     fn cover_for(&mut self, dir: &'t [u8], id: &[u8], record: &mut dyn Record<'t>) -> Result<'t, ()> {
@@ -100,7 +97,7 @@ impl<'t> Mimics<'_, 't> {
         let done = match safe {
             Some(safe) => match self.walker.open_directory(safe) {
                 Ok(aside) => self.cover_and_fill(&fd, &aside, dir, data),
-                Err(errno) => Err(Fault::Gone(Error::call("cannot open %q: %e", safe, errno))),
+                Err(errno) => Err(Fault::Gone(Error::call("cannot open its directory of safe-keeping below /tmp/.snap: %e", dir, errno))),
             },
             None => self.cover_and_fill(&fd, &fd, dir, data),
         };
@@ -174,7 +171,7 @@ impl<'t> Mimics<'_, 't> {
     fn set_aside(&mut self, fd: &Fd, dir: &'t [u8]) -> Result<'t, &'t [u8]> {
         const SAFE: &[u8] = b"/tmp/.snap";
         let safe = self.arena.concat(&[SAFE, dir]).map_err(|_| too_many(&MEMORY))?;
-        let made = create::create(safe, What::Directory, self.ground, ROOT).map_err(|b| b.error(safe))?;
+        let made = create::create(safe, What::Directory, self.ground, ROOT).map_err(|_| Error::about("cannot create its directory of safe-keeping below /tmp/.snap", dir))?;
         let undo = |error| {
             create::take_back(safe, What::Directory, made);
             error
@@ -186,8 +183,8 @@ impl<'t> Mimics<'_, 't> {
             let stat = fd.and_then(|fd| file::stat(&fd));
             match stat {
                 Ok(stat) if stat.uid == 0 && stat.mode & 0o022 == 0 => {}
-                Ok(_) => return Err(undo(Error::about("cannot use %q: not safely owned by root", here))),
-                Err(errno) => return Err(undo(Error::call("cannot inspect %q: lstat %s: %e", here, errno))),
+                Ok(_) => return Err(undo(Error::about("cannot use /tmp/.snap: it is not safely owned by root", dir))),
+                Err(errno) => return Err(undo(Error::call("cannot use /tmp/.snap: %e", dir, errno))),
             }
             match path::prefixes(safe).find(|prefix| prefix.len() > here.len()) {
                 Some(next) => here = next,

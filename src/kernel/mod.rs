@@ -14,6 +14,7 @@ pub use crate::error::Errno;
 pub mod file;
 pub mod mount;
 pub mod process;
+pub(crate) mod sentences;
 
 /// What a system call gives: its value, or the error number.
 pub type Result<T> = core::result::Result<T, Errno>;

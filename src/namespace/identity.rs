@@ -17,7 +17,7 @@ pub fn require_capabilities() -> Result<'static, ()> {
     }
     let effective = process::effective_capabilities().map_err(failed("cannot query capabilities: %e"))?;
     match missing(effective) {
-        Some(says) => Err(Error { says, errno: Errno::EPERM, ..Error::NONE }),
+        Some(says) => Err(Error::call(says, b"", Errno::EPERM)),
         None => Ok(()),
     }
 }
@@ -67,7 +67,7 @@ pub fn become_user() -> Result<'static, ()> {
 }
 
 fn failed(says: &'static str) -> impl Fn(Errno) -> Error<'static> {
-    move |errno| Error { says, errno, ..Error::NONE }
+    move |errno| Error::call(says, b"", errno)
 }
 
 #[cfg(test)]
