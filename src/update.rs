@@ -192,7 +192,7 @@ fn system<'t>(
     make_plan(plan, table, ground, walker, arena, &mut log)?;
 
     let confined = invocation.from_snap_confine;
-    let user = Owner { uid: process::effective_uid(), gid: 0, mode: None };
+    let user = Owner { uid: process::effective_uid(), gid: 0 };
     let changes = plan.changes_anything();
     let mut apply =
         Apply { plan, table, ground, notes, results, arena, log: &mut log, walker, confined, user };
@@ -255,7 +255,7 @@ fn user<'t>(
         ground.set_free(&[home]);
     }
     make_plan(plan, table, ground, walker, arena, &mut log)?;
-    let user = Owner { uid, gid, mode: None };
+    let user = Owner { uid, gid };
     let mut apply =
         Apply { plan, table, ground, notes, results, arena, log: &mut log, walker, confined: true, user };
     apply.check_room()?;
