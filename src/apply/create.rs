@@ -40,7 +40,12 @@ impl<'t> Blocked<'t> {
             Blocked::ReadOnly(at) => Error::about("cannot operate on read-only filesystem at %s", at),
             Blocked::Trespass(b"/") => Error::plain("cannot recover from trespassing over /"),
             // The directory lies above what was wanted.
-            Blocked::Trespass(at) => Error::count("cannot write to %q because it would affect the host in %p", wanted, Errno::NONE, at.len() as u32),
+            Blocked::Trespass(at) => Error::count(
+                "cannot write to %q because it would affect the host in %p",
+                wanted,
+                Errno::NONE,
+                at.len() as u32,
+            ),
             Blocked::Failed(error) => error,
         }
     }
@@ -90,7 +95,9 @@ pub fn ensure_directory<'t>(at: &'t [u8], anchor: &'t [u8], owner: Owner) -> Res
         Err(errno) => return Err(Error::call("cannot inspect %q: lstat %s: %e", anchor, errno)),
     }
     let home = Some((anchor, owner));
-    Maker { at, what: What::Directory, made: 0, home, ground: None }.make().map_err(|blocked| blocked.error(at))
+    Maker { at, what: What::Directory, made: 0, home, ground: None }
+        .make()
+        .map_err(|blocked| blocked.error(at))
 }
 
 /// Refuses a path that nothing can be created at.
@@ -128,7 +135,8 @@ impl<'t> Maker<'_, 't> {
     fn make(&mut self) -> Result<(), Blocked<'t>> {
         // In the user's home only what lies above the anchor may be reached over links.
         let mut dir: &'t [u8] = self.home.map_or(b"/", |(anchor, _)| anchor);
-        let mut here = self.refused(file::open(dir, Open::PATH_DIR, 0), "cannot open directory %q: %e", dir)?;
+        let mut here =
+            self.refused(file::open(dir, Open::PATH_DIR, 0), "cannot open directory %q: %e", dir)?;
         for prefix in path::prefixes(self.at) {
             if !path::is_inside(prefix, dir) {
                 continue;
@@ -142,13 +150,22 @@ impl<'t> Maker<'_, 't> {
             if missing {
                 self.may_write(&here, dir)?;
                 let mode = if self.home.is_some() { 0o700 } else { mode(prefix) };
-                self.made_it(file::make_directory(&here, name, mode), prefix, "cannot create directory %q: %e", dir)?;
+                self.made_it(
+                    file::make_directory(&here, name, mode),
+                    prefix,
+                    "cannot create directory %q: %e",
+                    dir,
+                )?;
                 opened = file::open_at(&here, name, Open::PATH_DIR, 0);
             }
             here = self.refused(opened, "cannot open directory %q: %e", prefix)?;
             if missing {
                 let owner = self.home.map_or(ROOT, |(_, owner)| owner);
-                self.refused(file::chown(&here, owner.uid, owner.gid), "cannot chown directory %q: %e", prefix)?;
+                self.refused(
+                    file::chown(&here, owner.uid, owner.gid),
+                    "cannot chown directory %q: %e",
+                    prefix,
+                )?;
             }
             dir = prefix;
         }
@@ -193,7 +210,12 @@ impl<'t> Maker<'_, 't> {
         Ok(())
     }
 
-    fn refused<T>(&self, done: crate::kernel::Result<T>, says: &'static str, at: &'t [u8]) -> Result<T, Blocked<'t>> {
+    fn refused<T>(
+        &self,
+        done: crate::kernel::Result<T>,
+        says: &'static str,
+        at: &'t [u8],
+    ) -> Result<T, Blocked<'t>> {
         done.map_err(|errno| Blocked::Failed(Error::call(says, at, errno)))
     }
 

@@ -94,7 +94,11 @@ impl<'t> Mimics<'_, 't> {
         let done = match safe {
             Some(safe) => match self.walker.open_directory(safe) {
                 Ok(aside) => self.cover_and_fill(&fd, &aside, dir, &data),
-                Err(errno) => Err(Fault::Gone(Error::call("cannot open its directory of safe-keeping below /tmp/.snap: %e", dir, errno))),
+                Err(errno) => Err(Fault::Gone(Error::call(
+                    "cannot open its directory of safe-keeping below /tmp/.snap: %e",
+                    dir,
+                    errno,
+                ))),
             },
             None => self.cover_and_fill(&fd, &fd, dir, &data),
         };
@@ -168,7 +172,8 @@ impl<'t> Mimics<'_, 't> {
     fn set_aside(&mut self, fd: &Fd, dir: &'t [u8]) -> Result<'t, &'t [u8]> {
         const SAFE: &[u8] = b"/tmp/.snap";
         let safe = self.arena.concat(&[SAFE, dir]).map_err(|_| MEMORY.exceeded())?;
-        let made = create::create(safe, What::Directory, self.ground).map_err(|_| Error::about("cannot create its directory of safe-keeping below /tmp/.snap", dir))?;
+        let made = create::create(safe, What::Directory, self.ground)
+            .map_err(|_| Error::about("cannot create its directory of safe-keeping below /tmp/.snap", dir))?;
         let undo = |error| {
             create::take_back(safe, What::Directory, made);
             error
@@ -180,7 +185,12 @@ impl<'t> Mimics<'_, 't> {
             let stat = fd.and_then(|fd| file::stat(&fd));
             match stat {
                 Ok(stat) if stat.uid == 0 && stat.mode & 0o022 == 0 => {}
-                Ok(_) => return Err(undo(Error::about("cannot use /tmp/.snap: it is not safely owned by root", dir))),
+                Ok(_) => {
+                    return Err(undo(Error::about(
+                        "cannot use /tmp/.snap: it is not safely owned by root",
+                        dir,
+                    )));
+                }
                 Err(errno) => return Err(undo(Error::call("cannot use /tmp/.snap: %e", dir, errno))),
             }
             match path::prefixes(safe).find(|prefix| prefix.len() > here.len()) {
@@ -274,7 +284,8 @@ fn take_away(walker: &Walker, dir: &[u8]) -> crate::kernel::Result<()> {
             Err(Errno::ENOENT) => return Ok(()),
             other => other?,
         };
-        if !super::place::is_mount_root(&parent, name)? || file::file_system(&top)?.magic != FileSystem::TMPFS {
+        if !super::place::is_mount_root(&parent, name)? || file::file_system(&top)?.magic != FileSystem::TMPFS
+        {
             return Ok(());
         }
         // Detached as it is, the tree would take copies of its mounts elsewhere along.
