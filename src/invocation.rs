@@ -209,7 +209,7 @@ mod tests {
     fn parsed<'t>(args: &[&'t str]) -> core::result::Result<Invocation<'t>, String> {
         parse(args.iter().map(|arg| arg.as_bytes())).map_err(|error| {
             let mut sentence = Vec::new();
-            error.write(&mut sentence);
+            error.write(b"", &mut sentence);
             String::from_utf8(sentence).unwrap()
         })
     }
