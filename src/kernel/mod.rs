@@ -12,6 +12,7 @@
 #![allow(unsafe_code)]
 
 use crate::text::Out;
+use core::arch::asm;
 use core::ffi::{c_char, c_int, c_long};
 use core::mem::MaybeUninit;
 use heapless::Vec;
@@ -46,14 +47,14 @@ impl Drop for Fd {
     fn drop(&mut self) {
         // SAFETY: the number is ours alone (`Fd` is not `Copy`), so nobody uses it after this. Linux has freed it
         // even where close(2) was interrupted.
-        unsafe { libc::syscall(libc::SYS_close, self.raw()) };
+        unsafe { enter(libc::SYS_close, self.raw(), 0, 0, 0, 0) };
     }
 }
 
 /// `AT_FDCWD` as a register.
 pub(crate) const HERE: usize = libc::AT_FDCWD as usize;
 
-/// syscall(2), made again when a signal interrupted it.
+/// A system call, made again when a signal interrupted it.
 ///
 /// # Safety
 ///
@@ -63,16 +64,67 @@ pub(crate) const HERE: usize = libc::AT_FDCWD as usize;
 pub(crate) unsafe fn call(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize) -> Result<usize> {
     loop {
         // SAFETY: the caller answers for the arguments.
-        let value = unsafe { libc::syscall(number, a, b, c, d, e) };
-        if value != -1 {
-            return Ok(value as usize);
+        let value = unsafe { enter(number, a, b, c, d, e) };
+        // Numbers of errors are below 4,096, and no address or count is as high as their negatives.
+        if value < -4_095isize as usize {
+            return Ok(value);
         }
-        // SAFETY: errno's location is valid for the life of the thread.
-        let errno = Errno(unsafe { *libc::__errno_location() } as u16);
+        let errno = Errno(value.wrapping_neg() as u16);
         if errno != Errno::EINTR {
             return Err(errno);
         }
     }
+}
+
+/// Enters the kernel, as syscall(2) describes for each machine: the number and five arguments in registers, the
+/// value or the negative number of an error in another. syscall(2) itself would take six from the stack and put the
+/// error's number into a variable of the thread.
+///
+/// # Safety
+///
+/// That of [`call`].
+#[inline(always)]
+unsafe fn enter(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize) -> usize {
+    let value: usize;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the caller answers for the arguments; the kernel changes no register but these.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") number => value,
+            in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d, in("r8") e,
+            lateout("rcx") _, lateout("r11") _,
+            options(nostack),
+        );
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: the caller answers for the arguments; the kernel changes no register but the first.
+    unsafe {
+        asm!(
+            "svc 0",
+            in("x8") number,
+            inlateout("x0") a => value,
+            in("x1") b, in("x2") c, in("x3") d, in("x4") e,
+            options(nostack),
+        );
+    }
+    #[cfg(target_arch = "arm")]
+    // SAFETY: the caller answers for the arguments; the kernel changes no register but the first. The number's is
+    // the frame pointer of Thumb code, so it is kept aside meanwhile.
+    unsafe {
+        asm!(
+            "mov {kept}, r7",
+            "mov r7, {number}",
+            "svc 0",
+            "mov r7, {kept}",
+            kept = out(reg) _,
+            number = in(reg) number,
+            inlateout("r0") a => value,
+            in("r1") b, in("r2") c, in("r3") d, in("r4") e,
+            options(nostack),
+        );
+    }
+    value
 }
 
 /// The same for calls whose value means nothing.

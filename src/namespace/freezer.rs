@@ -256,7 +256,7 @@ impl<'t> Freezer<'t> {
             Version::One => {
                 let mut path = self.group_path();
                 let group = file::open_follow(&path, Open::PATH_DIR);
-                if group == Err(Errno::ENOENT) {
+                if matches!(group, Err(Errno::ENOENT)) {
                     return Ok(()); // no process of the snap ever started
                 }
                 let own = self.own_group(&mut buffer, arena)?;
