@@ -35,6 +35,32 @@ impl Sentence<'_> {
     pub const fn plain(says: &'static str) -> Self {
         Sentence { says, one: b"", number: 0, errno: Errno::NONE, within: Within::Nothing }
     }
+
+    /// Writes the sentence, without a line end. `instance` is the snap's, where it is known.
+    pub fn write(&self, instance: &[u8], w: &mut dyn Out) {
+        self.fill(self.within.words(), instance, w);
+        self.fill(self.says, instance, w);
+    }
+
+    fn fill(&self, says: &str, instance: &[u8], w: &mut dyn Out) {
+        let mut gap = false;
+        for byte in says.bytes() {
+            match (gap, byte) {
+                (false, b'%') => {
+                    gap = true;
+                    continue;
+                }
+                (true, b'q') => w.quoted(self.one),
+                (true, b's') => w.put(self.one),
+                (true, b'p') => w.quoted(self.one.get(..self.number as usize).unwrap_or(self.one)),
+                (true, b'n') => w.number(self.number.into()),
+                (true, b'e') => self.errno.write(w),
+                (true, b'i') => w.quoted(instance),
+                _ => w.put(&[byte]),
+            }
+            gap = false;
+        }
+    }
 }
 
 /// A kept sentence: one pointer.
@@ -115,32 +141,6 @@ impl<'t> Error<'t> {
     pub fn within_directory(self, len: usize) -> Self {
         let number = if self.number == 0 { len as u32 } else { self.number };
         Error(sentences::keep(Sentence { within: Within::CoveringDirectory, number, ..*self.0 }))
-    }
-
-    /// Writes the sentence, without a line end. `instance` is the snap's, where it is known.
-    pub fn write(&self, instance: &[u8], w: &mut dyn Out) {
-        self.fill(self.within.words(), instance, w);
-        self.fill(self.says, instance, w);
-    }
-
-    fn fill(&self, says: &str, instance: &[u8], w: &mut dyn Out) {
-        let mut gap = false;
-        for byte in says.bytes() {
-            match (gap, byte) {
-                (false, b'%') => {
-                    gap = true;
-                    continue;
-                }
-                (true, b'q') => w.quoted(self.one),
-                (true, b's') => w.put(self.one),
-                (true, b'p') => w.quoted(self.one.get(..self.number as usize).unwrap_or(self.one)),
-                (true, b'n') => w.number(self.number.into()),
-                (true, b'e') => self.errno.write(w),
-                (true, b'i') => w.quoted(instance),
-                _ => w.put(&[byte]),
-            }
-            gap = false;
-        }
     }
 }
 
