@@ -259,12 +259,13 @@ impl<'t> Table<'t> {
         here
     }
 
-    /// The mounts on a directory, from the bottom; the first is the one that the directory lies on. Of more than
-    /// [`STACK`] only the lowest are told.
-    pub fn stack(&self, dir: &[u8], beneath: u8) -> heapless::Vec<MountRef, STACK> {
+    /// The mounts on a directory, from the bottom; the first is the one that the directory lies on. Those with a mark
+    /// of `beneath` are left out together with what is on them; `above` are the marks to look beneath on the way. Of
+    /// more than [`STACK`] only the lowest are told.
+    pub fn stack(&self, dir: &[u8], above: u8, beneath: u8) -> heapless::Vec<MountRef, STACK> {
         let mut stack = heapless::Vec::new();
         // Nothing is mounted on "/" that could be reached.
-        let mut next = self.visible(path::parent(dir), beneath);
+        let mut next = self.visible(path::parent(dir), above);
         while let Some(here) = next {
             if stack.push(here).is_err() {
                 break;

@@ -5,7 +5,7 @@
 use super::order::key;
 use super::paths::NOWHERE;
 use super::{Action, Item, Plan, Removal, State, is_mount};
-use crate::text::sort;
+use crate::text::{path, sort};
 
 /// A mark of what changes without being mounted in this run.
 const CHANGED: u32 = 1;
@@ -23,8 +23,13 @@ impl<'t> Plan<'t> {
         self.coming.reset(&self.paths);
         for item in self.items.iter() {
             if item.needs_mimic && item.state == State::Absent {
-                let dir = self.paths.find(item.under.unwrap_or_default());
-                self.coming.raise(&self.paths, dir, CHANGED);
+                // Everything below the directory; it need not be a path of the plan itself.
+                let under = item.under.unwrap_or_default();
+                let mut inside = self.paths.first_behind(under);
+                while self.paths.path(inside).is_some_and(|path| path::is_inside(path, under)) {
+                    self.coming.raise(&self.paths, inside, CHANGED);
+                    inside = self.paths.end(inside);
+                }
             }
         }
         // A mimic that goes can make others go. Each round finds at least one more, or is the last; should that take
@@ -102,9 +107,10 @@ impl<'t> Plan<'t> {
     /// Whether a mimic under its target or its source goes, or a new one will come to lie over it.
     fn loses_ground(&self, item: &Item<'t>) -> bool {
         let (gone, coming) = (&self.gone, &self.coming);
-        let below_source = gone.below(item.source) | coming.below(item.source) | coming.at(item.source);
+        let below_source = gone.below(item.source) | coming.below(item.source);
         let all = gone.above(&self.paths, item.dir)
             | coming.above(&self.paths, item.dir)
+            | coming.at(item.dir)
             | gone.above(&self.paths, item.source)
             | gone.at(item.source)
             | if item.recursive { below_source } else { 0 }
@@ -155,7 +161,8 @@ impl<'t> Plan<'t> {
             let dir = mimic.dir;
             let above = self.changed.above(&self.paths, dir)
                 | self.gone.above(&self.paths, dir)
-                | self.coming.above(&self.paths, dir);
+                | self.coming.above(&self.paths, dir)
+                | self.coming.at(dir);
             // An entry that is to be taken away may lie beneath the mimic's tmpfs; so would one that is mounted on its
             // directory now, if the mimic stayed.
             let beneath = &mut |item: &Item<'t>| match item.action {

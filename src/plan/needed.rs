@@ -27,6 +27,12 @@ impl<'t> Plan<'t> {
         }
         for item in self.items.iter_mut().rev() {
             if !super::is_mount(item.entry) {
+                // What a later entry covers cannot be looked at; what is on record counts then.
+                let dir = item.entry.dir;
+                item.hidden = table.visible(dir, 0) != table.visible(dir, marks::COVER);
+                if item.hidden && item.record.is_some() {
+                    item.state = if item.desired { State::InEffect } else { State::Different };
+                }
                 continue;
             }
             let recorded = item.record.is_some();
@@ -48,11 +54,13 @@ impl<'t> Plan<'t> {
         let line = self.mimics.get(mimic as usize).and_then(|mimic| self.line(mimic.line));
         let Some(dir) = line.map(|line| line.dir) else { return (None, false) };
         // The mimic is the topmost tmpfs that carries one of the parts, if there are any.
-        let stack = table.stack(dir, 0);
+        let stack = table.stack(dir, 0, 0);
         let mut pairs = stack.iter().rev().zip(stack.iter().rev().skip(1));
         let found = pairs.find(|(tmpfs, _)| {
-            let carries = |part| self.line(part).is_some_and(|part| table.child(**tmpfs, part.dir, 0).is_some());
-            let is_new = table.get(**tmpfs).is_some_and(|m| m.is_whole(b"tmpfs") && !m.is_marked(marks::MIMIC));
+            let carries =
+                |part| self.line(part).is_some_and(|part| table.child(**tmpfs, part.dir, 0).is_some());
+            let is_new =
+                table.get(**tmpfs).is_some_and(|m| m.is_whole(b"tmpfs") && !m.is_marked(marks::MIMIC));
             is_new && (self.parts(mimic).any(carries) || self.parts(mimic).next().is_none())
         });
         let Some((&tmpfs, &under)) = found else { return (None, false) };
@@ -80,13 +88,15 @@ fn judge_mount<'t>(
     table: &mut Table<'t>,
 ) -> (State, Option<MountRef>, bool) {
     let mut in_place = None;
-    for hidden in [false, true] {
-        let beneath = if hidden { marks::COVER | marks::MIMIC } else { marks::COVER };
+    // As it is seen, and then beneath the mimics of directories above.
+    for above in [marks::COVER, marks::COVER | marks::MIMIC] {
+        let mut hidden = above != marks::COVER;
         let (mut ours, mut foreign) = (None, false);
         // The lowest of the stack is what the target lies on. From the top: an entry may be there more than once, and
         // mounts of others over it.
-        for &mount in table.stack(entry.dir, beneath).iter().skip(1).rev() {
+        for &mount in table.stack(entry.dir, above, marks::COVER).iter().skip(1).rev() {
             if table.is_marked(mount, marks::PART | marks::MIMIC) {
+                hidden |= ours.is_none() && table.is_marked(mount, marks::MIMIC);
                 continue;
             }
             in_place = in_place.or(Some((mount, hidden)));
@@ -131,8 +141,8 @@ fn matches<'t>(entry: &MountEntry<'t>, mount: MountRef, table: &Table<'t>) -> bo
     let from = table.visible(entry.name, marks::COVER);
     let (Some(from), true) = (from, has_source(entry)) else { return false };
     // A bind inherits the flags of the mount that is visible at its source: without `ro` it is as writable as that.
-    let source_is_writable = table.get(from).is_some_and(|from| !from.is_bound_read_only);
-    if line.is_bound_read_only && !flags.read_only && source_is_writable {
+    let inherited = table.get(from).is_some_and(|from| from.is_bound_read_only == line.is_bound_read_only);
+    if !flags.read_only && !inherited {
         return false;
     }
     let wanted = table.identity(from, entry.name);

@@ -46,6 +46,11 @@ impl<'t> Plan<'t> {
         for (entry, at) in self.record.iter().zip(0u16..).filter(|(entry, _)| entry.is_synthetic()) {
             if entry.fstype == b"tmpfs" {
                 let dir = self.paths.find(entry.dir);
+                let last = self.mimics.get(self.gone.at(dir).wrapping_sub(1) as usize);
+                // A line that is there twice counts once.
+                if last.and_then(|last| self.line(last.line)) == Some(entry) {
+                    continue;
+                }
                 let mimic = Mimic { line: at, dir, mount: None, whole: true, goes: false, heir: None };
                 let _ = self.mimics.push(mimic);
                 self.gone.raise(&self.paths, dir, self.mimics.len() as u32);
