@@ -22,20 +22,14 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     // two, so the references are the only ones.
     let (text, world) = unsafe { (&mut *&raw mut TEXT, &mut *&raw mut WORLD) };
     if argc < 1 {
-        log::fatal(&Error::plain("argv0 is corrupted"));
+        log::fatal(&Error::plain("argv0 is corrupted"), b"");
         return 1;
     }
     let args = (1..argc as usize).map(|at| {
         // SAFETY: the kernel puts `argc` pointers to strings that end in NUL and last as long as the process.
         unsafe { CStr::from_ptr(*argv.add(at)) }.to_bytes()
     });
-    match update::run(args, world, &mut Arena::new(text)) {
-        Ok(()) => 0,
-        Err(error) => {
-            log::fatal(&error);
-            1
-        }
-    }
+    c_int::from(!update::run(args, world, &mut Arena::new(text)))
 }
 
 #[panic_handler]

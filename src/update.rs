@@ -7,12 +7,12 @@ use crate::apply::ground::Ground;
 use crate::apply::notes::{self, Notes};
 use crate::apply::walk::Walker;
 use crate::apply::{self, Apply, Results, save, survey};
-use crate::error::{Errno, Error, Result};
+use crate::error::{Errno, Error, Result, Within};
 use crate::invocation::{self, Invocation, Names};
 use crate::kernel::file::{self, Open};
 use crate::kernel::process::{self, Variable};
 use crate::limits::MEMORY;
-use crate::log::{Log, Run};
+use crate::log::{self, Log, Run};
 
 use crate::mount::MountEntry;
 use crate::mount::profile::{self, ExpandFault};
@@ -21,7 +21,7 @@ use crate::namespace::freezer::{self, Freezer, Frozen};
 use crate::namespace::{enter, identity, lock};
 use crate::plan::{Action, Plan, Profile};
 use crate::text::arena::{Arena, Full};
-use crate::text::{Out, path};
+use crate::text::{Out, path, write_number, write_quoted};
 
 /// All memory of the program besides the arena; lives in `.bss`.
 pub struct World<'t> {
@@ -57,23 +57,33 @@ fn full<'t>(_: Full) -> Error<'t> {
     MEMORY.exceeded()
 }
 
-/// Does what the arguments (without the program's name) ask for. That there is no namespace is success.
-pub fn run<'t>(
-    args: impl Iterator<Item = &'t [u8]>,
-    world: &mut World<'t>,
-    arena: &mut Arena<'t>,
-) -> Result<'t, ()> {
+/// Does what the arguments (without the program's name) ask for, and says what stands in the way of that. True on
+/// success; that there is no namespace is success.
+pub fn run<'t>(args: impl Iterator<Item = &'t [u8]>, world: &mut World<'t>, arena: &mut Arena<'t>) -> bool {
     process::hold_broken_pipe();
-    identity::require_capabilities()?;
-    let invocation = invocation::parse(args)?;
+    let mut instance: &[u8] = b"";
+    let done =
+        identity::require_capabilities().and_then(|()| invocation::parse(args)).and_then(|invocation| {
+            instance = invocation.instance;
+            update(invocation, world, arena)
+        });
+    if let Err(error) = &done {
+        log::fatal(error, instance);
+    }
+    done.is_ok()
+}
+
+fn update<'t>(invocation: Invocation<'t>, world: &mut World<'t>, arena: &mut Arena<'t>) -> Result<'t, ()> {
     if invocation.uid.is_some() {
         return Err(Error::plain("cannot update the mount namespace of a user: option -u is not supported"));
     }
     let names = invocation.names(process::real_uid(), arena).map_err(full)?;
-    if invocation.user_mounts {
-        user(invocation, &names, world, arena)
-    } else {
-        system(invocation, &names, world, arena)
+    match invocation.user_mounts {
+        true => {
+            identity::become_user()?;
+            user(&names, world, arena, open_log(&invocation, &names))
+        }
+        false => system(invocation, &names, world, arena),
     }
 }
 
@@ -101,7 +111,7 @@ fn system<'t>(
         return Ok(());
     }
     // The lock comes before the namespace: while others hold it they may put another namespace in its place (L31).
-    let _held = lock::acquire(names.lock_dir, names.lock, instance, invocation.from_snap_confine)?;
+    let _held = lock::acquire(names.lock_dir, names.lock, invocation.from_snap_confine)?;
     if joins && !enter::join(names.namespace)? {
         return Ok(());
     }
@@ -112,10 +122,9 @@ fn system<'t>(
     freezer.release_stale(&mut log);
 
     let World { plan, table, ground, notes, results, walker } = world;
-    read_profile(names.desired, &mut plan.desired, arena)
-        .map_err(|e| e.within("cannot load desired mount profile of snap %q: ", instance))?;
-    let recorded = read_profile(names.record, &mut plan.record, arena)
-        .map_err(|e| e.within("cannot load current mount profile of snap %q: ", instance))?;
+    read_profile(names.desired, &mut plan.desired, arena).map_err(|e| e.within(Within::LoadingDesired))?;
+    let recorded =
+        read_profile(names.record, &mut plan.record, arena).map_err(|e| e.within(Within::LoadingRecord))?;
     let notes_name = arena.concat(&[names.record_name, notes::SUFFIX]).map_err(full)?;
     let notes_path = arena.concat(&[names.record, notes::SUFFIX]).map_err(full)?;
     let mut noted: &[u8] = b"";
@@ -143,7 +152,7 @@ fn system<'t>(
     let saved = save_record(&apply, names, recorded, noted, (notes_name, notes_path));
     frozen.thaw(apply.log);
     done?;
-    saved.map_err(|e| e.within("cannot save current mount profile of snap %q: ", instance))
+    saved.map_err(|e| e.within(Within::SavingRecord))
 }
 
 /// Saves the truth, also after a failure; what is on disk already is not written again.
@@ -155,34 +164,25 @@ fn save_record<'t>(
     (notes_name, notes_path): (&[u8], &'t [u8]),
 ) -> Result<'t, ()> {
     // The notes first: a note without its entry does no harm.
-    if !save::is_same(noted, |w| apply.write_notes(w)) {
-        save::replace(names.record_dir, notes_name, notes_path, |w| apply.write_notes(w))?;
+    if !save::is_same(noted, &|w| apply.write_notes(w)) {
+        save::replace(names.record_dir, notes_name, notes_path, &|w| apply.write_notes(w))?;
     }
     match recorded {
-        Some(recorded) if save::is_same(recorded, |w| apply.write_record(w)) => Ok(()),
-        _ => save::replace(names.record_dir, names.record_name, names.record, |w| apply.write_record(w)),
+        Some(recorded) if save::is_same(recorded, &|w| apply.write_record(w)) => Ok(()),
+        _ => save::replace(names.record_dir, names.record_name, names.record, &|w| apply.write_record(w)),
     }
 }
 
 /// Applies the user's own mounts to the namespace of one program that is about to start. Nothing is recorded.
-fn user<'t>(
-    invocation: Invocation<'t>,
-    names: &Names<'t>,
-    world: &mut World<'t>,
-    arena: &mut Arena<'t>,
-) -> Result<'t, ()> {
-    identity::become_user()?;
-    let instance = invocation.instance;
-    let mut log = open_log(&invocation, names);
+fn user<'t>(names: &Names<'t>, world: &mut World<'t>, arena: &mut Arena<'t>, mut log: Log) -> Result<'t, ()> {
     process::clear_umask();
     let (uid, gid) = (process::real_uid(), process::real_gid());
     let home = home();
 
     let World { plan, table, ground, notes, results, walker } = world;
-    read_profile(names.desired, &mut plan.desired, arena)
-        .map_err(|e| e.within("cannot load desired mount profile of snap %q: ", instance))?;
+    read_profile(names.desired, &mut plan.desired, arena).map_err(|e| e.within(Within::LoadingDesired))?;
     let mut digits = heapless::Vec::<u8, 20>::new();
-    digits.number(uid.into());
+    write_number(&mut digits, uid.into());
     let runtime_dir = arena.concat(&[b"/run/user/", &digits]).map_err(full)?;
     for entry in &mut plan.desired {
         match profile::expand(*entry, home.ok(), runtime_dir, arena) {
@@ -221,7 +221,7 @@ fn make_plan<'t>(
     say_conflicts(plan, log);
     if log.is_debug() {
         plan.each_line(|verb, entry, remark, about| {
-            log.debug(|line| {
+            log.debug(&|line| {
                 line.put(b"plan: ");
                 line.put(verb.as_bytes());
                 line.put(b" ");
@@ -246,7 +246,7 @@ fn say_conflicts(plan: &Plan<'_>, log: &mut Log) {
                 let Some((_, winner)) = plan.item(winner).filter(|(_, winner)| !winner.same(entry)) else {
                     continue;
                 };
-                log.warn(|line| {
+                log.warn(&|line| {
                     line.put(b"cannot mount (");
                     entry.write(line);
                     line.put(b"): it has the same target as (");
@@ -254,13 +254,13 @@ fn say_conflicts(plan: &Plan<'_>, log: &mut Log) {
                     line.put(b"), which comes first");
                 });
             }
-            Action::Unknown => log.warn(|line| {
+            Action::Unknown => log.warn(&|line| {
                 line.put(b"cannot mount (");
                 entry.write(line);
                 line.put(b"): unknown kind");
             }),
             Action::Mount(_) if entry.is_bind() && entry.options.ignored_on_bind().next().is_some() => {
-                log.warn(|line| {
+                log.warn(&|line| {
                     line.put(b"a bind mount cannot honour these options of (");
                     entry.write(line);
                     line.put(b"):");
@@ -351,13 +351,16 @@ fn bad_home<'t>(
     }
     let mut free = Free(arena.free(), 0);
     entry.write(&mut free);
+    free.put(b"): cannot use invalid home directory ");
+    write_quoted(&mut free, bad.value);
+    free.put(b": ");
+    free.put(bad.rule.as_bytes());
     let len = free.1;
     let text: &'t [u8] = arena.take(len).map_or(b"", |text| text);
     let says = if bad.errno == Errno::NONE {
-        "cannot use invalid home directory %q: %S"
+        "cannot expand mount entry (%s"
     } else {
-        "cannot use invalid home directory %q: %e"
+        "cannot expand mount entry (%s%e"
     };
-    Error { two: bad.rule.as_bytes(), ..Error::call(says, bad.value, bad.errno) }
-        .within("cannot expand mount entry (%s): ", text)
+    Error::call(says, text, bad.errno)
 }

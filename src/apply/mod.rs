@@ -136,7 +136,7 @@ impl<'t> Apply<'_, 't> {
             set_aside: self.confined,
         };
         mimics.cover(dir, entry.id(), &mut record)?;
-        self.log.debug(|line| {
+        self.log.debug(&|line| {
             line.put(b"made a writable mimic over ");
             line.quoted(dir);
         });
@@ -236,18 +236,18 @@ impl<'t> Apply<'_, 't> {
     }
 
     fn warn(&mut self, action: &str, entry: &MountEntry<'t>, error: &Error<'t>) {
-        self.log.warn(|line| {
+        self.log.warn(&|line| {
             line.put(b"cannot change mount namespace according to change ");
             line.put(action.as_bytes());
             line.put(b" (");
             entry.write(line);
             line.put(b"): ");
-            error.write(line);
+            error.write(b"", line);
         });
     }
 
     fn tell(&mut self, action: &str, entry: &MountEntry<'t>) {
-        self.log.debug(|line| {
+        self.log.debug(&|line| {
             line.put(action.as_bytes());
             line.put(b" ");
             entry.write(line);
@@ -411,7 +411,7 @@ impl<'t> Apply<'_, 't> {
 
     /// Writes the new record: the lines that stay, in their old order; then, class by class, all new synthetic
     /// entries and all new entries.
-    pub fn write_record<W: Out + ?Sized>(&self, w: &mut W) {
+    pub fn write_record(&self, w: &mut dyn Out) {
         let mut write = |entry: &MountEntry<'t>| {
             entry.write(w);
             w.put(b"\n");
@@ -450,7 +450,7 @@ impl<'t> Apply<'_, 't> {
     }
 
     /// Writes the new notes: of every entry on record of which something is known.
-    pub fn write_notes<W: Out + ?Sized>(&self, w: &mut W) {
+    pub fn write_notes(&self, w: &mut dyn Out) {
         for (entry, kept) in self.plan.record.iter().zip(&self.results.kept) {
             if let Some(made) = self.notes.find(entry.dir).filter(|_| *kept && !entry.is_synthetic()) {
                 Notes::write(w, entry.dir, made);

@@ -51,7 +51,7 @@ impl<'t> Notes<'t> {
     }
 
     /// Writes one note.
-    pub fn write<W: Out + ?Sized>(w: &mut W, target: &[u8], made: bool) {
+    pub fn write(w: &mut dyn Out, target: &[u8], made: bool) {
         w.put(if made { b"+" } else { b"=" });
         write_escaped(w, target);
         w.put(b"\n");

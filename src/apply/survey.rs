@@ -13,7 +13,6 @@ use crate::mount::info::{self, Lines};
 use crate::mount::table::{Overflow, Table};
 use crate::mount::{Kind, MountEntry, MountInfo};
 use crate::plan::{Missing, Plan, State};
-use crate::text::Out;
 use crate::text::arena::Arena;
 use crate::text::path;
 
@@ -111,7 +110,7 @@ pub fn mounts<'t>(
         Ok(()) => {
             let root = file::open(b"/", Open::PATH_DIR, 0).ok().and_then(|fd| super::place::mount_id(&fd));
             table.build(root);
-            log.debug(|line| {
+            log.debug(&|line| {
                 line.put(b"read ");
                 line.number(count as u64);
                 line.put(b" lines of mountinfo");
@@ -119,8 +118,8 @@ pub fn mounts<'t>(
         }
         Err(errno) => {
             table.clear();
-            log.debug(|line| {
-                Error::call("cannot read mountinfo, trusting the record: %e%s", b"", errno).write(line)
+            log.debug(&|line| {
+                Error::call("cannot read mountinfo, trusting the record: %e", b"", errno).write(b"", line)
             });
         }
     }

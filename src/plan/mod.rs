@@ -272,7 +272,7 @@ impl<'t> Plan<'t> {
     }
 
     /// Writes one step a line: first what is taken away, then what stays, then what is mounted.
-    pub fn write<W: Out + ?Sized>(&self, w: &mut W) {
+    pub fn write(&self, w: &mut dyn Out) {
         self.each_line(|verb, entry, remark, about| {
             w.put(verb.as_bytes());
             w.put(b" ");
