@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::apply::create::Owner;
-use crate::apply::ground::Ground;
+use crate::apply::ground::{self, Ground};
 use crate::apply::notes::{self, Notes};
 use crate::apply::walk::Walker;
 use crate::apply::{self, Apply, Results, save, survey};
@@ -16,40 +16,81 @@ use crate::log::{self, Log, Run};
 
 use crate::mount::MountEntry;
 use crate::mount::profile::{self, ExpandFault};
-use crate::mount::table::Table;
+use crate::mount::table::{self, Table};
 use crate::namespace::freezer::{self, Freezer, Frozen};
 use crate::namespace::{enter, identity, lock};
-use crate::plan::{Action, Plan, Profile};
+use crate::plan::{self, Action, Plan, Profile};
 use crate::text::arena::{Arena, Full};
 use crate::text::{Out, path, write_number, write_quoted};
 
-/// All memory of the program besides the arena; lives in `.bss`.
-pub struct World<'t> {
+/// The profiles as they are read.
+pub struct Profiles<'t> {
+    desired: Profile<'t>,
+    record: Profile<'t>,
+}
+
+impl Profiles<'_> {
+    /// Empty ones.
+    pub const fn new() -> Self {
+        Profiles { desired: Profile::new(), record: Profile::new() }
+    }
+}
+
+impl Default for Profiles<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// All memory of the program besides what is read; lives in `.bss`.
+pub struct Memory<'t> {
+    plan: plan::Memory<'t>,
+    table: table::Memory<'t>,
+    ground: ground::Memory<'t>,
+    notes: notes::List<'t>,
+    results: Results<'t>,
+}
+
+/// What is known in a run.
+struct World<'t> {
     plan: Plan<'t>,
     table: Table<'t>,
     ground: Ground<'t>,
     notes: Notes<'t>,
-    results: Results<'t>,
+    results: &'t mut Results<'t>,
     walker: Walker,
 }
 
-impl World<'_> {
-    /// Nothing is known yet.
+impl Memory<'_> {
+    /// Empty memory.
     pub const fn new() -> Self {
-        World {
-            plan: Plan::new(),
-            table: Table::new(),
-            ground: Ground::new(),
-            notes: Notes::new(),
+        Memory {
+            plan: plan::Memory::new(),
+            table: table::Memory::new(),
+            ground: ground::Memory::new(),
+            notes: notes::List::new(),
             results: Results::new(),
-            walker: Walker::new(),
         }
     }
 }
 
-impl Default for World<'_> {
+impl Default for Memory<'_> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl<'t> World<'t> {
+    fn new(memory: &'t mut Memory<'t>) -> Self {
+        let Memory { plan, table, ground, notes, results } = memory;
+        World {
+            plan: Plan::new(plan),
+            table: Table::new(table),
+            ground: Ground::new(ground),
+            notes: Notes::new(notes),
+            results,
+            walker: Walker::new(),
+        }
     }
 }
 
@@ -59,13 +100,18 @@ fn full<'t>(_: Full) -> Error<'t> {
 
 /// Does what the arguments (without the program's name) ask for, and says what stands in the way of that. True on
 /// success; that there is no namespace is success.
-pub fn run<'t>(args: impl Iterator<Item = &'t [u8]>, world: &mut World<'t>, arena: &mut Arena<'t>) -> bool {
+pub fn run<'t>(
+    args: impl Iterator<Item = &'t [u8]>,
+    profiles: &'t mut Profiles<'t>,
+    memory: &'t mut Memory<'t>,
+    arena: &mut Arena<'t>,
+) -> bool {
     process::hold_broken_pipe();
     let mut instance: &[u8] = b"";
     let done =
         identity::require_capabilities().and_then(|()| invocation::parse(args)).and_then(|invocation| {
             instance = invocation.instance;
-            update(invocation, world, arena)
+            update(invocation, profiles, &mut World::new(memory), arena)
         });
     if let Err(error) = &done {
         log::fatal(error, instance);
@@ -73,7 +119,12 @@ pub fn run<'t>(args: impl Iterator<Item = &'t [u8]>, world: &mut World<'t>, aren
     done.is_ok()
 }
 
-fn update<'t>(invocation: Invocation<'t>, world: &mut World<'t>, arena: &mut Arena<'t>) -> Result<'t, ()> {
+fn update<'t>(
+    invocation: Invocation<'t>,
+    profiles: &'t mut Profiles<'t>,
+    world: &mut World<'t>,
+    arena: &mut Arena<'t>,
+) -> Result<'t, ()> {
     if invocation.uid.is_some() {
         return Err(Error::plain("cannot update the mount namespace of a user: option -u is not supported"));
     }
@@ -81,9 +132,9 @@ fn update<'t>(invocation: Invocation<'t>, world: &mut World<'t>, arena: &mut Are
     match invocation.user_mounts {
         true => {
             identity::become_user()?;
-            user(&names, world, arena, open_log(&invocation, &names))
+            user(&names, &mut profiles.desired, world, arena, open_log(&invocation, &names))
         }
-        false => system(invocation, &names, world, arena),
+        false => system(invocation, &names, profiles, world, arena),
     }
 }
 
@@ -102,6 +153,7 @@ fn open_log(invocation: &Invocation<'_>, names: &Names<'_>) -> Log {
 fn system<'t>(
     invocation: Invocation<'t>,
     names: &Names<'t>,
+    profiles: &'t mut Profiles<'t>,
     world: &mut World<'t>,
     arena: &mut Arena<'t>,
 ) -> Result<'t, ()> {
@@ -122,9 +174,10 @@ fn system<'t>(
     freezer.release_stale(&mut log);
 
     let World { plan, table, ground, notes, results, walker } = world;
-    read_profile(names.desired, &mut plan.desired, arena).map_err(|e| e.within(Within::LoadingDesired))?;
-    let recorded =
-        read_profile(names.record, &mut plan.record, arena).map_err(|e| e.within(Within::LoadingRecord))?;
+    read_profile(names.desired, &mut profiles.desired, arena)
+        .map_err(|e| e.within(Within::LoadingDesired))?;
+    let recorded = read_profile(names.record, &mut profiles.record, arena)
+        .map_err(|e| e.within(Within::LoadingRecord))?;
     let notes_name = arena.concat(&[names.record_name, notes::SUFFIX]).map_err(full)?;
     let notes_path = arena.concat(&[names.record, notes::SUFFIX]).map_err(full)?;
     let mut noted: &[u8] = b"";
@@ -134,12 +187,12 @@ fn system<'t>(
         notes.parse(text);
     }
 
-    plan.begin();
+    plan.begin(&profiles.record, &profiles.desired);
     ground.set_free(&free_paths(&invocation, arena)?);
     make_plan(plan, table, ground, walker, arena, &mut log)?;
 
     let confined = invocation.from_snap_confine;
-    let user = Owner { uid: process::effective_uid(), gid: 0, mode: None };
+    let user = Owner { uid: process::effective_uid(), gid: 0 };
     let changes = plan.changes_anything();
     let mut apply =
         Apply { plan, table, ground, notes, results, arena, log: &mut log, walker, confined, user };
@@ -174,29 +227,35 @@ fn save_record<'t>(
 }
 
 /// Applies the user's own mounts to the namespace of one program that is about to start. Nothing is recorded.
-fn user<'t>(names: &Names<'t>, world: &mut World<'t>, arena: &mut Arena<'t>, mut log: Log) -> Result<'t, ()> {
+fn user<'t>(
+    names: &Names<'t>,
+    desired: &'t mut Profile<'t>,
+    world: &mut World<'t>,
+    arena: &mut Arena<'t>,
+    mut log: Log,
+) -> Result<'t, ()> {
     process::clear_umask();
     let (uid, gid) = (process::real_uid(), process::real_gid());
     let home = home();
 
     let World { plan, table, ground, notes, results, walker } = world;
-    read_profile(names.desired, &mut plan.desired, arena).map_err(|e| e.within(Within::LoadingDesired))?;
+    read_profile(names.desired, desired, arena).map_err(|e| e.within(Within::LoadingDesired))?;
     let mut digits = heapless::Vec::<u8, 20>::new();
     write_number(&mut digits, uid.into());
     let runtime_dir = arena.concat(&[b"/run/user/", &digits]).map_err(full)?;
-    for entry in &mut plan.desired {
+    for entry in &mut *desired {
         match profile::expand(*entry, home.ok(), runtime_dir, arena) {
             Ok(expanded) => *entry = expanded,
             Err(ExpandFault::Full) => return Err(MEMORY.exceeded()),
             Err(ExpandFault::NoHome) => return Err(bad_home(entry, home, arena)),
         }
     }
-    plan.begin();
+    plan.begin(&[], desired);
     if let Ok(home) = home {
         ground.set_free(&[home]);
     }
     make_plan(plan, table, ground, walker, arena, &mut log)?;
-    let user = Owner { uid, gid, mode: None };
+    let user = Owner { uid, gid };
     let mut apply =
         Apply { plan, table, ground, notes, results, arena, log: &mut log, walker, confined: true, user };
     apply.check_room()?;
@@ -215,20 +274,18 @@ fn make_plan<'t>(
     survey::mounts(plan, table, arena, log)?;
     plan.judge(table);
     apply::trust(plan, table, ground, false);
-    survey::links(plan, walker);
-    survey::targets(plan, ground);
+    survey::targets(plan, ground, walker);
     plan.decide();
     say_conflicts(plan, log);
     if log.is_debug() {
-        plan.each_line(|verb, entry, remark, about| {
+        plan.each_line(&mut |verb, entry, about| {
             log.debug(&|line| {
                 line.put(b"plan: ");
                 line.put(verb.as_bytes());
                 line.put(b" ");
                 entry.write(line);
-                if !remark.is_empty() {
-                    line.put(b"  # ");
-                    line.put(remark.as_bytes());
+                if !about.is_empty() {
+                    line.put(if verb == "mount" { b"  # over " } else { b"  # for " });
                     line.put(about);
                 }
             });
@@ -239,39 +296,27 @@ fn make_plan<'t>(
 
 /// Says which desired entries cannot be honoured, or not wholly.
 fn say_conflicts(plan: &Plan<'_>, log: &mut Log) {
-    for (item, at) in plan.items.iter().zip(0u32..) {
-        let Some(entry) = plan.entry(item).filter(|_| item.desired.is_some()) else { continue };
-        match item.action {
-            Action::Duplicate(winner) if winner != at => {
-                let Some((_, winner)) = plan.item(winner).filter(|(_, winner)| !winner.same(entry)) else {
-                    continue;
-                };
-                log.warn(&|line| {
-                    line.put(b"cannot mount (");
-                    entry.write(line);
-                    line.put(b"): it has the same target as (");
-                    winner.write(line);
-                    line.put(b"), which comes first");
-                });
-            }
-            Action::Unknown => log.warn(&|line| {
-                line.put(b"cannot mount (");
-                entry.write(line);
-                line.put(b"): unknown kind");
-            }),
+    for item in plan.items.iter().filter(|item| item.desired) {
+        let entry = item.entry;
+        let (says, winner) = match item.action {
+            Action::Unknown => ("cannot mount an entry of unknown kind: ", None),
+            Action::Duplicate => match plan.winner(item).filter(|winner| !winner.same(entry)) {
+                None => continue,
+                winner => ("cannot mount on a target that an earlier entry has: ", winner),
+            },
             Action::Mount(_) if entry.is_bind() && entry.options.ignored_on_bind().next().is_some() => {
-                log.warn(&|line| {
-                    line.put(b"a bind mount cannot honour these options of (");
-                    entry.write(line);
-                    line.put(b"):");
-                    for word in entry.options.ignored_on_bind() {
-                        line.put(b" ");
-                        line.put(word);
-                    }
-                });
+                ("a bind mount cannot honour all options of ", None)
             }
-            _ => {}
-        }
+            _ => continue,
+        };
+        log.warn(&|line| {
+            line.put(says.as_bytes());
+            entry.write(line);
+            if let Some(winner) = winner {
+                line.put(b"; it has ");
+                winner.write(line);
+            }
+        });
     }
 }
 
@@ -339,7 +384,7 @@ fn bad_home<'t>(
     home: core::result::Result<&'static [u8], BadHome>,
     arena: &mut Arena<'t>,
 ) -> Error<'t> {
-    let Err(bad) = home else { return Error::NONE };
+    let Err(bad) = home else { return Error::plain("") };
     struct Free<'f>(&'f mut [u8], usize);
     impl Out for Free<'_> {
         fn put(&mut self, bytes: &[u8]) {

@@ -24,15 +24,35 @@ pub struct Ground<'t> {
     /// Paths that are free with everything below them.
     free: heapless::Vec<&'t [u8], 8>,
     /// Directories with a tmpfs on them that is on record, sorted.
+    ours: &'t mut heapless::Vec<&'t [u8], { PROFILE_ENTRIES.max }>,
+    /// `st_dev` of every tmpfs that was found to be ours.
+    devices: &'t mut heapless::Vec<u64, { PROFILE_ENTRIES.max }>,
+}
+
+/// Room for that; lives in `.bss`.
+pub struct Memory<'t> {
     ours: heapless::Vec<&'t [u8], { PROFILE_ENTRIES.max }>,
-    /// `st_dev` of every tmpfs that was found to be ours, sorted.
     devices: heapless::Vec<u64, { PROFILE_ENTRIES.max }>,
+}
+
+impl Memory<'_> {
+    /// Empty room.
+    pub const fn new() -> Self {
+        Memory { ours: heapless::Vec::new(), devices: heapless::Vec::new() }
+    }
+}
+
+impl Default for Memory<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl<'t> Ground<'t> {
     /// Knows of nothing.
-    pub const fn new() -> Self {
-        Ground { free: heapless::Vec::new(), ours: heapless::Vec::new(), devices: heapless::Vec::new() }
+    pub fn new(memory: &'t mut Memory<'t>) -> Self {
+        let Memory { ours, devices } = memory;
+        Ground { free: heapless::Vec::new(), ours, devices }
     }
 
     /// Takes the free paths of an update of the system profile, or of the user's: their home only, if it is usable.
@@ -58,15 +78,13 @@ impl<'t> Ground<'t> {
 
     /// Ends a series of [`Ground::trust`].
     pub fn sort(&mut self) {
-        crate::text::sort::sort(&mut self.ours, |a, b| a < b);
+        crate::text::sort::sort(self.ours, |a, b| a < b);
     }
 
     /// Trusts a tmpfs that was just mounted, by its device.
     pub fn trust_device(&mut self, dev: u64) {
-        if let Err(at) = self.devices.binary_search(&dev) {
-            // When there are more than can be remembered, the rest is looked up by its path.
-            let _ = self.devices.insert(at, dev);
-        }
+        // When there are more than can be remembered, the rest is looked up by its path.
+        let _ = self.devices.push(dev);
     }
 
     /// Whether a path may be created, wherever it lies.
@@ -81,7 +99,7 @@ impl<'t> Ground<'t> {
 
     fn is_our_tmpfs(&mut self, fd: &Fd, dir: &[u8]) -> bool {
         let Ok(stat) = file::stat(fd) else { return false };
-        if self.devices.binary_search(&stat.dev).is_ok() {
+        if self.devices.contains(&stat.dev) {
             return true;
         }
         let ours = self.ours.binary_search(&dir).is_ok();
@@ -105,33 +123,31 @@ impl<'t> Ground<'t> {
     }
 }
 
-impl Default for Ground<'_> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// The mode of a directory or file that is created at a path: a few places are shared between users or snaps.
 /// Each component has its own (L13).
 pub fn mode(at: &[u8]) -> u32 {
-    const PRIVATE_TMP: &[u8] = b"/var/lib/snapd/hostfs/tmp/snap-private-tmp";
-    if at == b"/tmp/.X11-unix" {
-        return 0o1777;
-    }
-    if let Some(rest) = path::below(at, PRIVATE_TMP) {
-        let mut rest = path::components(rest);
-        return match (rest.next(), rest.next(), rest.next(), rest.next()) {
-            (None, ..) => 0o700,
-            (Some(snap), None, ..) if snap.starts_with(b"snap.") => 0o700,
-            (Some(snap), Some(b"tmp"), None, _) if snap.starts_with(b"snap.") => 0o1777,
-            (Some(snap), Some(b"tmp"), Some(b".X11-unix"), None) if snap.starts_with(b"snap.") => 0o1777,
-            _ => 0o755,
+    // The part before the name of a snap, the part behind it, and the mode.
+    const TMP: &str = "/var/lib/snapd/hostfs/tmp/snap-private-tmp/snap.";
+    const HINTS: [(&str, &str, u32); 6] = [
+        ("/tmp/.X11-unix", "", 0o1777),
+        ("/var/lib/snapd/hostfs/tmp/snap-private-tmp", "", 0o700),
+        (TMP, "*", 0o700),
+        (TMP, "*/tmp", 0o1777),
+        (TMP, "*/tmp/.X11-unix", 0o1777),
+        ("/dev/shm/snap.", "*", 0o1777),
+    ];
+    for (before, behind, mode) in HINTS {
+        let Some(rest) = at.strip_prefix(before.as_bytes()) else { continue };
+        let name = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
+        let matches = match behind.as_bytes() {
+            [b'*', behind @ ..] => rest.get(name..) == Some(behind),
+            _ => rest.is_empty(),
         };
+        if matches {
+            return mode;
+        }
     }
-    match path::below(at, b"/dev/shm") {
-        Some(name) if name.starts_with(b"snap.") && !name.contains(&b'/') => 0o1777,
-        _ => 0o755,
-    }
+    0o755
 }
 
 #[cfg(test)]

@@ -45,6 +45,16 @@ pub struct Mount<'t> {
 }
 
 impl Mount<'_> {
+    /// Whether it is a file system of this type, and the whole of it.
+    pub fn is_whole(&self, fstype: &[u8]) -> bool {
+        self.root == b"/" && self.fstype == fstype
+    }
+
+    /// Whether it has one of the marks.
+    pub fn is_marked(&self, bits: u8) -> bool {
+        self.mark & bits != 0
+    }
+
     /// Whether what it shows was removed: the kernel says `//deleted`, which no path can contain.
     pub fn is_deleted(&self) -> bool {
         self.root.ends_with(b"//deleted")
@@ -78,16 +88,40 @@ pub mod marks {
     pub const PART: u8 = 2;
     /// The tmpfs of a writable mimic.
     pub const MIMIC: u8 = 4;
+    /// Made by an entry of one of the profiles: to be taken away with it.
+    pub const OURS: u8 = 8;
 }
+
+/// Mounts on one directory that are looked at; twenty interrupted runs of the original make as many.
+pub const STACK: usize = 64;
 
 /// The kept lines of one reading of mountinfo.
 pub struct Table<'t> {
-    mounts: heapless::Vec<Mount<'t>, { KEPT_MOUNTS.max }>,
+    mounts: &'t mut heapless::Vec<Mount<'t>, { KEPT_MOUNTS.max }>,
     /// Sorted by (parent, mount point); of equals the later line is last.
-    places: heapless::Vec<u32, { KEPT_MOUNTS.max }>,
+    places: &'t mut heapless::Vec<u32, { KEPT_MOUNTS.max }>,
     /// Sorted by mount point.
-    by_dir: heapless::Vec<u32, { KEPT_MOUNTS.max }>,
+    by_dir: &'t mut heapless::Vec<u32, { KEPT_MOUNTS.max }>,
     root: Option<MountRef>,
+}
+
+/// Room for a table; lives in `.bss`.
+pub struct Memory<'t> {
+    mounts: heapless::Vec<Mount<'t>, { KEPT_MOUNTS.max }>,
+    indices: [heapless::Vec<u32, { KEPT_MOUNTS.max }>; 2],
+}
+
+impl Memory<'_> {
+    /// Empty room.
+    pub const fn new() -> Self {
+        Memory { mounts: heapless::Vec::new(), indices: [const { heapless::Vec::new() }; 2] }
+    }
+}
+
+impl Default for Memory<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// Why a table could not be taken in.
@@ -107,13 +141,9 @@ impl From<Full> for Overflow {
 
 impl<'t> Table<'t> {
     /// A table without lines.
-    pub const fn new() -> Self {
-        Table {
-            mounts: heapless::Vec::new(),
-            places: heapless::Vec::new(),
-            by_dir: heapless::Vec::new(),
-            root: None,
-        }
+    pub fn new(memory: &'t mut Memory<'t>) -> Self {
+        let Memory { mounts, indices: [places, by_dir] } = memory;
+        Table { mounts, places, by_dir, root: None }
     }
 
     /// Forgets everything.
@@ -229,6 +259,21 @@ impl<'t> Table<'t> {
         here
     }
 
+    /// The mounts on a directory, from the bottom; the first is the one that the directory lies on. Of more than
+    /// [`STACK`] only the lowest are told.
+    pub fn stack(&self, dir: &[u8], beneath: u8) -> heapless::Vec<MountRef, STACK> {
+        let mut stack = heapless::Vec::new();
+        // Nothing is mounted on "/" that could be reached.
+        let mut next = self.visible(path::parent(dir), beneath);
+        while let Some(here) = next {
+            if stack.push(here).is_err() {
+                break;
+            }
+            next = self.child(here, dir, beneath);
+        }
+        stack
+    }
+
     /// The mount that is visible at a clean absolute path, which need not exist, as it was before the mounts with a
     /// mark of `beneath` were made.
     pub fn visible(&self, at: &[u8], beneath: u8) -> Option<MountRef> {
@@ -281,12 +326,6 @@ impl<'t> Table<'t> {
         let start = self.by_dir.partition_point(|at| path::compare(key(at), dir) == Ordering::Less);
         let (_, from) = self.by_dir.split_at_checked(start).unwrap_or_default();
         from.iter().take_while(move |at| path::covers(dir, key(at))).map(|at| MountRef(*at))
-    }
-}
-
-impl Default for Table<'_> {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
