@@ -108,6 +108,9 @@ pub struct Item<'t> {
     pub needs_mimic: bool,
     /// What becomes of it.
     pub action: Action,
+    /// The round in which its target can be made ready: what lies above is mounted by then. At its source others may
+    /// have to be mounted still.
+    pub opens: u32,
     dir: PathId,
     source: PathId,
     recursive: bool,
@@ -204,7 +207,7 @@ pub struct Plan<'t> {
     pub mounts: &'t mut heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
     /// The same items in the order of their rounds.
     pub schedule: &'t mut heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
-    /// The same items in the order in which they are made ready, round by round.
+    /// The same items in the order in which their targets are made ready, round by round.
     pub readying: &'t mut heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
     /// All targets and sources.
     pub paths: Paths<'t>,
