@@ -8,7 +8,7 @@
 
 use super::create::{self, What};
 use super::ground::Ground;
-use super::walk::Walker;
+use super::{place, walk};
 use crate::error::{Error, Result};
 use crate::kernel::file::{self, FileSystem, FileType, Open};
 use crate::kernel::mount::{self, Reach};
@@ -46,8 +46,6 @@ pub struct Mimics<'a, 't> {
     pub arena: &'a mut Arena<'t>,
     /// Trusts the new tmpfs.
     pub ground: &'a mut Ground<'t>,
-    /// Opens paths.
-    pub walker: &'a Walker,
     /// Whether AppArmor wants the covered directory at `/tmp/.snap`.
     pub set_aside: bool,
 }
@@ -67,7 +65,7 @@ impl<'t> Mimics<'_, 't> {
     }
 
     fn cover_for(&mut self, dir: &'t [u8], id: &[u8], record: &mut dyn Record<'t>) -> Result<'t, ()> {
-        let fd = self.walker.open_directory(dir).map_err(|e| Error::call("cannot open %q: %e", dir, e))?;
+        let fd = walk::open_directory(dir).map_err(|e| Error::call("cannot open %q: %e", dir, e))?;
         let stat = file::stat(&fd).map_err(|e| Error::call("cannot inspect %q: lstat %s: %e", dir, e))?;
         self.list(&fd, dir)?;
         // All that can be foreseen to fail does so before the directory is covered.
@@ -92,7 +90,7 @@ impl<'t> Mimics<'_, 't> {
             false => None,
         };
         let done = match safe {
-            Some(safe) => match self.walker.open_directory(safe) {
+            Some(safe) => match walk::open_directory(safe) {
                 Ok(aside) => self.cover_and_fill(&fd, &aside, dir, &data),
                 Err(errno) => Err(Fault::Gone(Error::call(
                     "cannot open its directory of safe-keeping below /tmp/.snap: %e",
@@ -181,7 +179,7 @@ impl<'t> Mimics<'_, 't> {
         // The snap's processes can write to /tmp: what they prepared there is not used (L24).
         let mut here = SAFE;
         loop {
-            let fd = self.walker.open_directory(here);
+            let fd = walk::open_directory(here);
             let stat = fd.and_then(|fd| file::stat(&fd));
             match stat {
                 Ok(stat) if stat.uid == 0 && stat.mode & 0o022 == 0 => {}
@@ -198,7 +196,7 @@ impl<'t> Mimics<'_, 't> {
                 None => break,
             }
         }
-        let target = self.walker.open_directory(safe);
+        let target = walk::open_directory(safe);
         let bound = target.and_then(|target| mount::bind(fd, &target, Reach::Tree));
         bound.map_err(|errno| undo(Error::call("cannot set aside %q: %e", dir, errno)))?;
         Ok(safe)
@@ -206,12 +204,9 @@ impl<'t> Mimics<'_, 't> {
 
     /// Takes the place of safe-keeping away again; what is left over does no harm and is no failure.
     fn put_back(&self, safe: &[u8]) {
-        let Ok(Some(parent)) = self.walker.open_parent(safe) else { return };
+        let Ok(Some(parent)) = walk::open_parent(safe) else { return };
         let name = path::name(safe);
-        if let Ok(top) = file::open_at(&parent, name, Open::PATH_DIR, 0) {
-            let _ = mount::make_private(&top);
-        }
-        if mount::unmount_at(&parent, name, true).is_ok() {
+        if place::detach(&parent, name).is_ok() {
             let _ = file::remove_directory(&parent, name);
         }
     }
@@ -225,14 +220,14 @@ impl<'t> Mimics<'_, 't> {
     ) -> core::result::Result<(), Fault<'t>> {
         mount::new(b"tmpfs", fd, b"tmpfs", 0, data)
             .map_err(|errno| Fault::Gone(Error::call("cannot mount tmpfs at %q: %e", dir, errno)))?;
-        self.fill(aside, dir).map_err(|error| match uncover(self.walker, dir) {
+        self.fill(aside, dir).map_err(|error| match take_away(dir) {
             Ok(()) => Fault::Gone(error),
             Err(_) => Fault::Left(error),
         })
     }
 
     fn fill(&mut self, aside: &Fd, dir: &'t [u8]) -> Result<'t, ()> {
-        let top = self.walker.open_directory(dir).map_err(|e| Error::call("cannot open %q: %e", dir, e))?;
+        let top = walk::open_directory(dir).map_err(|e| Error::call("cannot open %q: %e", dir, e))?;
         let stat = file::stat(&top).map_err(|e| Error::call("cannot inspect %q: lstat %s: %e", dir, e))?;
         for child in self.children.iter() {
             let name = path::name(child.dir);
@@ -272,26 +267,21 @@ fn put(source: &Fd, top: &Fd, name: &[u8], kind: FileType) -> crate::kernel::Res
 }
 
 /// Takes the tmpfs of a mimic away, in one step with all its parts; what it covered is there again.
-pub fn uncover<'t>(walker: &Walker, dir: &'t [u8]) -> Result<'t, ()> {
-    take_away(walker, dir).map_err(|errno| Error::call("cannot unmount %q: %e", dir, errno))
+pub fn uncover<'t>(dir: &'t [u8]) -> Result<'t, ()> {
+    take_away(dir).map_err(|errno| Error::call("cannot unmount %q: %e", dir, errno))
 }
 
-fn take_away(walker: &Walker, dir: &[u8]) -> crate::kernel::Result<()> {
-    let Some(parent) = walker.open_parent(dir)? else { return Ok(()) };
+fn take_away(dir: &[u8]) -> crate::kernel::Result<()> {
+    let Some(parent) = walk::open_parent(dir)? else { return Ok(()) };
     let name = path::name(dir);
-    {
-        let top = match file::open_at(&parent, name, Open::PATH, 0) {
-            Err(Errno::ENOENT) => return Ok(()),
-            other => other?,
-        };
-        if !super::place::is_mount_root(&parent, name)? || file::file_system(&top)?.magic != FileSystem::TMPFS
-        {
-            return Ok(());
-        }
-        // Detached as it is, the tree would take copies of its mounts elsewhere along.
-        let _ = mount::make_private(&top);
+    let magic = match file::open_at(&parent, name, Open::PATH, 0) {
+        Err(Errno::ENOENT) => return Ok(()),
+        top => file::file_system(&top?)?.magic,
+    };
+    if magic != FileSystem::TMPFS || !place::is_mount_root(&parent, name)? {
+        return Ok(());
     }
-    mount::unmount_at(&parent, name, true)
+    place::detach(&parent, name)
 }
 
 /// Writes the twelve permission bits as an octal number with a leading zero: `0755`, `01777`, plain `0`.
