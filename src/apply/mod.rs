@@ -27,7 +27,7 @@ use crate::text::arena::Arena;
 use create::{Made, Owner};
 use entry::Ready;
 use ground::Ground;
-use mimic::{Children, Mimics};
+use mimic::Children;
 use notes::Notes;
 
 /// What came of an item.
@@ -112,24 +112,6 @@ pub fn trust<'t>(plan: &Plan<'t>, table: &Table<'t>, ground: &mut Ground<'t>, st
     ground.sort();
 }
 
-/// Takes synthetic entries for one class.
-struct Synthetic<'r, 't> {
-    list: &'r mut heapless::Vec<(Class, MountEntry<'t>), { PROFILE_ENTRIES.max }>,
-    class: Class,
-    room: usize,
-}
-
-impl<'t> mimic::Record<'t> for Synthetic<'_, 't> {
-    fn room(&self) -> usize {
-        self.room.saturating_sub(self.list.len())
-    }
-
-    fn put(&mut self, entry: MountEntry<'t>) {
-        // There is room: it was asked for.
-        let _ = self.list.push((self.class, entry));
-    }
-}
-
 /// Calls `each` for the record's lines of a mimic: that of the tmpfs, and those of its parts.
 #[inline(never)]
 fn lines_of(plan: &Plan<'_>, at: u32, mimic: &Mimic<'_>, each: &mut dyn FnMut(u16)) {
@@ -138,18 +120,6 @@ fn lines_of(plan: &Plan<'_>, at: u32, mimic: &Mimic<'_>, each: &mut dyn FnMut(u1
 }
 
 impl<'t> Apply<'_, 't> {
-    /// Makes a writable mimic over `dir` on behalf of an entry.
-    fn cover(&mut self, dir: &'t [u8], entry: &MountEntry<'t>) -> Result<'t, ()> {
-        let Results { children, synthetic, .. } = &mut *self.results;
-        let room = PROFILE_ENTRIES.max.saturating_sub(self.plan.record.len() + self.plan.mounts.len());
-        let mut record = Synthetic { list: synthetic, class: Class::of(entry), room };
-        let mut mimics =
-            Mimics { children, arena: self.arena, ground: self.ground, set_aside: self.confined };
-        mimics.cover(dir, entry.id(), &mut record)?;
-        self.log.detail(&Error::about("made a writable mimic over %q", dir));
-        Ok(())
-    }
-
     /// Whether what is to be recorded fits a record, before anything is touched.
     pub fn check_room(&self) -> Result<'t, ()> {
         let adopted = self.plan.items.iter().filter(|item| is_adopted(item)).count();
