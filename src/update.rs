@@ -5,7 +5,6 @@
 use crate::apply::create::Owner;
 use crate::apply::ground::{self, Ground};
 use crate::apply::notes::{self, Notes};
-use crate::apply::walk::Walker;
 use crate::apply::{self, Apply, Results, save, survey};
 use crate::error::{Errno, Error, Result, Within};
 use crate::invocation::{self, Invocation, Names};
@@ -58,7 +57,6 @@ struct World<'t> {
     ground: Ground<'t>,
     notes: Notes<'t>,
     results: &'t mut Results<'t>,
-    walker: Walker,
 }
 
 impl Memory<'_> {
@@ -89,7 +87,6 @@ impl<'t> World<'t> {
             ground: Ground::new(ground),
             notes: Notes::new(notes),
             results,
-            walker: Walker::new(),
         }
     }
 }
@@ -173,7 +170,7 @@ fn system<'t>(
     let _signals = process::hold_signals();
     freezer.release_stale(&mut log);
 
-    let World { plan, table, ground, notes, results, walker } = world;
+    let World { plan, table, ground, notes, results } = world;
     read_profile(names.desired, &mut profiles.desired, arena)
         .map_err(|e| e.within(Within::LoadingDesired))?;
     let recorded = read_profile(names.record, &mut profiles.record, arena)
@@ -189,13 +186,13 @@ fn system<'t>(
 
     plan.begin(&profiles.record, &profiles.desired);
     ground.set_free(&free_paths(&invocation, arena)?);
-    make_plan(plan, table, ground, walker, arena, &mut log)?;
+    make_plan(plan, table, ground, arena, &mut log)?;
 
     let confined = invocation.from_snap_confine;
     let user = Owner { uid: process::effective_uid(), gid: 0 };
     let changes = plan.changes_anything();
     let mut apply =
-        Apply { plan, table, ground, notes, results, arena, log: &mut log, walker, confined, user };
+        Apply { plan, table, ground, notes, results, arena, log: &mut log, confined, user };
     apply.check_room()?;
     let mut frozen = Frozen::new();
     if changes {
@@ -217,12 +214,12 @@ fn save_record<'t>(
     (notes_name, notes_path): (&[u8], &'t [u8]),
 ) -> Result<'t, ()> {
     // The notes first: a note without its entry does no harm.
-    if !save::is_same(noted, &|w| apply.write_notes(w)) {
-        save::replace(names.record_dir, notes_name, notes_path, &|w| apply.write_notes(w))?;
+    if !save::is_same(noted, &|w| apply.write(true, w)) {
+        save::replace(names.record_dir, notes_name, notes_path, &|w| apply.write(true, w))?;
     }
     match recorded {
-        Some(recorded) if save::is_same(recorded, &|w| apply.write_record(w)) => Ok(()),
-        _ => save::replace(names.record_dir, names.record_name, names.record, &|w| apply.write_record(w)),
+        Some(recorded) if save::is_same(recorded, &|w| apply.write(false, w)) => Ok(()),
+        _ => save::replace(names.record_dir, names.record_name, names.record, &|w| apply.write(false, w)),
     }
 }
 
@@ -238,7 +235,7 @@ fn user<'t>(
     let (uid, gid) = (process::real_uid(), process::real_gid());
     let home = home();
 
-    let World { plan, table, ground, notes, results, walker } = world;
+    let World { plan, table, ground, notes, results } = world;
     read_profile(names.desired, desired, arena).map_err(|e| e.within(Within::LoadingDesired))?;
     let mut digits = heapless::Vec::<u8, 20>::new();
     write_number(&mut digits, uid.into());
@@ -254,10 +251,10 @@ fn user<'t>(
     if let Ok(home) = home {
         ground.set_free(&[home]);
     }
-    make_plan(plan, table, ground, walker, arena, &mut log)?;
+    make_plan(plan, table, ground, arena, &mut log)?;
     let user = Owner { uid, gid };
     let mut apply =
-        Apply { plan, table, ground, notes, results, arena, log: &mut log, walker, confined: true, user };
+        Apply { plan, table, ground, notes, results, arena, log: &mut log, confined: true, user };
     apply.check_room()?;
     apply.run()
 }
@@ -267,14 +264,13 @@ fn make_plan<'t>(
     plan: &mut Plan<'t>,
     table: &mut Table<'t>,
     ground: &mut Ground<'t>,
-    walker: &Walker,
     arena: &mut Arena<'t>,
     log: &mut Log,
 ) -> Result<'t, ()> {
     survey::mounts(plan, table, arena, log)?;
     plan.judge(table);
     apply::trust(plan, table, ground, false);
-    survey::targets(plan, ground, walker);
+    survey::targets(plan, ground);
     plan.decide();
     say_conflicts(plan, log);
     if log.is_debug() {

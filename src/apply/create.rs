@@ -247,10 +247,9 @@ fn read_only(dir: &[u8]) -> Blocked<'_> {
 /// Removes what [`create`] made, from the leaf up to the first directory that was missing. Errors are passed over:
 /// somebody may use the place by now.
 pub fn take_back(at: &[u8], what: What<'_>, made: Made) {
-    let walker = super::walk::Walker::new();
     let mut here = at;
     while made > 0 && here.len() >= usize::from(made) {
-        let Ok(Some(parent)) = walker.open_parent(here) else { return };
+        let Ok(Some(parent)) = super::walk::open_parent(here) else { return };
         let is_leaf = here.len() == at.len() && !matches!(what, What::Directory);
         let remove = if is_leaf { file::unlink } else { file::remove_directory };
         if remove(&parent, path::name(here)).is_err() {
