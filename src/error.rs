@@ -5,7 +5,7 @@
 //! system`. Where snapd shows a sentence of the original to its users, ours is the same sentence.
 #![forbid(unsafe_code)]
 
-use crate::text::Out;
+use crate::text::{Out, split};
 
 /// The result of whatever can fail with a sentence.
 pub type Result<'t, T> = core::result::Result<T, Error<'t>>;
@@ -125,12 +125,10 @@ macro_rules! errnos {
         #[allow(missing_docs)]
         impl Errno { $(pub const $name: Errno = Errno($number);)* }
 
-        impl Errno {
-            /// The text of strerror(3) in the C locale, in lower case; the number where it is not in our table.
-            pub fn text(self) -> Option<&'static str> {
-                match self.0 { $($number => Some($text),)* _ => None }
-            }
-        }
+        /// The numbers that have a text.
+        const NUMBERS: &[u8] = &[$($number),*];
+        /// Their texts in the same order, each with a line end.
+        const TEXTS: &str = concat!($($text, "\n"),*);
     };
 }
 
@@ -176,14 +174,26 @@ errnos! {
 }
 
 impl Errno {
-    /// Writes the text, or `errno N`.
-    pub fn write(self, w: &mut dyn Out) {
-        match self.text() {
-            Some(text) => w.put(text.as_bytes()),
-            None => {
-                w.put(b"errno ");
-                w.number(self.0.into());
+    /// The text of strerror(3) in the C locale, in lower case; empty where it is not in our table.
+    pub fn text(self) -> &'static [u8] {
+        let mut texts = split(TEXTS.as_bytes(), b'\n');
+        for number in NUMBERS {
+            let text = texts.next().unwrap_or_default();
+            if u16::from(*number) == self.0 {
+                return text;
             }
+        }
+        b""
+    }
+
+    /// Writes the text, or `errno N`.
+    #[inline(never)]
+    pub fn write(self, w: &mut dyn Out) {
+        let text = self.text();
+        w.put(text);
+        if text.is_empty() {
+            w.put(b"errno ");
+            w.number(self.0.into());
         }
     }
 }

@@ -9,7 +9,7 @@
 //! will ask about, or lies below a tree that is bound with everything in it.
 #![forbid(unsafe_code)]
 
-use super::info::MountInfo;
+use super::{MountInfo, Options};
 use crate::limits::{KEPT_MOUNTS, Limit};
 use crate::text::arena::{Arena, Full};
 use crate::text::{path, sort};
@@ -61,12 +61,30 @@ pub struct Identity<'t> {
 
 impl PartialEq for Identity<'_> {
     fn eq(&self, other: &Self) -> bool {
-        fn whole<'i>(id: &Identity<'i>) -> impl Iterator<Item = &'i u8> {
-            let root = id.root.strip_suffix(b"/").unwrap_or(id.root);
-            let slash: &[u8] = if id.rest.is_empty() { b"" } else { b"/" };
-            root.iter().chain(slash).chain(id.rest)
+        let mut at = 0;
+        loop {
+            let byte = self.byte(at);
+            if byte != other.byte(at) {
+                return false;
+            }
+            if byte.is_none() {
+                return self.dev == other.dev;
+            }
+            at += 1;
         }
-        self.dev == other.dev && whole(self).eq(whole(other))
+    }
+}
+
+impl Identity<'_> {
+    /// A byte of the whole path.
+    #[inline(never)]
+    fn byte(&self, at: usize) -> Option<u8> {
+        let root = self.root.strip_suffix(b"/").unwrap_or(self.root);
+        match at.checked_sub(root.len()) {
+            None => root.get(at).copied(),
+            Some(0) if !self.rest.is_empty() => Some(b'/'),
+            Some(behind) => self.rest.get(behind.wrapping_sub(1)).copied(),
+        }
     }
 }
 
@@ -135,7 +153,7 @@ impl<'t> Table<'t> {
             dev: (line.major, line.minor),
             root: arena.concat(&[line.root])?,
             dir: arena.concat(&[line.dir])?,
-            read_only: line.options.has(b"ro") || has_word(line.super_options, b"ro"),
+            read_only: line.options.has(b"ro") || Options(line.super_options).has(b"ro"),
             is_bound_read_only: line.options.has(b"ro"),
             unbindable: line.unbindable,
             fstype,
@@ -162,17 +180,19 @@ impl<'t> Table<'t> {
             parent(a).cmp(&parent(b)).then_with(|| dir(a).cmp(dir(b))).then(a.cmp(b)) == Ordering::Less
         });
         sort::sort(by_dir, |a, b| path::compare(dir(a), dir(b)).then(a.cmp(b)) == Ordering::Less);
-        let numbered = mounts.iter().zip(0u32..);
-        *start = match root {
-            Some(id) => numbered.filter(|(m, _)| m.id == id).map(|(_, at)| MountRef(at)).last(),
-            None => {
-                let listed = |id: u32, own: u32| id != own && mounts.iter().any(|m| m.id == id);
-                numbered
-                    .filter(|(m, _)| m.dir == b"/" && !listed(m.parent, m.id))
-                    .map(|(_, at)| MountRef(at))
-                    .last()
+        *start = None;
+        for (mount, at) in mounts.iter().zip(0u32..) {
+            let is_root = match root {
+                Some(id) => mount.id == id,
+                None => {
+                    let is_parent = |m: &Mount<'_>| m.id == mount.parent && m.id != mount.id;
+                    mount.dir == b"/" && !mounts.iter().any(is_parent)
+                }
+            };
+            if is_root {
+                *start = Some(MountRef(at));
             }
-        };
+        }
     }
 
     /// Whether anything is known at all.
@@ -288,8 +308,4 @@ impl Default for Table<'_> {
     fn default() -> Self {
         Self::new()
     }
-}
-
-fn has_word(list: &[u8], word: &[u8]) -> bool {
-    list.split(|byte| *byte == b',').any(|item| item == word)
 }
