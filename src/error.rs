@@ -44,20 +44,26 @@ pub enum Within {
     CoveringDirectory,
 }
 
-impl Within {
-    fn words(self) -> &'static str {
-        match self {
-            Within::Nothing => "",
-            Within::OpeningLock => "cannot open lock file for mount namespace of snap %i: ",
-            Within::LoadingDesired => "cannot load desired mount profile of snap %i: ",
-            Within::LoadingRecord => "cannot load current mount profile of snap %i: ",
-            Within::SavingRecord => "cannot save current mount profile of snap %i: ",
-            Within::Freezing => "cannot freeze processes of snap %i, ",
-            Within::FinishingFreezing => "cannot finish freezing processes of snap %i: ",
-            // The directory is the one of what failed, or is that itself.
-            Within::CoveringDirectory => "cannot create writable mimic over %p: ",
-        }
+/// The words of [`Within`] in its order, each with a line end. The directory of a mimic is the one of what failed, or
+/// is that itself.
+const WITHIN: &str = concat!(
+    "\n",
+    "cannot open lock file for mount namespace of snap %i: \n",
+    "cannot load desired mount profile of snap %i: \n",
+    "cannot load current mount profile of snap %i: \n",
+    "cannot save current mount profile of snap %i: \n",
+    "cannot freeze processes of snap %i, \n",
+    "cannot finish freezing processes of snap %i: \n",
+    "cannot create writable mimic over %p: \n",
+);
+
+/// The line with that number, counted from 0; empty behind the last.
+fn nth(lines: &'static str, number: usize) -> &'static [u8] {
+    let mut lines = split(lines.as_bytes(), b'\n');
+    for _ in 0..number {
+        lines.next();
     }
+    lines.next().unwrap_or_default()
 }
 
 impl<'t> Error<'t> {
@@ -91,13 +97,14 @@ impl<'t> Error<'t> {
 
     /// Writes the sentence, without a line end. `instance` is the snap's, where it is known.
     pub fn write(&self, instance: &[u8], w: &mut dyn Out) {
-        self.fill(self.within.words(), instance, w);
-        self.fill(self.says, instance, w);
+        self.fill(nth(WITHIN, self.within as usize), instance, w);
+        self.fill(self.says.as_bytes(), instance, w);
     }
 
-    fn fill(&self, says: &str, instance: &[u8], w: &mut dyn Out) {
+    #[inline(never)]
+    fn fill(&self, says: &[u8], instance: &[u8], w: &mut dyn Out) {
         let mut gap = false;
-        for byte in says.bytes() {
+        for &byte in says {
             match (gap, byte) {
                 (false, b'%') => {
                     gap = true;
@@ -176,14 +183,8 @@ errnos! {
 impl Errno {
     /// The text of strerror(3) in the C locale, in lower case; empty where it is not in our table.
     pub fn text(self) -> &'static [u8] {
-        let mut texts = split(TEXTS.as_bytes(), b'\n');
-        for number in NUMBERS {
-            let text = texts.next().unwrap_or_default();
-            if u16::from(*number) == self.0 {
-                return text;
-            }
-        }
-        b""
+        let at = NUMBERS.iter().take_while(|number| u16::from(**number) != self.0).count();
+        nth(TEXTS, at)
     }
 
     /// Writes the text, or `errno N`.

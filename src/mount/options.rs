@@ -68,13 +68,7 @@ const BITS: [u32; 24] = [
 /// What a word means for mount(2); `None` when it is none of ours but the file system's own.
 #[inline(never)]
 fn word(word: &[u8]) -> Option<u32> {
-    let mut known = Options(WORDS).iter();
-    for bits in BITS {
-        if known.next() == Some(word) {
-            return Some(bits);
-        }
-    }
-    None
+    BITS.get(Options(WORDS).position(word)?).copied()
 }
 
 /// Whether a word is one for the file system itself: none for mount(2), none for us, and not `defaults`, which no
@@ -121,10 +115,20 @@ impl<'t> Options<'t> {
         if self.0.is_empty() { Split::NONE } else { split(self.0, b',') }
     }
 
-    /// Whether one of the words is exactly `word`.
+    /// How many words there are before the first that is exactly `word`.
     #[inline(never)]
+    pub fn position(self, word: &[u8]) -> Option<usize> {
+        let mut words = self.iter();
+        let mut at = 0;
+        while words.next()? != word {
+            at += 1;
+        }
+        Some(at)
+    }
+
+    /// Whether one of the words is exactly `word`.
     pub fn has(self, word: &[u8]) -> bool {
-        self.iter().any(|option| option == word)
+        self.position(word).is_some()
     }
 
     /// What follows the `=` in the first word that begins with `name=`. It can be empty and can hold more `=`.

@@ -42,11 +42,7 @@ fn parse_lines<'t>(text: &'t mut [u8], into: &mut VecView<MountEntry<'t>>) -> Re
         if line.len() > PROFILE_LINE.max {
             return Err(Error { says: TOO_LONG, number, ..Error::NONE });
         }
-        if let Some(entry) = parse_line(line)?
-            && (into.len() >= PROFILE_ENTRIES.max || into.push(entry).is_err())
-        {
-            return Err(PROFILE_ENTRIES.exceeded());
-        }
+        parse_line(line, into)?;
     }
     Ok(())
 }
@@ -54,42 +50,56 @@ fn parse_lines<'t>(text: &'t mut [u8], into: &mut VecView<MountEntry<'t>>) -> Re
 const TOO_LONG: &str = "line %n is longer than 65535 bytes";
 const _: () = assert!(PROFILE_LINE.max == 65_535, "TOO_LONG names the limit");
 
-/// One line, without its end; `None` when it says nothing.
-fn parse_line<'t>(line: &'t mut [u8]) -> Result<'t, Option<MountEntry<'t>>> {
+/// One line, without its end.
+fn parse_line<'t>(line: &'t mut [u8], into: &mut VecView<MountEntry<'t>>) -> Result<'t, ()> {
     let line = trim(line);
     let (len, count) = tidy(line);
     if count == 0 {
-        return Ok(None);
+        return Ok(());
     }
     if count < 3 {
         return Err(Error { says: "expected at least 3 fields, found %n", number: count, ..Error::NONE });
     }
     let mut rest = line.get_mut(..len).unwrap_or_default();
     // (1) source, (2) target, (3) type
-    let name = cut(&mut rest, b' ');
-    let dir = cut(&mut rest, b' ');
-    let fstype = cut(&mut rest, b' ');
+    let name = cut(&mut rest, END);
+    let dir = cut(&mut rest, END);
+    let fstype = cut(&mut rest, END);
     // (4) options: one field, or of seven and more fields all but the five others
-    let mut end = position(rest, b' ');
     for _ in 6..count {
-        end += 1 + position(rest.get(end + 1..).unwrap_or_default(), b' ');
+        let end = position(rest, END);
+        if let Some(end) = rest.get_mut(end) {
+            *end = b' ';
+        }
     }
-    let (options, behind) = rest.split_at_mut_checked(end).unwrap_or_default();
-    let mut rest = behind.get_mut(1..).unwrap_or_default();
+    let options = cut(&mut rest, END);
     // (5) freq, (6) passno
-    let freq = integer(cut(&mut rest, b' '), "cannot parse dump frequency: %q")?;
-    let passno = integer(rest, "cannot parse check pass number: %q")?;
-    Ok(Some(MountEntry {
+    let freq = &*cut(&mut rest, END);
+    let passno = &*rest;
+    let Some(freq) = integer(freq) else {
+        return Err(Error::about("cannot parse dump frequency: %q", freq));
+    };
+    let Some(passno) = integer(passno) else {
+        return Err(Error::about("cannot parse check pass number: %q", passno));
+    };
+    let entry = MountEntry {
         name: front(name, unescape),
         dir: target(dir),
         fstype: front(fstype, unescape),
         options: Options(front(options, unescape)),
         freq,
         passno,
-    }))
+    };
+    if into.len() >= PROFILE_ENTRIES.max || into.push(entry).is_err() {
+        return Err(PROFILE_ENTRIES.exceeded());
+    }
+    Ok(())
 }
 
-/// Moves the fields up to a comment to the front, with single spaces between them. Returns how many bytes they
+/// What stands between the fields of a tidy line; it cannot be in one.
+const END: u8 = b'\n';
+
+/// Moves the fields up to a comment to the front, with one [`END`] between each two. Returns how many bytes they
 /// are then, and how many fields.
 fn tidy(line: &mut [u8]) -> (usize, u32) {
     let (mut len, mut count) = (0, 0);
@@ -106,7 +116,7 @@ fn tidy(line: &mut [u8]) -> (usize, u32) {
             }
             // There was a blank before it, or nothing at all.
             if count > 0 {
-                put(line, &mut len, b' ');
+                put(line, &mut len, END);
             }
             count += 1;
             blank = false;
@@ -117,11 +127,8 @@ fn tidy(line: &mut [u8]) -> (usize, u32) {
 }
 
 /// A number, 0 where there is none.
-fn integer<'t>(field: &'t [u8], says: &'static str) -> Result<'t, i64> {
-    if field.is_empty() {
-        return Ok(0);
-    }
-    parse_i64(field).ok_or(Error::about(says, field))
+fn integer(field: &[u8]) -> Option<i64> {
+    if field.is_empty() { Some(0) } else { parse_i64(field) }
 }
 
 /// Lets `edit` shorten the text in place.

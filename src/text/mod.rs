@@ -58,12 +58,12 @@ pub fn write_quoted(w: &mut dyn Out, bytes: &[u8]) {
             b'\r' => b'r',
             _ => b'x',
         };
-        let escaped = [b'\\', letter, digit(byte >> 4), digit(byte & 15)];
-        w.put(match letter {
-            b'x' if matches!(byte, b' '..=b'~') => core::slice::from_ref(&byte),
-            b'x' => &escaped,
-            _ => escaped.first_chunk::<2>().map_or(b"", |short| short),
-        });
+        let mut escaped = [b'\\', letter, digit(byte >> 4), digit(byte & 15)];
+        let mut len = if letter == b'x' { 4 } else { 2 };
+        if letter == b'x' && matches!(byte, b' '..=b'~') {
+            (escaped[0], len) = (byte, 1);
+        }
+        w.put(escaped.get(..len).unwrap_or_default());
     }
     w.put(b"\"");
 }
