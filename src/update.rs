@@ -191,8 +191,7 @@ fn system<'t>(
     let confined = invocation.from_snap_confine;
     let user = Owner { uid: process::effective_uid(), gid: 0 };
     let changes = plan.changes_anything();
-    let mut apply =
-        Apply { plan, table, ground, notes, results, arena, log: &mut log, confined, user };
+    let mut apply = Apply { plan, table, ground, notes, results, arena, log: &mut log, confined, user };
     apply.check_room()?;
     let mut frozen = Frozen::new();
     if changes {
@@ -253,8 +252,7 @@ fn user<'t>(
     }
     make_plan(plan, table, ground, arena, &mut log)?;
     let user = Owner { uid, gid };
-    let mut apply =
-        Apply { plan, table, ground, notes, results, arena, log: &mut log, confined: true, user };
+    let mut apply = Apply { plan, table, ground, notes, results, arena, log: &mut log, confined: true, user };
     apply.check_room()?;
     apply.run()
 }

@@ -269,8 +269,7 @@ impl<'t> Apply<'_, 't> {
                 if fatal.is_some() && before.is_some_and(|before| before.class == Class::Overname) {
                     break;
                 }
-                while let Some(at) =
-                    readying.next_if(|at| item(at).is_none_or(|item| item.round() <= round))
+                while let Some(at) = readying.next_if(|at| item(at).is_none_or(|item| item.round() <= round))
                 {
                     self.make_ready(*at);
                 }

@@ -5,11 +5,11 @@
 //! two of them. Everything but the numbers is raw bytes.
 #![forbid(unsafe_code)]
 
-use core::cell::Cell;
-
 use super::Options;
+use super::profile::front;
 use crate::text::escape::{unescape, unescape_hash};
 use crate::text::number::parse_u32;
+use crate::text::{cut, position};
 
 /// One mount of a mount table. The fields point into the line it was read from, their escapes decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,39 +48,34 @@ pub struct MountInfo<'l> {
 /// What has to be there are the first six fields and the lone `-` behind the optional ones; what is missing after
 /// that is empty.
 pub fn parse_line<'l>(line: &'l mut [u8]) -> Option<MountInfo<'l>> {
-    let mut fields = line.splitn_mut(7, |&byte| byte == b' ');
+    let mut rest = line;
     // (1) mount id, (2) parent id, (3) major:minor
-    let id = parse_u32(fields.next()?)?;
-    let parent = parse_u32(fields.next()?)?;
-    let mut device = fields.next()?.splitn(2, |&byte| byte == b':');
-    let (major, minor) = (parse_u32(device.next()?)?, parse_u32(device.next()?)?);
+    let id = parse_u32(cut(&mut rest, b' '))?;
+    let parent = parse_u32(cut(&mut rest, b' '))?;
+    let mut minor = cut(&mut rest, b' ');
+    let major = parse_u32(cut(&mut minor, b':'))?;
+    let minor = parse_u32(minor)?;
     // (4) root, (5) mount point, (6) options of the mount
-    let root = decoded(fields.next()?, unescape);
-    let dir = decoded(fields.next()?, unescape);
-    let options = Options(fields.next()?);
+    let root = decoded(cut(&mut rest, b' '), unescape);
+    let dir = decoded(cut(&mut rest, b' '), unescape);
+    let options = Options(cut(&mut rest, b' '));
     // (7) optional fields, any number of them, up to a lone dash
     let (mut shared, mut master, mut unbindable) = (false, false, false);
-    let mut rest = fields.next()?;
     loop {
-        let (field, behind) = cut(rest);
-        rest = behind;
-        match &*field {
-            b"-" => break,
-            field => {
-                shared |= field.starts_with(b"shared:");
-                master |= field.starts_with(b"master:");
-                unbindable |= field == b"unbindable";
-            }
+        let field = &*cut(&mut rest, b' ');
+        if field == b"-" {
+            break;
         }
+        shared |= field.starts_with(b"shared:");
+        master |= field.starts_with(b"master:");
+        unbindable |= field == b"unbindable";
         if rest.is_empty() {
             return None;
         }
     }
     // file system type, source, options of the file system
-    let mut fields = rest.splitn_mut(3, |&byte| byte == b' ');
-    let fstype = decoded(fields.next().unwrap_or_default(), unescape_hash);
-    let source = decoded(fields.next().unwrap_or_default(), unescape_hash);
-    let super_options = fields.next().unwrap_or_default();
+    let fstype = decoded(cut(&mut rest, b' '), unescape_hash);
+    let source = decoded(cut(&mut rest, b' '), unescape_hash);
     Some(MountInfo {
         id,
         parent,
@@ -91,7 +86,7 @@ pub fn parse_line<'l>(line: &'l mut [u8]) -> Option<MountInfo<'l>> {
         options,
         fstype,
         source,
-        super_options,
+        super_options: rest,
         shared,
         master,
         unbindable,
@@ -99,14 +94,7 @@ pub fn parse_line<'l>(line: &'l mut [u8]) -> Option<MountInfo<'l>> {
 }
 
 fn decoded(field: &mut [u8], decode: fn(&mut [u8]) -> usize) -> &[u8] {
-    let len = decode(field);
-    field.get(..len).unwrap_or_default()
-}
-
-/// The first field and what is behind its separator; nothing is behind the last one.
-fn cut(text: &mut [u8]) -> (&mut [u8], &mut [u8]) {
-    let mut fields = text.splitn_mut(2, |&byte| byte == b' ');
-    (fields.next().unwrap_or_default(), fields.next().unwrap_or_default())
+    front(field, decode)
 }
 
 /// The lines of a text that is read piece by piece, like mountinfo with read(2), through a buffer lent by the
@@ -140,9 +128,11 @@ impl<'b> Lines<'b> {
         let kept = self.end.saturating_sub(self.start);
         if self.start > 0 {
             // To the front with it. Nothing is overwritten before it was read.
-            let cells = Cell::from_mut(&mut *self.buffer).as_slice_of_cells();
-            for (to, from) in cells.iter().zip(cells.get(self.start..self.end).unwrap_or_default()) {
-                to.set(from.get());
+            for to in 0..kept {
+                let byte = self.buffer.get(self.start + to).copied().unwrap_or_default();
+                if let Some(place) = self.buffer.get_mut(to) {
+                    *place = byte;
+                }
             }
             (self.start, self.end) = (0, kept);
         }
@@ -163,13 +153,14 @@ impl<'b> Lines<'b> {
         loop {
             let from = self.start.saturating_add(self.searched);
             let unsearched = self.buffer.get(from..self.end).unwrap_or_default();
-            let Some(at) = unsearched.iter().position(|&byte| byte == b'\n') else {
+            let at = position(unsearched, b'\n');
+            if at == unsearched.len() {
                 self.searched = self.end.saturating_sub(self.start);
                 if self.skipping {
                     (self.start, self.searched, self.end) = (0, 0, 0);
                 }
                 return None;
-            };
+            }
             let line = self.start..from.saturating_add(at);
             (self.start, self.searched) = (line.end.saturating_add(1), 0);
             if !self.skipping {
@@ -235,12 +226,12 @@ mod tests {
     fn optional_fields_may_be_none_or_many() {
         parsed("1 1 0:1 / / rw - tmpfs none rw", |info| {
             let info = info.unwrap();
-            assert!(!info.shared && !info.master);
+            assert!(!info.shared && !info.master && !info.unbindable);
             assert_eq!(info.fstype, b"tmpfs");
         });
         parsed("1 1 0:1 / / rw unbindable new:1 propagate_from:2 master:3 - tmpfs none rw", |info| {
             let info = info.unwrap();
-            assert!(!info.shared && info.master);
+            assert!(!info.shared && info.master && info.unbindable);
         });
     }
 

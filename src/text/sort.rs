@@ -2,24 +2,53 @@
 //! Sorting in place without recursion and without a way to panic, which the sort of `core` does not promise.
 #![forbid(unsafe_code)]
 
-use core::cell::Cell;
-
 /// Sorts the list so that nothing stands behind something it is to come `before`: heapsort, at most about
 /// 2 n log₂ n questions. Not stable: let `before` break ties.
 pub fn sort<T: Copy>(list: &mut [T], mut before: impl FnMut(&T, &T) -> bool) {
-    let list = Cell::from_mut(list).as_slice_of_cells();
-    let both = |a: usize, b: usize| Some((list.get(a)?, list.get(b)?));
+    sort_with(list, &mut before);
+}
+
+/// Once for each kind of thing, not for each order.
+#[inline(never)]
+fn sort_with<T: Copy>(list: &mut [T], before: &mut dyn FnMut(&T, &T) -> bool) {
     heap_sort(list.len(), &mut |step| match step {
-        Step::Before(a, b) => both(a, b).is_some_and(|(a, b)| before(&a.get(), &b.get())),
+        Step::Before(a, b) => match (list.get(a), list.get(b)) {
+            (Some(a), Some(b)) => before(a, b),
+            _ => false,
+        },
         Step::Swap(a, b) => {
-            if let Some((a, b)) = both(a, b) {
-                let kept = a.get();
-                a.set(b.get());
-                b.set(kept);
+            if let (Some(&of_a), Some(&of_b)) = (list.get(a), list.get(b)) {
+                if let Some(a) = list.get_mut(a) {
+                    *a = of_b;
+                }
+                if let Some(b) = list.get_mut(b) {
+                    *b = of_a;
+                }
             }
             true
         }
     });
+}
+
+/// Sorts numbers, the smallest first: keys with a position in their lower half sort a list of anything.
+pub fn sort_keys(list: &mut [u64]) {
+    sort_with(list, &mut |a, b| a < b);
+}
+
+/// How many of the first `len` places come before what is looked for, in a list where no such place stands behind
+/// another one: a binary search, so `before` is asked about log₂ len times.
+#[inline(never)]
+pub fn partition(len: usize, before: &dyn Fn(usize) -> bool) -> usize {
+    let (mut start, mut end) = (0, len);
+    while start < end {
+        let middle = start + (end - start) / 2;
+        if before(middle) {
+            start = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+    start
 }
 
 /// What the algorithm, which is the same for all lists, asks of one.
