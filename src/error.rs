@@ -153,7 +153,7 @@ fn nth(lines: &'static str, number: usize) -> &'static [u8] {
 
 /// An error number of errno(3), as Linux numbers them on x86, arm and arm64 alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Errno(pub u16);
+pub struct Errno(pub u32);
 
 macro_rules! errnos {
     ($($name:ident $number:literal $text:literal)*) => {
