@@ -211,7 +211,7 @@ errnos! {
 impl Errno {
     /// The text of strerror(3) in the C locale, in lower case; empty where it is not in our table.
     pub fn text(self) -> &'static [u8] {
-        let at = NUMBERS.iter().take_while(|number| u16::from(**number) != self.0).count();
+        let at = NUMBERS.iter().take_while(|number| u32::from(**number) != self.0).count();
         nth(TEXTS, at)
     }
 

@@ -45,7 +45,7 @@ impl Default for Profiles<'_> {
 pub struct Memory<'t> {
     plan: plan::Memory<'t>,
     table: table::Memory<'t>,
-    ground: ground::Memory<'t>,
+    ground: ground::Devices,
     notes: notes::List<'t>,
     results: Results<'t>,
 }
@@ -65,7 +65,7 @@ impl Memory<'_> {
         Memory {
             plan: plan::Memory::new(),
             table: table::Memory::new(),
-            ground: ground::Memory::new(),
+            ground: ground::Devices::new(),
             notes: notes::List::new(),
             results: Results::new(),
         }

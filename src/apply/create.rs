@@ -222,10 +222,7 @@ impl<'t> Maker<'_, 't> {
     /// May a name be created here? What was made just now is our own.
     fn may_write(&mut self, fd: &Fd, dir: &'t [u8]) -> Result<(), Blocked<'t>> {
         let Some(ground) = self.ground.as_mut().filter(|_| self.made == 0) else { return Ok(()) };
-        if ground.is_free(self.at) {
-            return Ok(());
-        }
-        match ground.ask(fd, dir) {
+        match ground.ask(fd, self.at) {
             Ok(Answer::Free) => Ok(()),
             Ok(Answer::ReadOnly) => Err(read_only(dir)),
             // Nothing helps against that.

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::create::{self, Blocked, Made, What};
-use super::{Apply, place, survey, walk};
+use super::{Apply, Outcome, place, survey, walk};
 use crate::error::{Error, Result};
 use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::mount::{self, Reach};
@@ -25,46 +25,61 @@ pub struct Ready {
 type Data = heapless::Vec<u8, 4095>;
 
 impl<'t> Apply<'_, 't> {
-    /// Makes ready the target and the source of an entry, with mimics where they are needed; links and directories
-    /// that are only to be there are done then. On failure nothing of it is left. Nothing, where something is
-    /// missing and the entry says to pass over it then.
-    pub fn prepare(&mut self, entry: &MountEntry<'t>) -> Result<'t, Option<Ready>> {
+    /// Makes ready the target of an entry, with a mimic where it is needed; a link, or directories that are only to be
+    /// there, are done then. On failure nothing of it is left.
+    pub(super) fn prepare_target(&mut self, entry: &MountEntry<'t>) -> Outcome<'t> {
+        match self.try_target(entry) {
+            Ok(Some(target)) => Outcome::Ready(Ready { target, source: 0 }),
+            Ok(None) => Outcome::Nothing,
+            Err(error) => Outcome::Failed(error),
+        }
+    }
+
+    /// The same for its source, when the target is ready.
+    pub(super) fn prepare_source(&mut self, entry: &MountEntry<'t>, ready: Ready) -> Outcome<'t> {
+        let kind = entry.kind();
+        if !matches!(kind, Kind::Directory | Kind::File) || !entry.is_bind() {
+            return Outcome::Ready(ready);
+        }
+        let is_layout = entry.origin() == Origin::Layout;
+        let made = match is_missing(entry, kind, true) {
+            Ok(false) => return Outcome::Ready(ready),
+            Ok(true) if entry.ignore_missing() => Ok(None),
+            Ok(true) => self.make(entry.name, is_layout, entry).map(Some),
+            Err(error) => Err(error),
+        };
+        if let Ok(Some(source)) = made {
+            return Outcome::Ready(Ready { source, ..ready });
+        }
+        self.take_back(entry, ready);
+        made.and_then(|_| ignored(entry)).map_or_else(Outcome::Failed, |_| Outcome::Nothing)
+    }
+
+    /// How much of the target was made; nothing, where it is missing and the entry says to pass over it then.
+    fn try_target(&mut self, entry: &MountEntry<'t>) -> Result<'t, Option<Made>> {
         let kind = entry.kind();
         if entry.written_len() > PROFILE_LINE.max {
             return Err(WRITTEN_ENTRY.exceeded());
         }
-        let target_missing = is_missing(entry, kind, false)?;
-        let is_mount = matches!(kind, Kind::Directory | Kind::File);
-        let source_missing = is_mount && entry.is_bind() && is_missing(entry, kind, true)?;
-        let is_layout = entry.origin() == Origin::Layout;
-        if (target_missing || source_missing || kind == Kind::Symlink) && entry.ignore_missing() {
-            return match is_layout {
-                true => Err(Error::plain("mount source or target are missing")),
-                false => Ok(None),
-            };
+        let missing = is_missing(entry, kind, false)?;
+        if (missing || kind == Kind::Symlink) && entry.ignore_missing() {
+            return ignored(entry);
         }
-        let mut ready = Ready::default();
-        if target_missing {
-            if kind == Kind::EnsureDir {
-                let anchor = entry.must_exist_dir().unwrap_or(b".");
-                create::ensure_directory(entry.dir, anchor, self.user)?;
-            } else {
-                ready.target = self.make(entry.dir, true, entry)?;
+        // What will be refused for its source is refused before anything is made for it.
+        if matches!(kind, Kind::Directory | Kind::File) && entry.is_bind() {
+            let source = is_missing(entry, kind, true);
+            if let Err(error) = source {
+                return Err(error);
             }
         }
-        if source_missing {
-            match self.make(entry.name, is_layout, entry) {
-                Ok(made) => ready.source = made,
-                Err(error) => {
-                    self.take_back(entry, ready);
-                    return Err(error);
-                }
-            }
+        if missing && kind == Kind::EnsureDir {
+            let anchor = entry.must_exist_dir().unwrap_or(b".");
+            return create::ensure_directory(entry.dir, anchor, self.user).map(|()| Some(0));
         }
-        Ok(Some(ready))
+        if missing { self.make(entry.dir, true, entry).map(Some) } else { Ok(Some(0)) }
     }
 
-    /// Takes back what [`Apply::prepare`] created for an entry that could not be mounted.
+    /// Takes back what was created for an entry that could not be mounted.
     pub fn take_back(&self, entry: &MountEntry<'t>, ready: Ready) {
         create::take_back(entry.dir, what(entry), ready.target);
         create::take_back(entry.name, what(entry), ready.source);
@@ -271,8 +286,16 @@ impl<'t> Apply<'_, 't> {
     fn is_ours_to_remove(&mut self, at: &'t [u8], parent: &Fd) -> bool {
         match self.notes.find(at) {
             Some(made) => made,
-            None => self.ground.is_free(at) || self.ground.is_ours(parent, path::parent(at)),
+            None => self.ground.is_free(at) || self.ground.is_ours(parent),
         }
+    }
+}
+
+/// Something is missing, and the entry says to pass over it then; a layout must not.
+fn ignored<'t>(entry: &MountEntry<'_>) -> Result<'t, Option<Made>> {
+    match entry.origin() {
+        Origin::Layout => Err(Error::plain("mount source or target are missing")),
+        _ => Ok(None),
     }
 }
 

@@ -17,9 +17,11 @@ pub mod survey;
 pub mod walk;
 
 use crate::error::{Error, Result};
+use crate::kernel::file::{self, FileSystem};
 use crate::limits::{MEMORY, PROFILE_ENTRIES};
 use crate::log::Log;
 use crate::mount::table::Table;
+use crate::mount::table::marks;
 use crate::mount::{MountEntry, Options, Origin};
 use crate::plan::{Action, Class, Item, Mimic, Plan, Removal, State};
 use crate::text::Out;
@@ -104,12 +106,20 @@ pub struct Apply<'a, 't> {
     pub user: Owner,
 }
 
-/// Trusts what the record and the table call ours; what only stays, if `staying`.
+/// Trusts what the record and the table call ours, if it still is what is seen there; what only stays, if `staying`.
 #[inline(never)]
 pub fn trust<'t>(plan: &Plan<'t>, table: &Table<'t>, ground: &mut Ground<'t>, staying: bool) {
     ground.forget();
-    plan.each_tmpfs(table, staying, &mut |dir| ground.trust(dir));
-    ground.sort();
+    plan.each_tmpfs(table, staying, &mut |dir, id| {
+        let Ok(fd) = walk::open(dir) else { return };
+        let is_tmpfs = file::file_system(&fd).is_ok_and(|fs| fs.magic == FileSystem::TMPFS);
+        if is_tmpfs
+            && (id.is_none() || place::mount_id(&fd) == id)
+            && let Ok(stat) = file::stat(&fd)
+        {
+            ground.trust_device(stat.dev);
+        }
+    });
 }
 
 /// Calls `each` for the record's lines of a mimic: that of the tmpfs, and those of its parts.
@@ -139,10 +149,24 @@ impl<'t> Apply<'_, 't> {
         let _ = self.results.outcomes.resize(plan.items.len(), Outcome::Nothing);
         self.results.synthetic.clear();
         self.keep_lines()?;
-        for removal in plan.removals.iter() {
-            match *removal {
-                Removal::Item(at) => self.remove(at),
-                Removal::Mimic(at) => self.remove_mimic(at),
+        // What a mimic hides can be reached when that, and every copy that a later mimic made of it, is gone.
+        for hidden in [false, true] {
+            for removal in plan.removals.iter() {
+                match *removal {
+                    Removal::Item(at)
+                        if plan.items.get(at as usize).is_some_and(|item| item.hidden == hidden) =>
+                    {
+                        self.remove(at);
+                    }
+                    Removal::Mimic(at) if !hidden => self.remove_mimic(at, false),
+                    _ => {}
+                }
+            }
+            for (mimic, at) in plan.mimics.iter().zip(0u32..).filter(|(mimic, _)| mimic.goes && !hidden) {
+                let copies = mimic.mount.map_or(0, |mount| self.table.twins(mount));
+                for _ in 0..copies {
+                    self.remove_mimic(at, true);
+                }
             }
         }
         trust(plan, self.table, self.ground, true);
@@ -220,10 +244,22 @@ impl<'t> Apply<'_, 't> {
 
     fn remove(&mut self, at: u32) {
         let Some(item) = self.plan.items.get(at as usize) else { return };
-        let expected = item.mount.and_then(|mount| self.table.get(mount)).map(|line| line.id);
-        // What the table does not show is not there; what is there then belongs to another entry.
-        let there = item.state != State::Absent || self.table.is_empty();
-        let done = if there { self.unmount(item.entry, expected) } else { Ok(()) };
+        let mut done = Ok(());
+        if self.table.is_empty() || item.mount.is_none() {
+            // A link; or what the table does not show, which is not there: what is there then belongs to another entry.
+            if self.table.is_empty() || item.state != State::Absent {
+                done = self.unmount(item.entry, None);
+            }
+        } else {
+            // All layers of it, from the top.
+            let above = if item.hidden { marks::MIMIC } else { 0 };
+            for &mount in self.table.stack(item.entry.dir, above, 0).iter().rev() {
+                let line = self.table.get(mount).filter(|line| line.is_marked(marks::OURS));
+                if let Some(line) = line.filter(|_| done.is_ok()) {
+                    done = self.unmount(item.entry, Some(line.id));
+                }
+            }
+        }
         match done {
             Ok(()) => {
                 self.tell("unmounted", item.entry);
@@ -242,11 +278,12 @@ impl<'t> Apply<'_, 't> {
         }
     }
 
-    fn remove_mimic(&mut self, at: u32) {
+    fn remove_mimic(&mut self, at: u32, again: bool) {
         let plan = self.plan;
         let Some(mimic) = plan.mimics.get(at as usize) else { return };
         let Some(entry) = plan.line(mimic.line) else { return };
         match mimic::uncover(entry.dir) {
+            Ok(()) if again => {}
             Ok(()) => self.tell("unmounted", entry),
             Err(error) => {
                 self.warn("unmount", entry, error);
@@ -261,7 +298,7 @@ impl<'t> Apply<'_, 't> {
         let mut fatal: Option<Error<'t>> = None;
         let mut readying = plan.readying.iter().peekable();
         let mut before: Option<&Item<'t>> = None;
-        for at in plan.schedule.iter() {
+        for (place, at) in plan.schedule.iter().enumerate() {
             let Some(now) = item(at) else { continue };
             let round = now.round();
             if before.is_none_or(|before| before.round() != round) {
@@ -269,9 +306,14 @@ impl<'t> Apply<'_, 't> {
                 if fatal.is_some() && before.is_some_and(|before| before.class == Class::Overname) {
                     break;
                 }
-                while let Some(at) = readying.next_if(|at| item(at).is_none_or(|item| item.round() <= round))
-                {
-                    self.make_ready(*at);
+                // Targets first, as soon as what lies above them is mounted: so mimics are there before anything is
+                // mounted in the directories that they cover. Sources have to wait for what makes them.
+                while let Some(at) = readying.next_if(|at| item(at).is_none_or(|item| item.opens <= round)) {
+                    self.make_ready(*at, false);
+                }
+                let group = plan.schedule.iter().skip(place);
+                for at in group.take_while(|at| item(at).is_some_and(|item| item.round() == round)) {
+                    self.make_ready(*at, true);
                 }
             }
             before = Some(now);
@@ -280,15 +322,13 @@ impl<'t> Apply<'_, 't> {
         fatal.map_or(Ok(()), Err)
     }
 
-    fn make_ready(&mut self, at: u32) {
+    /// Makes ready the target of an item, or its source behind that.
+    fn make_ready(&mut self, at: u32, source: bool) {
         let Some(item) = self.plan.items.get(at as usize) else { return };
-        if matches!(self.outcome(at), Outcome::Stays) {
-            return;
-        }
-        let outcome = match self.prepare(item.entry) {
-            Ok(Some(ready)) => Outcome::Ready(ready),
-            Ok(None) => Outcome::Nothing,
-            Err(error) => Outcome::Failed(error),
+        let outcome = match (source, self.outcome(at)) {
+            (false, Outcome::Nothing) => self.prepare_target(item.entry),
+            (true, Outcome::Ready(ready)) => self.prepare_source(item.entry, ready),
+            _ => return,
         };
         self.set(at, outcome);
     }

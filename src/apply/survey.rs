@@ -166,7 +166,7 @@ fn find_missing<'t>(item: &mut Item<'t>, ground: &mut Ground<'t>) {
         match file::open_at(&here, path::name(prefix), how, 0) {
             Ok(fd) => here = fd,
             Err(Errno::ENOENT) => {
-                let free = ground.is_free(target) || matches!(ground.ask(&here, dir), Ok(Answer::Free));
+                let free = matches!(ground.ask(&here, target), Ok(Answer::Free));
                 item.under = Some(dir);
                 item.needs_mimic = !free && dir != b"/";
                 return;

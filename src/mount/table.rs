@@ -279,6 +279,16 @@ impl<'t> Table<'t> {
         here
     }
 
+    /// How many other mounts there are of the same thing at the same path, anywhere.
+    pub fn twins(&self, of: MountRef) -> usize {
+        let Some(mount) = self.get(of) else { return 0 };
+        let same = |other: &MountRef| {
+            self.get(*other)
+                .is_some_and(|other| (other.dir, other.dev, other.root) == (mount.dir, mount.dev, mount.root))
+        };
+        self.at_or_below(mount.dir).filter(same).count().saturating_sub(1)
+    }
+
     /// The mounts on a directory, from the bottom; the first is the one that the directory lies on. Those with a mark
     /// of `beneath` are left out together with what is on them; `above` are the marks to look beneath on the way. Of
     /// more than [`STACK`] only the lowest are told.
