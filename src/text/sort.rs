@@ -12,7 +12,9 @@ pub fn sort<T: Copy>(list: &mut [T], mut before: impl FnMut(&T, &T) -> bool) {
 #[inline(never)]
 fn sort_with<T: Copy>(list: &mut [T], before: &mut dyn FnMut(&T, &T) -> bool) {
     heap_sort(list.len(), &mut |a, b, swap| {
-        let Ok([a, b]) = list.get_disjoint_mut([a, b]) else { return false };
+        // The first always stands before the second.
+        let Some((front, behind)) = list.split_at_mut_checked(b) else { return false };
+        let (Some(a), Some(b)) = (front.get_mut(a), behind.first_mut()) else { return false };
         if swap {
             core::mem::swap(a, b);
             return true;
@@ -123,6 +125,22 @@ mod tests {
         });
         list.sort();
         assert_eq!(list, (0..100).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn a_partition_is_found_at_its_first_place() {
+        for len in 0..20 {
+            for places in 0..=len {
+                assert_eq!(partition(len, &|at| at < places), places);
+            }
+        }
+    }
+
+    #[test]
+    fn keys_are_sorted_by_their_upper_half_first() {
+        let mut list = [3 << 32, 1 << 32 | 7, 1 << 32 | 2, 9, u64::MAX];
+        sort_keys(&mut list);
+        assert_eq!(list, [9, 1 << 32 | 2, 1 << 32 | 7, 3 << 32, u64::MAX]);
     }
 
     proptest! {
