@@ -7,9 +7,9 @@
 
 use super::Options;
 use super::profile::front;
-use crate::text::{cut, position};
 use crate::text::escape::{unescape, unescape_hash};
 use crate::text::number::parse_u32;
+use crate::text::{cut, position};
 
 /// One mount of a mount table. The fields point into the line it was read from, their escapes decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -34,7 +34,8 @@ pub mod ms {
 }
 
 /// The words that are flags of mount(2). None of them takes another back.
-const WORDS: &[u8] = b"rw,ro,nosuid,nodev,noexec,sync,remount,mand,dirsync,noatime,nodiratime,bind,rbind,move,\
+const WORDS: &[u8] =
+    b"rw,ro,nosuid,nodev,noexec,sync,remount,mand,dirsync,noatime,nodiratime,bind,rbind,move,\
     silent,acl,private,rprivate,slave,rslave,shared,rshared,relatime,strictatime";
 
 /// What they are, in the same order.
