@@ -50,14 +50,13 @@ pub struct MountInfo<'l> {
 pub fn parse_line<'l>(line: &'l mut [u8]) -> Option<MountInfo<'l>> {
     let mut rest = line;
     // (1) mount id, (2) parent id, (3) major:minor
-    let id = parse_u32(cut(&mut rest, b' '))?;
-    let parent = parse_u32(cut(&mut rest, b' '))?;
-    let mut minor = cut(&mut rest, b' ');
-    let major = parse_u32(cut(&mut minor, b':'))?;
-    let minor = parse_u32(minor)?;
+    let id = number(&mut rest, b' ')?;
+    let parent = number(&mut rest, b' ')?;
+    let major = number(&mut rest, b':')?;
+    let minor = number(&mut rest, b' ')?;
     // (4) root, (5) mount point, (6) options of the mount
-    let root = decoded(cut(&mut rest, b' '), unescape);
-    let dir = decoded(cut(&mut rest, b' '), unescape);
+    let root = field(&mut rest, unescape);
+    let dir = field(&mut rest, unescape);
     let options = Options(cut(&mut rest, b' '));
     // (7) optional fields, any number of them, up to a lone dash
     let (mut shared, mut master, mut unbindable) = (false, false, false);
@@ -74,8 +73,8 @@ pub fn parse_line<'l>(line: &'l mut [u8]) -> Option<MountInfo<'l>> {
         }
     }
     // file system type, source, options of the file system
-    let fstype = decoded(cut(&mut rest, b' '), unescape_hash);
-    let source = decoded(cut(&mut rest, b' '), unescape_hash);
+    let fstype = field(&mut rest, unescape_hash);
+    let source = field(&mut rest, unescape_hash);
     Some(MountInfo {
         id,
         parent,
@@ -93,8 +92,14 @@ pub fn parse_line<'l>(line: &'l mut [u8]) -> Option<MountInfo<'l>> {
     })
 }
 
-fn decoded(field: &mut [u8], decode: fn(&mut [u8]) -> usize) -> &[u8] {
-    front(field, decode)
+#[inline(never)]
+fn number(rest: &mut &mut [u8], separator: u8) -> Option<u32> {
+    parse_u32(cut(rest, separator))
+}
+
+#[inline(never)]
+fn field<'l>(rest: &mut &'l mut [u8], decode: fn(&mut [u8]) -> usize) -> &'l [u8] {
+    front(cut(rest, b' '), decode)
 }
 
 /// The lines of a text that is read piece by piece, like mountinfo with read(2), through a buffer lent by the
@@ -107,8 +112,6 @@ pub struct Lines<'b> {
     buffer: &'b mut [u8],
     /// Where the text not yet handed out begins.
     start: usize,
-    /// How much of that has been searched for a line end in vain.
-    searched: usize,
     /// Where it ends.
     end: usize,
     /// The text so far is the front of a line that is left out.
@@ -120,7 +123,7 @@ pub struct Lines<'b> {
 impl<'b> Lines<'b> {
     /// No text yet. The buffer must not be empty.
     pub fn new(buffer: &'b mut [u8]) -> Self {
-        Lines { buffer, start: 0, searched: 0, end: 0, skipping: false, skipped: 0 }
+        Lines { buffer, start: 0, end: 0, skipping: false, skipped: 0 }
     }
 
     /// Room for the next piece of text. Never empty once [`Lines::next`] has nothing more to give.
@@ -136,7 +139,7 @@ impl<'b> Lines<'b> {
             }
             (self.start, self.end) = (0, kept);
         }
-        if kept == self.buffer.len() && self.searched == kept {
+        if kept == self.buffer.len() && position(self.buffer, b'\n') == kept {
             self.skip();
         }
         self.buffer.get_mut(self.end..).unwrap_or_default()
@@ -151,18 +154,16 @@ impl<'b> Lines<'b> {
     #[expect(clippy::should_implement_trait, reason = "an iterator could not lend its own bytes")]
     pub fn next(&mut self) -> Option<&mut [u8]> {
         loop {
-            let from = self.start.saturating_add(self.searched);
-            let unsearched = self.buffer.get(from..self.end).unwrap_or_default();
-            let at = position(unsearched, b'\n');
-            if at == unsearched.len() {
-                self.searched = self.end.saturating_sub(self.start);
+            let text = self.buffer.get(self.start..self.end).unwrap_or_default();
+            let len = position(text, b'\n');
+            if len == text.len() {
                 if self.skipping {
-                    (self.start, self.searched, self.end) = (0, 0, 0);
+                    (self.start, self.end) = (0, 0);
                 }
                 return None;
             }
-            let line = self.start..from.saturating_add(at);
-            (self.start, self.searched) = (line.end.saturating_add(1), 0);
+            let line = self.start..self.start + len;
+            self.start = line.end + 1;
             if !self.skipping {
                 return self.buffer.get_mut(line);
             }
@@ -173,7 +174,7 @@ impl<'b> Lines<'b> {
     /// At the end of the text: its last line when that has no end of its own.
     pub fn last(&mut self) -> Option<&mut [u8]> {
         let line = self.start..self.end;
-        (self.start, self.searched, self.end) = (0, 0, 0);
+        (self.start, self.end) = (0, 0);
         if core::mem::take(&mut self.skipping) || line.is_empty() {
             return None;
         }
@@ -181,7 +182,7 @@ impl<'b> Lines<'b> {
     }
 
     fn skip(&mut self) {
-        (self.start, self.searched, self.end) = (0, 0, 0);
+        (self.start, self.end) = (0, 0);
         self.skipping = true;
         self.skipped = self.skipped.saturating_add(1);
     }

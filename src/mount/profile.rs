@@ -132,6 +132,7 @@ fn integer(field: &[u8]) -> Option<i64> {
 }
 
 /// Lets `edit` shorten the text in place.
+#[inline(never)]
 pub(super) fn front(text: &mut [u8], edit: fn(&mut [u8]) -> usize) -> &mut [u8] {
     let len = edit(text);
     text.get_mut(..len).unwrap_or_default()
@@ -149,20 +150,22 @@ fn target(field: &mut [u8]) -> &[u8] {
 
 /// Takes white space off both ends: that of Unicode, in UTF-8.
 fn trim(line: &mut [u8]) -> &mut [u8] {
-    let (mut start, mut end) = (0, line.len());
+    let mut rest = line;
     let mut len = 1;
     while len <= 3 {
-        let behind = start + len;
-        let before = end.wrapping_sub(len);
-        if is_space(line.get(start..behind.min(end))) {
-            (start, len) = (behind, 1);
-        } else if is_space(line.get(before.max(start)..end)) {
-            (end, len) = (before, 1);
+        if is_space(rest.get(..len)) {
+            rest = rest.get_mut(len..).unwrap_or_default();
+            len = 1;
+        } else if let Some(before) = rest.len().checked_sub(len)
+            && is_space(rest.get(before..))
+        {
+            rest = rest.get_mut(..before).unwrap_or_default();
+            len = 1;
         } else {
             len += 1;
         }
     }
-    line.get_mut(start..end).unwrap_or_default()
+    rest
 }
 
 /// Whether these bytes are one character of white space: the White_Space property of Unicode.

@@ -17,20 +17,24 @@ pub(crate) fn unescape_hash(field: &mut [u8]) -> usize {
     decode(field, true)
 }
 
+fn is_escaped(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\\')
+}
+
 #[inline(never)]
 fn decode(field: &mut [u8], hash: bool) -> usize {
     let (mut from, mut len) = (0, 0);
     while let Some((&first, behind)) = field.get(from..).and_then(<[u8]>::split_first) {
-        let byte = match behind {
-            _ if first != b'\\' => 0,
-            [b'0', b'4', b'0', ..] => b' ',
-            [b'0', b'1', b'1', ..] => b'\t',
-            [b'0', b'1', b'2', ..] => b'\n',
-            [b'1', b'3', b'4', ..] => b'\\',
-            [b'0', b'4', b'3', ..] if hash => b'#',
+        let escaped = match behind {
+            [a, b, c, ..] if first == b'\\' && (a ^ b'0') | (b ^ b'0') | (c ^ b'0') < 8 => {
+                u32::from(a & 7) << 6 | u32::from(b & 7) << 3 | u32::from(c & 7)
+            }
             _ => 0,
         };
-        let (byte, read) = if byte == 0 { (first, 1) } else { (byte, 4) };
+        let (byte, read) = match escaped as u8 {
+            byte if escaped < 256 && (is_escaped(byte) || hash && byte == b'#') => (byte, 4),
+            _ => (first, 1),
+        };
         from += read;
         if let Some(place) = field.get_mut(len) {
             *place = byte;
@@ -44,13 +48,11 @@ fn decode(field: &mut [u8], hash: bool) -> usize {
 #[inline(never)]
 pub fn write_escaped(w: &mut dyn Out, bytes: &[u8]) {
     for byte in bytes {
-        w.put(match byte {
-            b' ' => b"\\040",
-            b'\t' => b"\\011",
-            b'\n' => b"\\012",
-            b'\\' => b"\\134",
-            _ => core::slice::from_ref(byte),
-        });
+        if is_escaped(*byte) {
+            w.put(&[b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]);
+        } else {
+            w.put(core::slice::from_ref(byte));
+        }
     }
 }
 
