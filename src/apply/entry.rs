@@ -9,7 +9,7 @@ use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::mount::{self, Reach};
 use crate::kernel::{Errno, Fd};
 use crate::limits::{PROFILE_LINE, WRITTEN_ENTRY};
-use crate::mount::{Kind, MountEntry, Origin};
+use crate::mount::{Flags, Kind, MountEntry, Origin};
 use crate::text::path;
 
 /// What was created for an entry, so that it can be taken back.
@@ -109,118 +109,108 @@ impl<'t> Apply<'_, 't> {
             return Ok(());
         }
         let flags = entry.options.flags();
-        let target = self.open_end(entry.dir)?;
-        if flags.bind {
-            let source = self.open_end(entry.name)?;
-            let reach = if flags.recursive { Reach::Tree } else { Reach::One };
-            mount::bind(&source, &target, reach).map_err(|errno| cannot_mount(entry, errno))?;
-            drop(target);
-            if flags.read_only {
-                self.make_read_only(entry, reach).or_else(|e| self.undo_mount(entry, e))?;
-            }
+        let target = open_end(entry.dir)?;
+        let done = if flags.bind {
+            let source = open_end(entry.name)?;
+            mount::bind(&source, &target, reach(flags.recursive))
         } else {
-            let data = self.data(entry)?;
-            mount::new(entry.name, &target, entry.fstype, flags.mount, &data)
-                .map_err(|errno| cannot_mount(entry, errno))?;
-            drop(target);
-            if entry.fstype == b"tmpfs"
-                && let Ok(stat) = walk::open(entry.dir).and_then(|fd| file::stat(&fd))
-            {
-                self.ground.trust_device(stat.dev);
+            let mut data = Data::new();
+            if !self.join_data(entry, &mut data) {
+                return Err(Error::about("cannot mount at %q: more than 4095 bytes of options", entry.dir));
             }
+            mount::new(entry.name, &target, entry.fstype, flags.mount, &data)
+        };
+        drop(target);
+        let mut says = "cannot mount at %q: %e";
+        done.and_then(|()| {
+            let done = self.finish(entry, &flags, &mut says);
+            if done.is_err()
+                && let Ok(Some(parent)) = walk::open_parent(entry.dir)
+            {
+                // A mount that could not be completed is taken away (L11).
+                let _ = mount::unmount_at(&parent, path::name(entry.dir), true);
+            }
+            done
+        })
+        .map_err(|errno| Error::call(says, entry.dir, errno))
+    }
+
+    /// What is left to do to a new mount. On failure `says` tells of what.
+    fn finish(
+        &mut self,
+        entry: &MountEntry<'t>,
+        flags: &Flags,
+        says: &mut &'static str,
+    ) -> crate::kernel::Result<()> {
+        if flags.bind && flags.read_only {
+            *says = "cannot remount %q read-only: %e";
+            self.make_read_only(entry.dir, reach(flags.recursive))?;
+        }
+        if !flags.bind
+            && entry.fstype == b"tmpfs"
+            && let Ok(stat) = walk::open(entry.dir).and_then(|fd| file::stat(&fd))
+        {
+            self.ground.trust_device(stat.dev);
         }
         if flags.propagation != 0 {
-            let reach = if flags.propagation_recursive { Reach::Tree } else { Reach::One };
-            let top = walk::open(entry.dir);
-            top.and_then(|top| mount::change_propagation(&top, flags.propagation, reach))
-                .map_err(|errno| Error::call("cannot change propagation of %q: %e", entry.dir, errno))
-                .or_else(|error| self.undo_mount(entry, error))?;
+            *says = "cannot change propagation of %q: %e";
+            let top = walk::open(entry.dir)?;
+            mount::change_propagation(&top, flags.propagation, reach(flags.propagation_recursive))?;
         }
         Ok(())
     }
 
-    /// Opens a target or a source for a mount call.
-    fn open_end(&self, at: &'t [u8]) -> Result<'t, Fd> {
-        if !path::is_clean(at.strip_suffix(b"/").filter(|rest| !rest.is_empty()).unwrap_or(at)) {
-            return Err(Error::about("cannot open path: cannot iterate over unclean path %q", at));
-        }
-        let fd = walk::open(at).map_err(|errno| Error::call("cannot open path %q: %e", at, errno))?;
-        match file::stat(&fd) {
-            Ok(stat) if stat.kind == FileType::Symlink => Err(Error::about("%q is a symbolic link", at)),
-            _ => Ok(fd),
-        }
-    }
-
-    /// The options of the file system itself. A tmpfs belongs to root, whoever started us (N7).
-    fn data(&self, entry: &MountEntry<'t>) -> Result<'t, Data> {
-        let mut data = Data::new();
-        let mut add = |word: &[u8]| {
+    /// Joins the options of the file system itself; false when they do not fit. A tmpfs belongs to root, whoever
+    /// started us (N7).
+    fn join_data(&self, entry: &MountEntry<'t>, data: &mut Data) -> bool {
+        let mut fits = true;
+        let add: &mut dyn FnMut(&[u8]) = &mut |word| {
             let comma: &[u8] = if data.is_empty() { b"" } else { b"," };
-            data.extend_from_slice(comma).and_then(|()| data.extend_from_slice(word))
+            for part in [comma, word] {
+                fits &= data.extend_from_slice(part).is_ok();
+            }
         };
-        let too_long = |_| Error::about("cannot mount at %q: more than 4095 bytes of options", entry.dir);
-        for word in entry.options.data() {
-            add(word).map_err(too_long)?;
-        }
+        entry.options.data().for_each(&mut *add);
         if entry.fstype == b"tmpfs" && self.user.uid != 0 {
-            let has = |name: &[u8]| entry.options.value(name).is_some();
-            if !has(b"uid") {
-                add(b"uid=0").map_err(too_long)?;
-            }
-            if !has(b"gid") {
-                add(b"gid=0").map_err(too_long)?;
+            for word in [b"uid=0", b"gid=0"] {
+                if entry.options.value(word.get(..3).unwrap_or_default()).is_none() {
+                    add(word);
+                }
             }
         }
-        Ok(data)
+        fits
     }
 
     /// Makes a new bind mount read-only, keeping what it inherited from its source. Under snap-confine only the
     /// plain remount is granted; it loses nosuid, nodev and noexec, so the flags are kept wherever we may.
-    fn make_read_only(&mut self, entry: &MountEntry<'t>, reach: Reach) -> Result<'t, ()> {
-        let no = |errno| Error::call("cannot remount %q read-only: %e", entry.dir, errno);
-        let top = walk::open(entry.dir).map_err(no)?;
-        match (reach, mount::set_read_only(&top, reach)) {
-            (_, Ok(())) => Ok(()),
-            (Reach::One, Err(Errno::ENOSYS | Errno::EPERM | Errno::EACCES)) => {
-                mount::remount_read_only(&top, self.kept_flags(&top).map_err(no)?).map_err(no)
-            }
-            (Reach::Tree, Err(Errno::ENOSYS | Errno::EPERM | Errno::EACCES)) => {
-                drop(top);
-                self.remount_tree_read_only(entry.dir).map_err(no)
-            }
-            (_, Err(errno)) => Err(no(errno)),
+    fn make_read_only(&mut self, at: &[u8], reach: Reach) -> crate::kernel::Result<()> {
+        let top = walk::open(at)?;
+        match mount::set_read_only(&top, reach) {
+            Err(Errno::ENOSYS | Errno::EPERM | Errno::EACCES) => {}
+            done => return done,
         }
-    }
-
-    /// nosuid, nodev and noexec of a mount, as far as they may be named.
-    fn kept_flags(&self, top: &Fd) -> crate::kernel::Result<u32> {
-        if self.confined { Ok(0) } else { Ok(file::file_system(top)?.restrictions) }
-    }
-
-    /// The recursive form for kernels that cannot do it in one call: mount by mount, those below as the table lists
-    /// them.
-    fn remount_tree_read_only(&mut self, at: &[u8]) -> crate::kernel::Result<()> {
+        if reach == Reach::One {
+            return self.remount(&top);
+        }
+        drop(top);
+        // Mount by mount, those below as the table lists them.
         let mut done = Ok(());
         let buffer = self.arena.take(survey::LINE_BUFFER).map_err(|_| Errno::ENOMEM)?;
         survey::each_mount(buffer, &mut |line| {
             if done.is_ok() && path::covers(at, line.dir) {
-                done = walk::open(line.dir).and_then(|top| {
-                    // A mount that another one covers cannot be reached, by nobody.
-                    let keep = self.kept_flags(&top)?;
-                    mount::remount_read_only(&top, keep)
-                });
+                // A mount that another one covers cannot be reached, by nobody.
+                done = walk::open(line.dir).and_then(|top| self.remount(&top));
             }
             true
         })?;
         done
     }
 
-    /// Takes away a mount that could not be completed (L11).
-    fn undo_mount(&self, entry: &MountEntry<'t>, error: Error<'t>) -> Result<'t, ()> {
-        if let Ok(Some(parent)) = walk::open_parent(entry.dir) {
-            let _ = mount::unmount_at(&parent, path::name(entry.dir), true);
-        }
-        Err(error)
+    /// Remounts read-only, keeping nosuid, nodev and noexec as far as they may be named.
+    #[inline(never)]
+    fn remount(&self, top: &Fd) -> crate::kernel::Result<()> {
+        let keep = if self.confined { 0 } else { file::file_system(top)?.restrictions };
+        mount::remount_read_only(top, keep)
     }
 
     /// Takes away what is there of an entry, if anything is. `expected` is the id of its mount, where the mount table
@@ -299,6 +289,23 @@ fn ignored<'t>(entry: &MountEntry<'_>) -> Result<'t, Option<Made>> {
     }
 }
 
+fn reach(tree: bool) -> Reach {
+    if tree { Reach::Tree } else { Reach::One }
+}
+
+/// Opens a target or a source for a mount call.
+#[inline(never)]
+fn open_end<'t>(at: &'t [u8]) -> Result<'t, Fd> {
+    if !path::is_clean(at.strip_suffix(b"/").filter(|rest| !rest.is_empty()).unwrap_or(at)) {
+        return Err(Error::about("cannot open path: cannot iterate over unclean path %q", at));
+    }
+    let fd = walk::open(at).map_err(|errno| Error::call("cannot open path %q: %e", at, errno))?;
+    match file::stat(&fd) {
+        Ok(stat) if stat.kind == FileType::Symlink => Err(Error::about("%q is a symbolic link", at)),
+        _ => Ok(fd),
+    }
+}
+
 /// Takes away the mount of an entry; `NONE` when it is another.
 fn unmount_from(entry: &MountEntry<'_>, parent: &Fd, expected: Option<u32>) -> crate::kernel::Result<()> {
     let name = path::name(entry.dir);
@@ -364,10 +371,6 @@ fn is_missing<'t>(entry: &MountEntry<'t>, kind: Kind, is_source: bool) -> Result
 pub fn has_text(link: &Fd, entry: &MountEntry<'_>) -> bool {
     let mut buffer = [0u8; 4096];
     file::read_link(link, &mut buffer).is_ok_and(|text| text == entry.symlink_text().unwrap_or_default())
-}
-
-fn cannot_mount<'t>(entry: &MountEntry<'t>, errno: Errno) -> Error<'t> {
-    Error::call("cannot mount at %q: %e", entry.dir, errno)
 }
 
 /// What an entry's target, or its source, is made as.

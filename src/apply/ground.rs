@@ -36,12 +36,10 @@ impl<'t> Ground<'t> {
         Ground { free: heapless::Vec::new(), devices }
     }
 
-    /// Takes the free paths of an update of the system profile, or of the user's: their home only, if it is usable.
-    pub fn set_free(&mut self, paths: &[&'t [u8]]) {
-        self.free.clear();
-        for path in paths {
-            let _ = self.free.push(path);
-        }
+    /// Adds a path that is free in this update: of the system's there are seven, of a user's one.
+    #[inline(never)]
+    pub fn add_free(&mut self, path: &'t [u8]) {
+        let _ = self.free.push(path);
     }
 
     /// Forgets every tmpfs.
