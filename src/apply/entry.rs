@@ -67,10 +67,7 @@ impl<'t> Apply<'_, 't> {
         }
         // What will be refused for its source is refused before anything is made for it.
         if matches!(kind, Kind::Directory | Kind::File) && entry.is_bind() {
-            let source = is_missing(entry, kind, true);
-            if let Err(error) = source {
-                return Err(error);
-            }
+            is_missing(entry, kind, true)?;
         }
         if missing && kind == Kind::EnsureDir {
             let anchor = entry.must_exist_dir().unwrap_or(b".");

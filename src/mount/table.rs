@@ -258,7 +258,7 @@ impl<'t> Table<'t> {
     pub fn child(&self, on: MountRef, dir: &[u8], beneath: u8) -> Option<MountRef> {
         let id = self.get(on)?.id;
         let end = sort::partition(self.places.len(), &|at| {
-            self.places.get(at).is_some_and(|at| order(&self.mounts, *at, id, dir) != Ordering::Greater)
+            self.places.get(at).is_some_and(|at| order(self.mounts, *at, id, dir) != Ordering::Greater)
         });
         let child = MountRef(*self.places.get(end.wrapping_sub(1))?);
         let mount = self.get(child)?;
@@ -353,7 +353,7 @@ impl<'t> Table<'t> {
 
     /// The mounts whose mount point is at or below a path, visible or not, in the order of their mount points.
     pub fn at_or_below(&self, dir: &[u8]) -> impl Iterator<Item = MountRef> {
-        let key = |at: &u32| place(&self.mounts, *at).1;
+        let key = |at: &u32| place(self.mounts, *at).1;
         let start = sort::partition(self.by_dir.len(), &|at| {
             self.by_dir.get(at).is_some_and(|at| path::compare(key(at), dir) == Ordering::Less)
         });
