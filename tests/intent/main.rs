@@ -15,6 +15,7 @@
 //! | `INTENT_SEQUENCES` | how many sequences | 150 |
 //! | `INTENT_SEED` | the seed of the first | 1 |
 //! | `INTENT_KEEP_GOING` | how many wrong ones are shown before giving up | 1 |
+//! | `INTENT_WITHOUT` | disturbances to leave out, with commas between | none |
 //! | `INTENT_FULL` | 1,000 sequences | 150 |
 
 #[path = "../support/mod.rs"]
@@ -83,7 +84,7 @@ fn survey(first: u64, count: u64, patience: u64) -> (u64, String) {
         let taste = Taste { disturb: seed % 2 == 0, edits: seed % 4 != 1, most_entries: [3, 6, 9][(seed % 3) as usize] };
         let sequence = generate(seed, taste);
         steps += sequence.steps.len();
-        let found = match live(&nursery, &sequence) {
+        let found = match live(&nursery, &without_known(sequence.clone())) {
             Ok(with_refusals) => {
                 refused += with_refusals;
                 continue;
@@ -92,7 +93,7 @@ fn survey(first: u64, count: u64, patience: u64) -> (u64, String) {
         };
         wrong += 1;
         *classes.entry(found.class).or_default() += 1;
-        let (small, found) = shrink(&nursery, sequence, found);
+        let (small, found) = shrink(&nursery, without_known(sequence), found);
         println!("---- seed {seed}: {}\n{small}{}\n", found.class, found.story);
         if wrong >= patience {
             break;
@@ -104,6 +105,16 @@ fn survey(first: u64, count: u64, patience: u64) -> (u64, String) {
         start.elapsed().as_secs_f32()
     );
     (wrong, report)
+}
+
+/// Without the disturbances named in `INTENT_WITHOUT`, by a part of how they are written.
+fn without_known(mut sequence: Sequence) -> Sequence {
+    if let Ok(known) = env::var("INTENT_WITHOUT") {
+        for step in &mut sequence.steps {
+            step.disturb.retain(|what| !known.split(',').any(|word| format!("{what:?}").contains(word)));
+        }
+    }
+    sequence
 }
 
 /// Leaves out what can be left out while the same kind of fault stays.
@@ -237,9 +248,10 @@ fn disturb(what: &Disturb, world: &World) {
             fs::write(RECORD, rest).expect("write the record");
         }
         Disturb::LoseRecord => fs::write(RECORD, format!("{ROOTFS}\n")).expect("write the record"),
-        Disturb::Reversed => {
+        Disturb::Reversed | Disturb::Twice => {
             let text = fs::read_to_string(RECORD).unwrap_or_default();
             let reversed: String = text.lines().rev().map(|line| format!("{line}\n")).collect();
+            let text = if *what == Disturb::Twice { text } else { String::new() };
             fs::write(RECORD, text + &reversed).expect("write the record");
         }
         Disturb::LoseNotes => {
@@ -270,6 +282,11 @@ fn live(nursery: &Nursery, sequence: &Sequence) -> Result<usize, Fault> {
             }
             let forgets = |what: &Disturb| matches!(what, Disturb::LoseRecord | Disturb::LoseLine(_));
             let forgotten = step.disturb.iter().any(forgets);
+            let wanted = |dir: &str| step.profile.iter().any(|entry| entry.dir == dir);
+            if step.disturb.iter().any(|what| matches!(what, Disturb::Foreign(dir) if !wanted(dir))) {
+                // Something else is seen there than in a fresh namespace.
+                return Ok(refused);
+            }
             if forgotten && before.iter().any(|entry| !step.profile.contains(entry)) {
                 // Nobody could know what to take away.
                 return Ok(refused);
@@ -316,6 +333,12 @@ struct Past {
 }
 
 impl Past {
+    /// Whether a path may be there or not: directories on the way to a target, and what somebody has moved away.
+    fn may_stay(&self, path: &str, how: &str) -> bool {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        path.contains(".old") || (how.starts_with("dir ") && self.names.iter().any(|known| known == name))
+    }
+
     fn profile(&mut self, profile: &[Entry]) {
         for entry in profile {
             let parent = Path::new(&entry.dir).parent().into_iter();
@@ -399,7 +422,8 @@ fn honour(entry: &Entry, profile: &[Entry]) -> Result<(), String> {
     let touches = |other: &Entry| {
         // Whatever lies in it may need a mimic over it.
         let touch = |path: &str| Path::new(path).starts_with(&other.dir) || Path::new(&other.dir).starts_with(path);
-        touch(&entry.dir) || touch(&entry.name)
+        let makes = |path: &str| other.is_bind() && Path::new(&other.name).starts_with(path);
+        touch(&entry.dir) || touch(&entry.name) || makes(&entry.dir) || makes(&entry.name)
     };
     if profile.iter().any(|other| other != entry && touches(other)) {
         return Ok(());
@@ -417,18 +441,20 @@ fn differences(view: &View, fresh: &View, past: &Past) -> String {
     let record = fs::read_to_string(RECORD).unwrap_or_default();
     // A mimic stays while anything lives in it, also what could live without it.
     let is_mimic = |path: &str| record.contains(&format!("tmpfs {path} tmpfs x-snapd.synthetic"));
+    let rights = |how: &str| how.rsplit(' ').next().map(String::from);
     let type_of = |how: &str| how.split(' ').next().map(String::from);
     for (path, how) in fresh {
         match view.get(path) {
             Some(ours) if ours == how => {}
             Some(ours) if is_mimic(path) && type_of(ours) == type_of(how) => {}
+            None if past.may_stay(path, how) => {}
+            // One that stayed has the mode with which it was made.
+            Some(ours) if ours.starts_with("dir ") && past.may_stay(path, how) && rights(ours) == rights(how) => {}
             ours => text += &format!("{path}: {ours:?}, fresh: {how}\n"),
         }
     }
     for (path, how) in view.iter().filter(|(path, _)| !fresh.contains_key(*path)) {
-        let name = path.rsplit('/').next().unwrap_or_default();
-        let may_stay = how.starts_with("dir ") && past.names.iter().any(|known| known == name);
-        if !may_stay {
+        if !past.may_stay(path, how) {
             text += &format!("{path}: {how:?}, fresh: nothing\n");
         }
     }

@@ -89,8 +89,10 @@ pub enum Disturb {
     LoseLine(String),
     /// The record is lost, but for the line of the root.
     LoseRecord,
-    /// The record is there, and once more in the reverse order, as versions 2.5x left it.
+    /// The record is in the reverse order, as versions 2.5x left it.
     Reversed,
+    /// The record is there, and once more in the reverse order.
+    Twice,
     /// The notes beside the record are lost.
     LoseNotes,
 }
@@ -104,7 +106,7 @@ impl Disturb {
         match self {
             Disturb::Detach(dir) | Disturb::Foreign(dir) | Disturb::Unlink(dir) | Disturb::LoseLine(dir) => has(dir, None),
             Disturb::Again(name, dir) => has(dir, Some(name)),
-            Disturb::LoseRecord | Disturb::Reversed | Disturb::LoseNotes => true,
+            Disturb::LoseRecord | Disturb::Reversed | Disturb::Twice | Disturb::LoseNotes => true,
         }
     }
 }
@@ -296,7 +298,8 @@ fn disturbance(dice: &mut Dice, profile: &[Entry]) -> Option<Disturb> {
         4 if entry.has("x-snapd.kind=symlink") => Disturb::Unlink(entry.dir),
         5 => Disturb::LoseLine(entry.dir),
         6 => Disturb::LoseRecord,
-        7 => Disturb::Reversed,
+        7 if dice.percent(50) => Disturb::Reversed,
+        7 => Disturb::Twice,
         8 => Disturb::LoseNotes,
         _ => return None,
     })
