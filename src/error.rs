@@ -10,33 +10,60 @@ use crate::text::Out;
 /// The result of whatever can fail with a sentence.
 pub type Result<'t, T> = core::result::Result<T, Error<'t>>;
 
-/// A sentence with gaps. `Copy`, a dozen words; the bytes it quotes are borrowed from the arena.
+/// A sentence with gaps. `Copy`, five words on a 64-bit machine; the bytes it is about are borrowed, mostly from the
+/// arena.
 ///
-/// The gaps of [`Error::says`] are filled when it is written: `%q` is [`Error::one`] in quotes, `%s` is it bare,
-/// `%Q` and `%S` are the same of [`Error::two`], `%n` is [`Error::number`], `%e` is the text of [`Error::errno`],
-/// `%%` is a percent sign.
+/// The gaps of [`Error::says`] are filled when it is written: `%q` is [`Error::one`] in quotes, `%s` is it bare, `%p`
+/// is the first [`Error::number`] bytes of it in quotes (a directory above it), `%n` is [`Error::number`] itself,
+/// `%e` is the text of [`Error::errno`] and `%i` the snap's instance name in quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Error<'t> {
-    /// Said before the sentence, with the gap `%q` or `%s` for [`Error::around`]; empty for none.
-    pub within: &'static str,
-    /// What [`Error::within`] is about.
-    pub around: &'t [u8],
     /// The sentence with its gaps.
     pub says: &'static str,
-    /// The first thing it is about.
+    /// What it is about.
     pub one: &'t [u8],
-    /// The second thing it is about.
-    pub two: &'t [u8],
-    /// A number it is about: a count, a line, a limit.
-    pub number: u64,
+    /// A number it is about: a count, a line, a limit, a length.
+    pub number: u32,
     /// Why the system said no; [`Errno::NONE`] when it did not.
     pub errno: Errno,
+    /// The larger undertaking that it is the reason for.
+    pub within: Within,
+}
+
+/// What was going on when something failed; said in front of the sentence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the words are below")]
+pub enum Within {
+    Nothing,
+    OpeningLock,
+    LoadingDesired,
+    LoadingRecord,
+    SavingRecord,
+    Freezing,
+    FinishingFreezing,
+    CoveringDirectory,
+}
+
+impl Within {
+    fn words(self) -> &'static str {
+        match self {
+            Within::Nothing => "",
+            Within::OpeningLock => "cannot open lock file for mount namespace of snap %i: ",
+            Within::LoadingDesired => "cannot load desired mount profile of snap %i: ",
+            Within::LoadingRecord => "cannot load current mount profile of snap %i: ",
+            Within::SavingRecord => "cannot save current mount profile of snap %i: ",
+            Within::Freezing => "cannot freeze processes of snap %i, ",
+            Within::FinishingFreezing => "cannot finish freezing processes of snap %i: ",
+            // The directory is the one of what failed, or is that itself.
+            Within::CoveringDirectory => "cannot create writable mimic over %p: ",
+        }
+    }
 }
 
 impl<'t> Error<'t> {
     /// An empty sentence, to be filled with struct update syntax.
     pub const NONE: Error<'t> =
-        Error { within: "", around: b"", says: "", one: b"", two: b"", number: 0, errno: Errno::NONE };
+        Error { says: "", one: b"", number: 0, errno: Errno::NONE, within: Within::Nothing };
 
     /// A sentence about nothing in particular.
     pub const fn plain(says: &'static str) -> Self {
@@ -44,46 +71,47 @@ impl<'t> Error<'t> {
     }
 
     /// A sentence about one thing.
+    #[cold]
+    #[inline(never)]
     pub const fn about(says: &'static str, one: &'t [u8]) -> Self {
         Error { says, one, ..Self::NONE }
     }
 
     /// A sentence about one thing that the system refused.
+    #[cold]
+    #[inline(never)]
     pub const fn call(says: &'static str, one: &'t [u8], errno: Errno) -> Self {
         Error { says, one, errno, ..Self::NONE }
     }
 
-    /// The same error, said as the reason of a larger one.
-    pub const fn within(self, within: &'static str, around: &'t [u8]) -> Self {
-        Error { within, around, ..self }
+    /// The same error, as the reason of a larger one.
+    pub const fn within(self, within: Within) -> Self {
+        Error { within, ..self }
     }
 
-    /// Writes the sentence, without a line end.
-    pub fn write<W: Out + ?Sized>(&self, w: &mut W) {
-        self.fill(self.within, self.around, w);
-        self.fill(self.says, self.one, w);
+    /// Writes the sentence, without a line end. `instance` is the snap's, where it is known.
+    pub fn write(&self, instance: &[u8], w: &mut dyn Out) {
+        self.fill(self.within.words(), instance, w);
+        self.fill(self.says, instance, w);
     }
 
-    fn fill<W: Out + ?Sized>(&self, says: &str, one: &[u8], w: &mut W) {
+    fn fill(&self, says: &str, instance: &[u8], w: &mut dyn Out) {
         let mut gap = false;
         for byte in says.bytes() {
-            if !gap {
-                gap = byte == b'%';
-                if !gap {
-                    w.put(&[byte]);
+            match (gap, byte) {
+                (false, b'%') => {
+                    gap = true;
+                    continue;
                 }
-                continue;
+                (true, b'q') => w.quoted(self.one),
+                (true, b's') => w.put(self.one),
+                (true, b'p') => w.quoted(self.one.get(..self.number as usize).unwrap_or(self.one)),
+                (true, b'n') => w.number(self.number.into()),
+                (true, b'e') => self.errno.write(w),
+                (true, b'i') => w.quoted(instance),
+                _ => w.put(&[byte]),
             }
             gap = false;
-            match byte {
-                b'q' => w.quoted(one),
-                b's' => w.put(one),
-                b'Q' => w.quoted(self.two),
-                b'S' => w.put(self.two),
-                b'n' => w.number(self.number),
-                b'e' => self.errno.write(w),
-                other => w.put(&[other]),
-            }
         }
     }
 }
@@ -149,7 +177,7 @@ errnos! {
 
 impl Errno {
     /// Writes the text, or `errno N`.
-    pub fn write<W: Out + ?Sized>(self, w: &mut W) {
+    pub fn write(self, w: &mut dyn Out) {
         match self.text() {
             Some(text) => w.put(text.as_bytes()),
             None => {

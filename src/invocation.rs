@@ -9,7 +9,7 @@
 use crate::error::{Error, Result};
 use crate::text::arena::{Arena, Full};
 use crate::text::number::parse_u64;
-use crate::text::{Out, path};
+use crate::text::{path, write_number};
 
 /// What the command line asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,7 +171,7 @@ impl<'t> Invocation<'t> {
     pub fn names<'a>(&self, uid: u32, arena: &mut Arena<'a>) -> core::result::Result<Names<'a>, Full> {
         let name = self.instance;
         let mut digits = heapless::Vec::<u8, { "4294967295".len() }>::new();
-        digits.number(uid.into());
+        write_number(&mut digits, uid.into());
         let digits = digits.as_slice();
 
         let namespace = arena.concat(&[RECORD_DIR, b"/", name, b".mnt"])?;

@@ -19,7 +19,7 @@ pub struct Limit {
 impl Limit {
     /// "more than MAX WHAT"
     pub const fn exceeded<'t>(&'static self) -> Error<'t> {
-        Error { says: "more than %n %s", one: self.what.as_bytes(), number: self.max as u64, ..Error::NONE }
+        Error { says: "more than %n %s", one: self.what.as_bytes(), number: self.max as u32, ..Error::NONE }
     }
 }
 

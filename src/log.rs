@@ -67,21 +67,21 @@ impl Log {
         match opened {
             Ok((fd, stat)) if stat.kind == FileType::Regular && (stat.uid == 0 || stat.uid == owner) => {
                 *self = Log { debug: true, stamps: false, file: Some(fd) };
-                self.debug(|line| {
+                self.debug(&|line| {
                     line.put(b"updating the mount namespace of snap ");
                     line.quoted(run.instance);
                     line.put(if run.from_snap_confine { b", from snap-confine" } else { b", from snapd" });
                     line.put(if run.user_mounts { b", user mounts" } else { b", system mounts" });
                 });
             }
-            Ok(_) => self.debug(|line| {
+            Ok(_) => self.debug(&|line| {
                 line.put(b"cannot use log file ");
                 line.quoted(path);
                 line.put(b": not a regular file of root or of the user");
             }),
             Err(Errno::ENOENT) => {}
             Err(errno) => {
-                self.debug(|line| Error::call("cannot open log file %q: %e", path, errno).write(line))
+                self.debug(&|line| Error::call("cannot open log file %q: %e", path, errno).write(b"", line))
             }
         }
     }
@@ -92,14 +92,14 @@ impl Log {
     }
 
     /// Writes a line that is always wanted.
-    pub fn warn(&mut self, say: impl FnOnce(&mut Line<'_>)) {
+    pub fn warn(&mut self, say: &dyn Fn(&mut dyn Out)) {
         let mut line = self.line();
         say(&mut line);
         line.end();
     }
 
     /// Writes a line for those who want to know everything; `say` is not called when nobody does.
-    pub fn debug(&mut self, say: impl FnOnce(&mut Line<'_>)) {
+    pub fn debug(&mut self, say: &dyn Fn(&mut dyn Out)) {
         if self.debug {
             let mut line = self.line();
             line.put(b"DEBUG: ");
@@ -118,17 +118,18 @@ impl Log {
 }
 
 /// Writes one line to standard output: the fatal sentence.
-pub fn stdout_line(say: impl FnOnce(&mut Line<'_>)) {
+pub fn stdout_line(say: &dyn Fn(&mut dyn Out)) {
     let mut line = Line { stream: Stream::Output, file: None, buffer: Vec::new() };
     say(&mut line);
     line.end();
 }
 
-/// Says the fatal sentence, `cannot update snap namespace: …`, on standard output.
-pub fn fatal(error: &Error<'_>) {
-    stdout_line(|line| {
+/// Says the fatal sentence, `cannot update snap namespace: …`, on standard output. `instance` is empty while
+/// it is not known.
+pub fn fatal(error: &Error<'_>, instance: &[u8]) {
+    stdout_line(&|line| {
         line.put(b"cannot update snap namespace: ");
-        error.write(line);
+        error.write(instance, line);
     });
 }
 
@@ -192,7 +193,7 @@ fn has_debug_word(command_line: &[u8]) -> bool {
 }
 
 /// Writes `YYYY/MM/DD HH:MM:SS.uuuuuu `, in UTC: the snap's namespace may have another idea of the time zone.
-fn stamp<W: Out>(now: Moment, w: &mut W) {
+fn stamp(now: Moment, w: &mut dyn Out) {
     let (days, second) = (now.seconds / 86_400, now.seconds % 86_400);
     let (year, month, day) = date(days);
     let parts = [

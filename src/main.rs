@@ -8,34 +8,31 @@ use snap_update_ns::error::Error;
 use snap_update_ns::limits::MEMORY;
 use snap_update_ns::log;
 use snap_update_ns::text::arena::Arena;
-use snap_update_ns::update::{self, World};
+use snap_update_ns::update::{self, Memory, Profiles};
 
 /// What everything is read into.
 static mut TEXT: [u8; MEMORY.max] = [0; MEMORY.max];
+/// The profiles.
+static mut PROFILES: Profiles<'static> = Profiles::new();
 /// Everything that is known.
-static mut WORLD: World<'static> = World::new();
+static mut WORLD: Memory<'static> = Memory::new();
 
 /// The C library's entry point. Exit status 0 is success, 1 a failure that was said on standard output.
 #[unsafe(no_mangle)]
 extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     // SAFETY: `main` is called once, by the C library, before there is any other thread; nobody else names these
-    // two, so the references are the only ones.
-    let (text, world) = unsafe { (&mut *&raw mut TEXT, &mut *&raw mut WORLD) };
+    // three, so the references are the only ones.
+    let (text, profiles, world) =
+        unsafe { (&mut *&raw mut TEXT, &mut *&raw mut PROFILES, &mut *&raw mut WORLD) };
     if argc < 1 {
-        log::fatal(&Error::plain("argv0 is corrupted"));
+        log::fatal(&Error::plain("argv0 is corrupted"), b"");
         return 1;
     }
     let args = (1..argc as usize).map(|at| {
         // SAFETY: the kernel puts `argc` pointers to strings that end in NUL and last as long as the process.
         unsafe { CStr::from_ptr(*argv.add(at)) }.to_bytes()
     });
-    match update::run(args, world, &mut Arena::new(text)) {
-        Ok(()) => 0,
-        Err(error) => {
-            log::fatal(&error);
-            1
-        }
-    }
+    c_int::from(!update::run(args, profiles, world, &mut Arena::new(text)))
 }
 
 #[panic_handler]

@@ -3,53 +3,94 @@
 #![forbid(unsafe_code)]
 
 use crate::apply::create::Owner;
-use crate::apply::ground::Ground;
+use crate::apply::ground::{self, Ground};
 use crate::apply::notes::{self, Notes};
 use crate::apply::walk::Walker;
 use crate::apply::{self, Apply, Results, save, survey};
-use crate::error::{Errno, Error, Result};
+use crate::error::{Errno, Error, Result, Within};
 use crate::invocation::{self, Invocation, Names};
 use crate::kernel::file::{self, Open};
 use crate::kernel::process::{self, Variable};
 use crate::limits::MEMORY;
-use crate::log::{Log, Run};
+use crate::log::{self, Log, Run};
 
 use crate::mount::MountEntry;
 use crate::mount::profile::{self, ExpandFault};
-use crate::mount::table::Table;
+use crate::mount::table::{self, Table};
 use crate::namespace::freezer::{self, Freezer, Frozen};
 use crate::namespace::{enter, identity, lock};
-use crate::plan::{Action, Plan, Profile};
+use crate::plan::{self, Action, Plan, Profile};
 use crate::text::arena::{Arena, Full};
-use crate::text::{Out, path};
+use crate::text::{Out, path, write_number, write_quoted};
 
-/// All memory of the program besides the arena; lives in `.bss`.
-pub struct World<'t> {
+/// The profiles as they are read.
+pub struct Profiles<'t> {
+    desired: Profile<'t>,
+    record: Profile<'t>,
+}
+
+impl Profiles<'_> {
+    /// Empty ones.
+    pub const fn new() -> Self {
+        Profiles { desired: Profile::new(), record: Profile::new() }
+    }
+}
+
+impl Default for Profiles<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// All memory of the program besides what is read; lives in `.bss`.
+pub struct Memory<'t> {
+    plan: plan::Memory<'t>,
+    table: table::Memory<'t>,
+    ground: ground::Memory<'t>,
+    notes: notes::List<'t>,
+    results: Results<'t>,
+}
+
+/// What is known in a run.
+struct World<'t> {
     plan: Plan<'t>,
     table: Table<'t>,
     ground: Ground<'t>,
     notes: Notes<'t>,
-    results: Results<'t>,
+    results: &'t mut Results<'t>,
     walker: Walker,
 }
 
-impl World<'_> {
-    /// Nothing is known yet.
+impl Memory<'_> {
+    /// Empty memory.
     pub const fn new() -> Self {
-        World {
-            plan: Plan::new(),
-            table: Table::new(),
-            ground: Ground::new(),
-            notes: Notes::new(),
+        Memory {
+            plan: plan::Memory::new(),
+            table: table::Memory::new(),
+            ground: ground::Memory::new(),
+            notes: notes::List::new(),
             results: Results::new(),
-            walker: Walker::new(),
         }
     }
 }
 
-impl Default for World<'_> {
+impl Default for Memory<'_> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl<'t> World<'t> {
+    fn new(memory: &'t mut Memory<'t>) -> Self {
+        let Memory { plan, table, ground, notes, results } = memory;
+        World {
+            plan: Plan::new(plan),
+            table: Table::new(table),
+            ground: Ground::new(ground),
+            notes: Notes::new(notes),
+            results,
+            walker: Walker::new(),
+        }
     }
 }
 
@@ -57,23 +98,43 @@ fn full<'t>(_: Full) -> Error<'t> {
     MEMORY.exceeded()
 }
 
-/// Does what the arguments (without the program's name) ask for. That there is no namespace is success.
+/// Does what the arguments (without the program's name) ask for, and says what stands in the way of that. True on
+/// success; that there is no namespace is success.
 pub fn run<'t>(
     args: impl Iterator<Item = &'t [u8]>,
+    profiles: &'t mut Profiles<'t>,
+    memory: &'t mut Memory<'t>,
+    arena: &mut Arena<'t>,
+) -> bool {
+    process::hold_broken_pipe();
+    let mut instance: &[u8] = b"";
+    let done =
+        identity::require_capabilities().and_then(|()| invocation::parse(args)).and_then(|invocation| {
+            instance = invocation.instance;
+            update(invocation, profiles, &mut World::new(memory), arena)
+        });
+    if let Err(error) = &done {
+        log::fatal(error, instance);
+    }
+    done.is_ok()
+}
+
+fn update<'t>(
+    invocation: Invocation<'t>,
+    profiles: &'t mut Profiles<'t>,
     world: &mut World<'t>,
     arena: &mut Arena<'t>,
 ) -> Result<'t, ()> {
-    process::hold_broken_pipe();
-    identity::require_capabilities()?;
-    let invocation = invocation::parse(args)?;
     if invocation.uid.is_some() {
         return Err(Error::plain("cannot update the mount namespace of a user: option -u is not supported"));
     }
     let names = invocation.names(process::real_uid(), arena).map_err(full)?;
-    if invocation.user_mounts {
-        user(invocation, &names, world, arena)
-    } else {
-        system(invocation, &names, world, arena)
+    match invocation.user_mounts {
+        true => {
+            identity::become_user()?;
+            user(&names, &mut profiles.desired, world, arena, open_log(&invocation, &names))
+        }
+        false => system(invocation, &names, profiles, world, arena),
     }
 }
 
@@ -92,6 +153,7 @@ fn open_log(invocation: &Invocation<'_>, names: &Names<'_>) -> Log {
 fn system<'t>(
     invocation: Invocation<'t>,
     names: &Names<'t>,
+    profiles: &'t mut Profiles<'t>,
     world: &mut World<'t>,
     arena: &mut Arena<'t>,
 ) -> Result<'t, ()> {
@@ -101,7 +163,7 @@ fn system<'t>(
         return Ok(());
     }
     // The lock comes before the namespace: while others hold it they may put another namespace in its place (L31).
-    let _held = lock::acquire(names.lock_dir, names.lock, instance, invocation.from_snap_confine)?;
+    let _held = lock::acquire(names.lock_dir, names.lock, invocation.from_snap_confine)?;
     if joins && !enter::join(names.namespace)? {
         return Ok(());
     }
@@ -112,10 +174,10 @@ fn system<'t>(
     freezer.release_stale(&mut log);
 
     let World { plan, table, ground, notes, results, walker } = world;
-    read_profile(names.desired, &mut plan.desired, arena)
-        .map_err(|e| e.within("cannot load desired mount profile of snap %q: ", instance))?;
-    let recorded = read_profile(names.record, &mut plan.record, arena)
-        .map_err(|e| e.within("cannot load current mount profile of snap %q: ", instance))?;
+    read_profile(names.desired, &mut profiles.desired, arena)
+        .map_err(|e| e.within(Within::LoadingDesired))?;
+    let recorded = read_profile(names.record, &mut profiles.record, arena)
+        .map_err(|e| e.within(Within::LoadingRecord))?;
     let notes_name = arena.concat(&[names.record_name, notes::SUFFIX]).map_err(full)?;
     let notes_path = arena.concat(&[names.record, notes::SUFFIX]).map_err(full)?;
     let mut noted: &[u8] = b"";
@@ -125,7 +187,7 @@ fn system<'t>(
         notes.parse(text);
     }
 
-    plan.begin();
+    plan.begin(&profiles.record, &profiles.desired);
     ground.set_free(&free_paths(&invocation, arena)?);
     make_plan(plan, table, ground, walker, arena, &mut log)?;
 
@@ -143,7 +205,7 @@ fn system<'t>(
     let saved = save_record(&apply, names, recorded, noted, (notes_name, notes_path));
     frozen.thaw(apply.log);
     done?;
-    saved.map_err(|e| e.within("cannot save current mount profile of snap %q: ", instance))
+    saved.map_err(|e| e.within(Within::SavingRecord))
 }
 
 /// Saves the truth, also after a failure; what is on disk already is not written again.
@@ -155,43 +217,40 @@ fn save_record<'t>(
     (notes_name, notes_path): (&[u8], &'t [u8]),
 ) -> Result<'t, ()> {
     // The notes first: a note without its entry does no harm.
-    if !save::is_same(noted, |w| apply.write_notes(w)) {
-        save::replace(names.record_dir, notes_name, notes_path, |w| apply.write_notes(w))?;
+    if !save::is_same(noted, &|w| apply.write_notes(w)) {
+        save::replace(names.record_dir, notes_name, notes_path, &|w| apply.write_notes(w))?;
     }
     match recorded {
-        Some(recorded) if save::is_same(recorded, |w| apply.write_record(w)) => Ok(()),
-        _ => save::replace(names.record_dir, names.record_name, names.record, |w| apply.write_record(w)),
+        Some(recorded) if save::is_same(recorded, &|w| apply.write_record(w)) => Ok(()),
+        _ => save::replace(names.record_dir, names.record_name, names.record, &|w| apply.write_record(w)),
     }
 }
 
 /// Applies the user's own mounts to the namespace of one program that is about to start. Nothing is recorded.
 fn user<'t>(
-    invocation: Invocation<'t>,
     names: &Names<'t>,
+    desired: &'t mut Profile<'t>,
     world: &mut World<'t>,
     arena: &mut Arena<'t>,
+    mut log: Log,
 ) -> Result<'t, ()> {
-    identity::become_user()?;
-    let instance = invocation.instance;
-    let mut log = open_log(&invocation, names);
     process::clear_umask();
     let (uid, gid) = (process::real_uid(), process::real_gid());
     let home = home();
 
     let World { plan, table, ground, notes, results, walker } = world;
-    read_profile(names.desired, &mut plan.desired, arena)
-        .map_err(|e| e.within("cannot load desired mount profile of snap %q: ", instance))?;
+    read_profile(names.desired, desired, arena).map_err(|e| e.within(Within::LoadingDesired))?;
     let mut digits = heapless::Vec::<u8, 20>::new();
-    digits.number(uid.into());
+    write_number(&mut digits, uid.into());
     let runtime_dir = arena.concat(&[b"/run/user/", &digits]).map_err(full)?;
-    for entry in &mut plan.desired {
+    for entry in &mut *desired {
         match profile::expand(*entry, home.ok(), runtime_dir, arena) {
             Ok(expanded) => *entry = expanded,
             Err(ExpandFault::Full) => return Err(MEMORY.exceeded()),
             Err(ExpandFault::NoHome) => return Err(bad_home(entry, home, arena)),
         }
     }
-    plan.begin();
+    plan.begin(&[], desired);
     if let Ok(home) = home {
         ground.set_free(&[home]);
     }
@@ -215,20 +274,18 @@ fn make_plan<'t>(
     survey::mounts(plan, table, arena, log)?;
     plan.judge(table);
     apply::trust(plan, table, ground, false);
-    survey::links(plan, walker);
-    survey::targets(plan, ground);
+    survey::targets(plan, ground, walker);
     plan.decide();
     say_conflicts(plan, log);
     if log.is_debug() {
-        plan.each_line(|verb, entry, remark, about| {
-            log.debug(|line| {
+        plan.each_line(&mut |verb, entry, about| {
+            log.debug(&|line| {
                 line.put(b"plan: ");
                 line.put(verb.as_bytes());
                 line.put(b" ");
                 entry.write(line);
-                if !remark.is_empty() {
-                    line.put(b"  # ");
-                    line.put(remark.as_bytes());
+                if !about.is_empty() {
+                    line.put(if verb == "mount" { b"  # over " } else { b"  # for " });
                     line.put(about);
                 }
             });
@@ -239,39 +296,34 @@ fn make_plan<'t>(
 
 /// Says which desired entries cannot be honoured, or not wholly.
 fn say_conflicts(plan: &Plan<'_>, log: &mut Log) {
-    for (item, at) in plan.items.iter().zip(0u32..) {
-        let Some(entry) = plan.entry(item).filter(|_| item.desired.is_some()) else { continue };
-        match item.action {
-            Action::Duplicate(winner) if winner != at => {
-                let Some((_, winner)) = plan.item(winner).filter(|(_, winner)| !winner.same(entry)) else {
-                    continue;
-                };
-                log.warn(|line| {
-                    line.put(b"cannot mount (");
-                    entry.write(line);
+    for item in plan.items.iter().filter(|item| item.desired) {
+        let entry = item.entry;
+        let winner = plan.winner(item).filter(|winner| !winner.same(entry));
+        let lost = item.action == Action::Duplicate && winner.is_some();
+        let deaf = matches!(item.action, Action::Mount(_)) && entry.is_bind();
+        let mut ignored = entry.options.ignored_on_bind().filter(|_| deaf).peekable();
+        if !lost && item.action != Action::Unknown && ignored.peek().is_none() {
+            continue;
+        }
+        log.warn(&|line| {
+            line.put(if deaf { b"cannot honour options on a bind mount (" } else { b"cannot mount (" });
+            entry.write(line);
+            match winner.filter(|_| lost) {
+                Some(winner) => {
                     line.put(b"): it has the same target as (");
                     winner.write(line);
                     line.put(b"), which comes first");
-                });
-            }
-            Action::Unknown => log.warn(|line| {
-                line.put(b"cannot mount (");
-                entry.write(line);
-                line.put(b"): unknown kind");
-            }),
-            Action::Mount(_) if entry.is_bind() && entry.options.ignored_on_bind().next().is_some() => {
-                log.warn(|line| {
-                    line.put(b"a bind mount cannot honour these options of (");
-                    entry.write(line);
+                }
+                None if deaf => {
                     line.put(b"):");
                     for word in entry.options.ignored_on_bind() {
                         line.put(b" ");
                         line.put(word);
                     }
-                });
+                }
+                None => line.put(b"): unknown kind"),
             }
-            _ => {}
-        }
+        });
     }
 }
 
@@ -351,13 +403,16 @@ fn bad_home<'t>(
     }
     let mut free = Free(arena.free(), 0);
     entry.write(&mut free);
+    free.put(b"): cannot use invalid home directory ");
+    write_quoted(&mut free, bad.value);
+    free.put(b": ");
+    free.put(bad.rule.as_bytes());
     let len = free.1;
     let text: &'t [u8] = arena.take(len).map_or(b"", |text| text);
     let says = if bad.errno == Errno::NONE {
-        "cannot use invalid home directory %q: %S"
+        "cannot expand mount entry (%s"
     } else {
-        "cannot use invalid home directory %q: %e"
+        "cannot expand mount entry (%s%e"
     };
-    Error { two: bad.rule.as_bytes(), ..Error::call(says, bad.value, bad.errno) }
-        .within("cannot expand mount entry (%s): ", text)
+    Error::call(says, text, bad.errno)
 }

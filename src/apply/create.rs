@@ -39,9 +39,10 @@ impl<'t> Blocked<'t> {
         match self {
             Blocked::ReadOnly(at) => Error::about("cannot operate on read-only filesystem at %s", at),
             Blocked::Trespass(b"/") => Error::plain("cannot recover from trespassing over /"),
+            // The directory lies above what was wanted.
             Blocked::Trespass(at) => Error {
-                two: at,
-                ..Error::about("cannot write to %q because it would affect the host in %Q", wanted)
+                number: at.len() as u32,
+                ..Error::about("cannot write to %q because it would affect the host in %p", wanted)
             },
             Blocked::Failed(error) => error,
         }
@@ -212,10 +213,7 @@ fn may_write<'t>(
 
 fn own<'t>(fd: &Fd, at: &'t [u8], owner: Owner) -> Result<(), Blocked<'t>> {
     file::chown(fd, owner.uid, owner.gid).map_err(|errno| {
-        Blocked::Failed(Error {
-            number: owner.uid.into(),
-            ..Error::call("cannot chown %q to %n: %e", at, errno)
-        })
+        Blocked::Failed(Error { number: owner.uid, ..Error::call("cannot chown %q to %n: %e", at, errno) })
     })
 }
 
@@ -251,7 +249,7 @@ pub fn ensure_directory<'t>(at: &'t [u8], anchor: &'t [u8], owner: Owner) -> Res
         return Err(Error::about("cannot use relative parent path %q", anchor));
     }
     if !path::is_inside(at, anchor) {
-        return Err(Error { two: at, ..Error::about("path %q is not a parent of %Q", anchor) });
+        return Err(Error::about("its must-exist-dir is not a parent of path %q", at));
     }
     match file::lstat(anchor) {
         Ok(stat) if stat.kind != FileType::Directory => {
@@ -284,7 +282,7 @@ pub fn ensure_directory<'t>(at: &'t [u8], anchor: &'t [u8], owner: Owner) -> Res
         };
         if new && let Err(errno) = file::chown(&here, owner.uid, owner.gid) {
             return Err(Error {
-                number: owner.uid.into(),
+                number: owner.uid,
                 ..Error::call("cannot chown %q to %n: %e", prefix, errno)
             });
         }

@@ -45,7 +45,7 @@ impl<'t> Apply<'_, 't> {
     pub fn prepare(&mut self, entry: &MountEntry<'t>) -> core::result::Result<Ready, Failure<'t>> {
         let kind = entry.kind();
         if entry.written_len() > PROFILE_LINE.max {
-            return Err(Error::within(WRITTEN_ENTRY.exceeded(), "cannot record %q: ", entry.dir).into());
+            return Err(WRITTEN_ENTRY.exceeded().into());
         }
         let target_missing = self.look_at_target(entry, kind)?;
         let binds = entry.is_bind() && matches!(kind, Kind::Directory | Kind::File);
@@ -389,7 +389,7 @@ impl<'t> Apply<'_, 't> {
 }
 
 fn cannot_mount<'t>(entry: &MountEntry<'t>, errno: Errno) -> Error<'t> {
-    Error { two: entry.dir, ..Error::call("cannot mount %q at %Q: %e", entry.name, errno) }
+    Error::call("cannot mount at %q: %e", entry.dir, errno)
 }
 
 /// What an entry's target, or its source, is made as.

@@ -24,15 +24,35 @@ pub struct Ground<'t> {
     /// Paths that are free with everything below them.
     free: heapless::Vec<&'t [u8], 8>,
     /// Directories with a tmpfs on them that is on record, sorted.
+    ours: &'t mut heapless::Vec<&'t [u8], { PROFILE_ENTRIES.max }>,
+    /// `st_dev` of every tmpfs that was found to be ours.
+    devices: &'t mut heapless::Vec<u64, { PROFILE_ENTRIES.max }>,
+}
+
+/// Room for that; lives in `.bss`.
+pub struct Memory<'t> {
     ours: heapless::Vec<&'t [u8], { PROFILE_ENTRIES.max }>,
-    /// `st_dev` of every tmpfs that was found to be ours, sorted.
     devices: heapless::Vec<u64, { PROFILE_ENTRIES.max }>,
+}
+
+impl Memory<'_> {
+    /// Empty room.
+    pub const fn new() -> Self {
+        Memory { ours: heapless::Vec::new(), devices: heapless::Vec::new() }
+    }
+}
+
+impl Default for Memory<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl<'t> Ground<'t> {
     /// Knows of nothing.
-    pub const fn new() -> Self {
-        Ground { free: heapless::Vec::new(), ours: heapless::Vec::new(), devices: heapless::Vec::new() }
+    pub fn new(memory: &'t mut Memory<'t>) -> Self {
+        let Memory { ours, devices } = memory;
+        Ground { free: heapless::Vec::new(), ours, devices }
     }
 
     /// Takes the free paths of an update of the system profile, or of the user's: their home only, if it is usable.
@@ -58,15 +78,13 @@ impl<'t> Ground<'t> {
 
     /// Ends a series of [`Ground::trust`].
     pub fn sort(&mut self) {
-        crate::text::sort::sort(&mut self.ours, |a, b| a < b);
+        crate::text::sort::sort(self.ours, |a, b| a < b);
     }
 
     /// Trusts a tmpfs that was just mounted, by its device.
     pub fn trust_device(&mut self, dev: u64) {
-        if let Err(at) = self.devices.binary_search(&dev) {
-            // When there are more than can be remembered, the rest is looked up by its path.
-            let _ = self.devices.insert(at, dev);
-        }
+        // When there are more than can be remembered, the rest is looked up by its path.
+        let _ = self.devices.push(dev);
     }
 
     /// Whether a path may be created, wherever it lies.
@@ -81,7 +99,7 @@ impl<'t> Ground<'t> {
 
     fn is_our_tmpfs(&mut self, fd: &Fd, dir: &[u8]) -> bool {
         let Ok(stat) = file::stat(fd) else { return false };
-        if self.devices.binary_search(&stat.dev).is_ok() {
+        if self.devices.contains(&stat.dev) {
             return true;
         }
         let ours = self.ours.binary_search(&dir).is_ok();
@@ -102,12 +120,6 @@ impl<'t> Ground<'t> {
         }
         let ours = fs.magic == FileSystem::TMPFS && self.is_our_tmpfs(fd, dir);
         Ok(if ours { Answer::Free } else { Answer::Trespass })
-    }
-}
-
-impl Default for Ground<'_> {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -9,14 +9,14 @@
 use super::create::{self, ROOT, What};
 use super::ground::Ground;
 use super::walk::Walker;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Within};
 use crate::kernel::file::{self, FileSystem, FileType, Open};
 use crate::kernel::mount::{self, Reach};
 use crate::kernel::{Errno, Fd};
 use crate::limits::{Limit, MEMORY, PROFILE_ENTRIES};
 use crate::mount::{MountEntry, Options};
-use crate::text::Out;
 use crate::text::arena::Arena;
+use crate::text::write_number;
 use crate::text::{path, sort};
 
 /// Something that the covered directory holds.
@@ -67,8 +67,10 @@ fn too_many<'t>(limit: &'static Limit) -> Error<'t> {
 impl<'t> Mimics<'_, 't> {
     /// Covers `dir` for the entry called `id`. On failure nothing is left of it, and nothing is put on record.
     pub fn cover(&mut self, dir: &'t [u8], id: &[u8], record: &mut dyn Record<'t>) -> Result<'t, ()> {
-        self.cover_for(dir, id, record)
-            .map_err(|error| error.within("cannot create writable mimic over %q: ", dir))
+        self.cover_for(dir, id, record).map_err(|error| {
+            let number = if error.number == 0 { dir.len() as u32 } else { error.number };
+            Error { number, within: Within::CoveringDirectory, ..error }
+        })
     }
 
     fn cover_for(&mut self, dir: &'t [u8], id: &[u8], record: &mut dyn Record<'t>) -> Result<'t, ()> {
@@ -83,8 +85,8 @@ impl<'t> Mimics<'_, 't> {
         let mut octal = [b'0'; 5];
         let mode = octal_mode(stat.mode, &mut octal);
         let (mut uid, mut gid) = (heapless::Vec::<u8, 20>::new(), heapless::Vec::<u8, 20>::new());
-        uid.number(stat.uid.into());
-        gid.number(stat.gid.into());
+        write_number(&mut uid, stat.uid.into());
+        write_number(&mut gid, stat.gid.into());
         let data = self.arena.concat(&[b"mode=", mode, b",uid=", &uid, b",gid=", &gid]).map_err(full)?;
         let owner = self.arena.concat(&[b"x-snapd.synthetic,x-snapd.needed-by=", id]).map_err(full)?;
         let of_tmpfs = self.arena.concat(&[owner, b",", data]).map_err(full)?;
@@ -194,9 +196,7 @@ impl<'t> Mimics<'_, 't> {
         }
         let target = self.walker.open_directory(safe);
         let bound = target.and_then(|target| mount::bind(fd, &target, Reach::Tree));
-        bound.map_err(|errno| {
-            undo(Error { two: safe, ..Error::call("cannot bind mount %q to %Q: %e", dir, errno) })
-        })?;
+        bound.map_err(|errno| undo(Error::call("cannot set aside %q: %e", dir, errno)))?;
         Ok(safe)
     }
 

@@ -35,8 +35,8 @@ use walk::Walker;
 #[derive(Clone, Copy, Debug, Default)]
 struct Outcome {
     ready: Ready,
-    /// It could not be made ready, or mounted.
-    failed: bool,
+    /// It could not be made ready: the number of its failure, counted from 1.
+    failed: u32,
     /// It is mounted.
     mounted: bool,
     /// What is on record could not be taken away.
@@ -46,7 +46,7 @@ struct Outcome {
 /// Results of a run, as large as they can be; lives in `.bss`.
 pub struct Results<'t> {
     outcomes: heapless::Vec<Outcome, { 2 * PROFILE_ENTRIES.max }>,
-    failures: heapless::Vec<(u32, Failure<'t>), { PROFILE_ENTRIES.max }>,
+    failures: heapless::Vec<Failure<'t>, { PROFILE_ENTRIES.max }>,
     /// New synthetic entries, with the class of the entry that they were made for.
     synthetic: heapless::Vec<(Class, MountEntry<'t>), { PROFILE_ENTRIES.max }>,
     /// The lines of the old record that stay.
@@ -65,6 +65,23 @@ impl Results<'_> {
             children: heapless::Vec::new(),
         }
     }
+}
+
+impl<'t> Results<'t> {
+    fn keep(&mut self, line: Option<u16>) {
+        if let Some(kept) = line.and_then(|line| self.kept.get_mut(usize::from(line))) {
+            *kept = true;
+        }
+    }
+}
+
+/// Options with another entry's id behind `needed-by`.
+fn rename_owner<'t>(options: &[u8], owner: &[u8], arena: &mut Arena<'t>) -> Option<&'t [u8]> {
+    const NEEDED_BY: &[u8] = b"x-snapd.needed-by=";
+    let at = options.windows(NEEDED_BY.len()).position(|word| word == NEEDED_BY)? + NEEDED_BY.len();
+    let (before, from) = options.split_at_checked(at)?;
+    let end = from.iter().position(|byte| *byte == b',').unwrap_or(from.len());
+    arena.concat(&[before, owner, from.get(end..)?]).ok()
 }
 
 impl Default for Results<'_> {
@@ -100,7 +117,7 @@ pub struct Apply<'a, 't> {
 /// Trusts what the record and the table call ours; what only stays, if `staying`.
 pub fn trust<'t>(plan: &Plan<'t>, table: &Table<'t>, ground: &mut Ground<'t>, staying: bool) {
     ground.forget();
-    plan.each_tmpfs(table, staying, |dir| ground.trust(dir));
+    plan.each_tmpfs(table, staying, &mut |dir| ground.trust(dir));
     ground.sort();
 }
 
@@ -136,7 +153,7 @@ impl<'t> Apply<'_, 't> {
             set_aside: self.confined,
         };
         mimics.cover(dir, entry.id(), &mut record)?;
-        self.log.debug(|line| {
+        self.log.debug(&|line| {
             line.put(b"made a writable mimic over ");
             line.quoted(dir);
         });
@@ -162,8 +179,7 @@ impl<'t> Apply<'_, 't> {
         let _ = self.results.outcomes.resize_default(self.plan.items.len());
         self.results.failures.clear();
         self.results.synthetic.clear();
-        self.keep_lines();
-        self.hand_over()?;
+        self.keep_lines()?;
         for at in 0..self.plan.removals.len() {
             match self.plan.removals.get(at) {
                 Some(Removal::Item(item)) => self.remove(*item),
@@ -176,78 +192,51 @@ impl<'t> Apply<'_, 't> {
         self.mount_all()
     }
 
-    /// Marks the lines of the record that stay as they are.
-    fn keep_lines(&mut self) {
-        let kept = &mut self.results.kept;
-        kept.clear();
-        let _ = kept.resize(self.plan.record.len(), false);
-        let mut keep = |at: u16| {
-            if let Some(kept) = kept.get_mut(usize::from(at)) {
-                *kept = true;
+    /// Marks the lines of the record that stay as they are. The lines of a mimic that serves another entry from now on
+    /// are written anew.
+    fn keep_lines(&mut self) -> Result<'t, ()> {
+        let Apply { plan, results, arena, .. } = self;
+        results.kept.clear();
+        let _ = results.kept.resize(plan.record.len(), false);
+        for (entry, kept) in plan.record.iter().zip(&mut results.kept) {
+            *kept = entry.origin() == crate::mount::Origin::Rootfs;
+        }
+        for item in plan.items.iter().filter(|item| item.action == Action::Keep) {
+            results.keep(item.record);
+        }
+        for (mimic, at) in plan.mimics.iter().zip(0u32..).filter(|(mimic, _)| !mimic.goes) {
+            for line in plan.parts(at).chain(core::iter::once(mimic.line)) {
+                results.keep(Some(line));
             }
-        };
-        for (entry, at) in self.plan.record.iter().zip(0u16..) {
-            if entry.origin() == crate::mount::Origin::Rootfs {
-                keep(at);
-            }
-        }
-        for item in self.plan.items.iter().filter(|item| item.action == Action::Keep) {
-            item.record.into_iter().for_each(&mut keep);
-        }
-        for mimic in self.plan.mimics.iter().filter(|mimic| !mimic.goes) {
-            keep(mimic.record);
-            self.plan.parts(mimic).iter().copied().for_each(&mut keep);
-        }
-    }
-
-    /// Rewrites the lines of mimics that serve another entry from now on.
-    fn hand_over(&mut self) -> Result<'t, ()> {
-        for at in 0..self.plan.mimics.len() {
-            let Some(mimic) = self.plan.mimics.get(at).filter(|m| !m.goes).copied() else { continue };
-            let Some(heir) = mimic.heir.and_then(|heir| self.plan.desired.get(usize::from(heir))) else {
-                continue;
-            };
-            let heir = heir.id();
-            self.rename_owner(mimic.record, heir)?;
-            for part in 0..self.plan.parts(&mimic).len() {
-                if let Some(line) = self.plan.parts(&mimic).get(part).copied() {
-                    self.rename_owner(line, heir)?;
+            let Some(heir) = mimic.heir else { continue };
+            for line in core::iter::once(mimic.line).chain(plan.parts(at)) {
+                let Some(entry) = plan.line(line) else { continue };
+                let options = rename_owner(entry.options.0, heir, arena).ok_or(MEMORY.exceeded())?;
+                // One for each line at most, and there is room for one more than there are lines.
+                let _ = results
+                    .synthetic
+                    .push((Class::Overname, MountEntry { options: Options(options), ..*entry }));
+                if let Some(kept) = results.kept.get_mut(usize::from(line)) {
+                    *kept = false;
                 }
             }
         }
         Ok(())
     }
 
-    fn rename_owner(&mut self, line: u16, owner: &[u8]) -> Result<'t, ()> {
-        const NEEDED_BY: &[u8] = b"x-snapd.needed-by=";
-        let Some(entry) = self.plan.record.get(usize::from(line)) else { return Ok(()) };
-        let text = entry.options.0;
-        let Some(start) = text.windows(NEEDED_BY.len()).position(|word| word == NEEDED_BY) else {
-            return Ok(());
-        };
-        let (before, from) = text.split_at_checked(start + NEEDED_BY.len()).unwrap_or((text, b""));
-        let old = from.split(|byte| *byte == b',').next().unwrap_or_default();
-        let after = from.get(old.len()..).unwrap_or_default();
-        let options = self.arena.concat(&[before, owner, after]).map_err(|_| MEMORY.exceeded())?;
-        if let Some(entry) = self.plan.record.get_mut(usize::from(line)) {
-            entry.options = Options(options);
-        }
-        Ok(())
-    }
-
     fn warn(&mut self, action: &str, entry: &MountEntry<'t>, error: &Error<'t>) {
-        self.log.warn(|line| {
+        self.log.warn(&|line| {
             line.put(b"cannot change mount namespace according to change ");
             line.put(action.as_bytes());
             line.put(b" (");
             entry.write(line);
             line.put(b"): ");
-            error.write(line);
+            error.write(b"", line);
         });
     }
 
     fn tell(&mut self, action: &str, entry: &MountEntry<'t>) {
-        self.log.debug(|line| {
+        self.log.debug(&|line| {
             line.put(action.as_bytes());
             line.put(b" ");
             entry.write(line);
@@ -259,45 +248,38 @@ impl<'t> Apply<'_, 't> {
     }
 
     fn remove(&mut self, at: u32) {
-        let Some((item, entry)) = self.plan.item(at) else { return };
-        let (item, entry) = (*item, *entry);
+        let Some(&item) = self.plan.items.get(at as usize) else { return };
         let expected = item.mount.and_then(|mount| self.table.get(mount)).map(|line| line.id);
         // What the table does not show is not there; what is there then belongs to another entry.
         let there = item.state != State::Absent || self.table.is_empty();
-        let done = if there { self.unmount(&entry, expected) } else { Ok(false) };
+        let done = if there { self.unmount(item.entry, expected) } else { Ok(false) };
         match done {
             Ok(_) => {
-                self.tell("unmounted", &entry);
-                if !self.plan.leaves_target_of(at) {
-                    self.clean_up(&entry);
+                self.tell("unmounted", item.entry);
+                if !self.plan.leaves_target_of(&item) {
+                    self.clean_up(item.entry);
                 }
             }
             Err(error) => {
-                self.warn("unmount", &entry, &error);
+                self.warn("unmount", item.entry, &error);
                 if let Some(outcome) = self.outcome(at) {
                     outcome.stays = true;
                 }
                 // Still there, so still on record (L4).
-                if let Some(kept) = item.record.and_then(|line| self.results.kept.get_mut(usize::from(line)))
-                {
-                    *kept = true;
-                }
+                self.results.keep(item.record);
             }
         }
     }
 
     fn remove_mimic(&mut self, at: u32) {
         let Some(mimic) = self.plan.mimics.get(at as usize).copied() else { return };
-        let Some(entry) = self.plan.record.get(usize::from(mimic.record)).copied() else { return };
+        let Some(entry) = self.plan.line(mimic.line) else { return };
         match mimic::uncover(self.walker, entry.dir) {
-            Ok(()) => self.tell("unmounted", &entry),
+            Ok(()) => self.tell("unmounted", entry),
             Err(error) => {
-                self.warn("unmount", &entry, &error);
-                let Apply { plan, results, .. } = self;
-                for line in plan.parts(&mimic).iter().chain(core::iter::once(&mimic.record)) {
-                    if let Some(kept) = results.kept.get_mut(usize::from(*line)) {
-                        *kept = true;
-                    }
+                self.warn("unmount", entry, &error);
+                for line in self.plan.parts(at).chain(core::iter::once(mimic.line)) {
+                    self.results.keep(Some(line));
                 }
             }
         }
@@ -315,9 +297,8 @@ impl<'t> Apply<'_, 't> {
             for place in start..end {
                 self.make_ready(place);
             }
-            let mut failure = 0;
             for place in start..end {
-                if let Some(error) = self.mount_one(place, &mut failure, &mut is_fatal) {
+                if let Some(error) = self.mount_one(place, &mut is_fatal) {
                     fatal = fatal.or(Some(error));
                 }
             }
@@ -325,17 +306,13 @@ impl<'t> Apply<'_, 't> {
             if fatal.is_some() && self.is_overname(start) {
                 break;
             }
-            self.results.failures.clear();
             start = end;
         }
         fatal.map_or(Ok(()), Err)
     }
 
     fn round(&self, at: u32) -> u32 {
-        match self.plan.items.get(at as usize).map(|item| item.action) {
-            Some(Action::Mount(round)) => round,
-            _ => u32::MAX,
-        }
+        self.plan.items.get(at as usize).map_or(u32::MAX, |item| item.round())
     }
 
     fn is_overname(&self, place: usize) -> bool {
@@ -344,42 +321,40 @@ impl<'t> Apply<'_, 't> {
     }
 
     fn make_ready(&mut self, place: usize) {
-        let Some(&at) = self.plan.schedule.get(place) else { return };
-        let Some((_, &entry)) = self.plan.item(at) else { return };
+        let Some(&at) = self.plan.readying.get(place) else { return };
+        let Some(entry) = self.plan.items.get(at as usize).map(|item| item.entry) else { return };
         if self.outcome(at).is_some_and(|outcome| outcome.stays) {
             return;
         }
-        match self.prepare(&entry) {
+        match self.prepare(entry) {
             Ok(ready) => {
                 if let Some(outcome) = self.outcome(at) {
                     outcome.ready = ready;
                 }
             }
             Err(failure) => {
-                if let Some(outcome) = self.outcome(at) {
-                    outcome.failed = true;
-                }
                 // At most one for each entry.
-                let _ = self.results.failures.push((at, failure));
+                let _ = self.results.failures.push(failure);
+                let number = self.results.failures.len() as u32;
+                if let Some(outcome) = self.outcome(at) {
+                    outcome.failed = number;
+                }
             }
         }
     }
 
     /// Mounts what is ready, and reports what is not. The error of the first entry that must not fail is
     /// returned.
-    fn mount_one(&mut self, place: usize, failure: &mut usize, is_fatal: &mut bool) -> Option<Error<'t>> {
+    fn mount_one(&mut self, place: usize, is_fatal: &mut bool) -> Option<Error<'t>> {
         let &at = self.plan.schedule.get(place)?;
-        let (item, entry) = self.plan.item(at)?;
-        let (class, entry) = (item.class, *entry);
+        let item = self.plan.items.get(at as usize)?;
+        let (class, entry) = (item.class, item.entry);
         let outcome = *self.outcome(at)?;
         if outcome.stays {
             return None;
         }
-        let error = if outcome.failed {
-            // They were put there in this order.
-            let failed = self.results.failures.get(*failure).copied();
-            *failure += 1;
-            match failed?.1 {
+        let error = if outcome.failed > 0 {
+            match *self.results.failures.get(outcome.failed as usize - 1)? {
                 Failure::IgnoredMissing if class == Class::Layout => {
                     Error::plain("mount source or target are missing")
                 }
@@ -387,31 +362,30 @@ impl<'t> Apply<'_, 't> {
                 Failure::Error(error) => error,
             }
         } else {
-            match self.perform(&entry) {
+            match self.perform(entry) {
                 Ok(()) => {
                     self.outcome(at)?.mounted = true;
-                    self.tell("mounted", &entry);
+                    self.tell("mounted", entry);
                     return None;
                 }
                 Err(error) => {
-                    self.take_back(&entry, outcome.ready);
+                    self.take_back(entry, outcome.ready);
                     error
                 }
             }
         };
-        self.outcome(at)?.failed = true;
         if class != Class::Interface && !*is_fatal {
             // Said on standard output in the end.
             *is_fatal = true;
             return Some(error);
         }
-        self.warn("mount", &entry, &error);
+        self.warn("mount", entry, &error);
         None
     }
 
     /// Writes the new record: the lines that stay, in their old order; then, class by class, all new synthetic
     /// entries and all new entries.
-    pub fn write_record<W: Out + ?Sized>(&self, w: &mut W) {
+    pub fn write_record(&self, w: &mut dyn Out) {
         let mut write = |entry: &MountEntry<'t>| {
             entry.write(w);
             w.put(b"\n");
@@ -425,48 +399,42 @@ impl<'t> Apply<'_, 't> {
             for (_, entry) in self.results.synthetic.iter().filter(|(of, _)| *of == class) {
                 write(entry);
             }
-            self.each_new(class, |entry, _| write(entry));
+            self.each_new(class, &mut |entry, _| write(entry));
         }
     }
 
     /// Calls `each` for every entry of a class that is new on record, with what is known of its target: whether it
     /// was made for it.
-    fn each_new(&self, class: Class, mut each: impl FnMut(&MountEntry<'t>, Option<bool>)) {
-        let of_class = self.plan.items.iter().filter(|item| item.class == class);
-        for item in of_class.filter(|item| item.record.is_none() && item.action == Action::Keep) {
-            if let Some(entry) = self.plan.entry(item) {
-                each(entry, Some(false));
+    fn each_new(&self, class: Class, each: &mut dyn FnMut(&MountEntry<'t>, Option<bool>)) {
+        for item in self.plan.items.iter().filter(|item| item.class == class) {
+            if item.record.is_none() && item.action == Action::Keep {
+                each(item.entry, Some(false));
             }
         }
-        for at in &self.plan.mounts {
-            let Some((item, entry)) = self.plan.item(*at) else { continue };
+        for at in self.plan.mounts.iter() {
+            let Some(item) = self.plan.items.get(*at as usize) else { continue };
             let Some(outcome) = self.results.outcomes.get(*at as usize) else { continue };
             if item.class == class && outcome.mounted && !outcome.stays {
                 // What was made for it once is still made for it.
-                let made = outcome.ready.target.is_some() || self.notes.find(entry.dir) == Some(true);
-                each(entry, Some(made));
+                let made = outcome.ready.target.is_some() || self.notes.find(item.entry.dir) == Some(true);
+                each(item.entry, Some(made));
             }
         }
     }
 
     /// Writes the new notes: of every entry on record of which something is known.
-    pub fn write_notes<W: Out + ?Sized>(&self, w: &mut W) {
+    pub fn write_notes(&self, w: &mut dyn Out) {
         for (entry, kept) in self.plan.record.iter().zip(&self.results.kept) {
             if let Some(made) = self.notes.find(entry.dir).filter(|_| *kept && !entry.is_synthetic()) {
                 Notes::write(w, entry.dir, made);
             }
         }
         for class in Class::ALL {
-            self.each_new(class, |entry, made| {
+            self.each_new(class, &mut |entry, made| {
                 if let Some(made) = made {
                     Notes::write(w, entry.dir, made);
                 }
             });
         }
-    }
-
-    /// How many entries could not be mounted or taken away.
-    pub fn failures(&self) -> usize {
-        self.results.outcomes.iter().filter(|outcome| outcome.failed || outcome.stays).count()
     }
 }

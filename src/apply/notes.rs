@@ -17,13 +17,16 @@ pub const SUFFIX: &[u8] = b".made";
 
 /// Targets, and whether they were made.
 pub struct Notes<'t> {
-    list: heapless::Vec<(&'t [u8], bool), { PROFILE_ENTRIES.max }>,
+    list: &'t mut List<'t>,
 }
+
+/// Room for them; lives in `.bss`.
+pub type List<'t> = heapless::Vec<(&'t [u8], bool), { PROFILE_ENTRIES.max }>;
 
 impl<'t> Notes<'t> {
     /// None.
-    pub const fn new() -> Self {
-        Notes { list: heapless::Vec::new() }
+    pub fn new(list: &'t mut List<'t>) -> Self {
+        Notes { list }
     }
 
     /// Takes the text of the file. What is no note is passed over.
@@ -41,7 +44,7 @@ impl<'t> Notes<'t> {
             // More notes than entries are no notes of ours.
             let _ = self.list.push((path, made));
         }
-        sort::sort(&mut self.list, |a, b| a.0 < b.0);
+        sort::sort(self.list, |a, b| a.0 < b.0);
     }
 
     /// Whether the target was made for its entry; `None` where no note says so.
@@ -51,16 +54,10 @@ impl<'t> Notes<'t> {
     }
 
     /// Writes one note.
-    pub fn write<W: Out + ?Sized>(w: &mut W, target: &[u8], made: bool) {
+    pub fn write(w: &mut dyn Out, target: &[u8], made: bool) {
         w.put(if made { b"+" } else { b"=" });
         write_escaped(w, target);
         w.put(b"\n");
-    }
-}
-
-impl Default for Notes<'_> {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -75,7 +72,7 @@ mod tests {
         Notes::write(&mut text, b"/opt/a b", true);
         Notes::write(&mut text, b"/etc/foo", false);
         text.extend_from_slice(b"garbage\n\n+\n");
-        let mut notes = Notes::new();
+        let mut notes = Notes::new(std::boxed::Box::leak(std::boxed::Box::default()));
         notes.parse(text.leak());
         assert_eq!(notes.find(b"/opt/a b"), Some(true));
         assert_eq!(notes.find(b"/etc/foo"), Some(false));

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::kernel::file::{self, Open};
 use crate::kernel::{Errno, Fd, process};
 use crate::limits::NAME;
-use crate::text::Out;
+use crate::text::{Out, write_number};
 
 /// Writes through a small buffer and remembers the first error.
 struct Writer<'f> {
@@ -54,7 +54,7 @@ impl Out for Comparer<'_> {
 }
 
 /// Whether `write` would write exactly these bytes.
-pub fn is_same(bytes: &[u8], write: impl Fn(&mut dyn Out)) -> bool {
+pub fn is_same(bytes: &[u8], write: &dyn Fn(&mut dyn Out)) -> bool {
     let mut comparer = Comparer { rest: bytes, same: true };
     write(&mut comparer);
     comparer.same && comparer.rest.is_empty()
@@ -62,7 +62,7 @@ pub fn is_same(bytes: &[u8], write: impl Fn(&mut dyn Out)) -> bool {
 
 /// Replaces the file `name` in a directory by what `write` writes: root's, 0644, whoever started us. The temporary
 /// file is called as AppArmor's rules expect: the name, a dot, up to ten digits and `~`.
-pub fn replace<'t>(dir: &'t [u8], name: &[u8], at: &'t [u8], write: impl Fn(&mut dyn Out)) -> Result<'t, ()> {
+pub fn replace<'t>(dir: &'t [u8], name: &[u8], at: &'t [u8], write: &dyn Fn(&mut dyn Out)) -> Result<'t, ()> {
     let no = |errno| Error::call("open %s: %e", at, errno);
     let folder = file::open(dir, Open::READ_DIR, 0).map_err(no)?;
     let now = process::uptime();
@@ -73,13 +73,13 @@ pub fn replace<'t>(dir: &'t [u8], name: &[u8], at: &'t [u8], write: impl Fn(&mut
         let mut temporary = heapless::Vec::<u8, { NAME.max }>::new();
         temporary.put(name);
         temporary.put(b".");
-        temporary.number(number >> 33);
+        write_number(&mut temporary, number >> 33);
         temporary.put(b"~");
         let fd = match file::open_at(&folder, &temporary, Open::NEW, 0o600) {
             Err(Errno::EEXIST) => continue,
             other => other.map_err(no)?,
         };
-        let done = fill(&fd, &write).and_then(|()| file::rename(&folder, &temporary, name));
+        let done = fill(&fd, write).and_then(|()| file::rename(&folder, &temporary, name));
         if let Err(errno) = done {
             let _ = file::unlink(&folder, &temporary);
             return Err(Error::call("write %s: %e", at, errno));
@@ -89,7 +89,7 @@ pub fn replace<'t>(dir: &'t [u8], name: &[u8], at: &'t [u8], write: impl Fn(&mut
     Err(no(Errno::EEXIST))
 }
 
-fn fill(fd: &Fd, write: &impl Fn(&mut dyn Out)) -> crate::kernel::Result<()> {
+fn fill(fd: &Fd, write: &dyn Fn(&mut dyn Out)) -> crate::kernel::Result<()> {
     // After the change of owner a caller without CAP_FOWNER could not change the mode any more.
     file::chmod(fd, 0o644)?;
     let mut writer = Writer { fd, buffer: heapless::Vec::new(), error: None };

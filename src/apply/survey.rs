@@ -5,15 +5,14 @@
 use super::ground::{Answer, Ground};
 use super::walk::Walker;
 use crate::error::{Error, Result};
+use crate::kernel::Errno;
 use crate::kernel::file::{self, FileType, Open};
-use crate::kernel::{Errno, Fd};
 use crate::limits::{Limit, MEMORY, MOUNTINFO_LINE, MOUNTINFO_LINES, PROFILE_TEXT};
 use crate::log::Log;
 use crate::mount::info::{self, Lines};
 use crate::mount::table::{Overflow, Table};
 use crate::mount::{Kind, MountEntry, MountInfo};
-use crate::plan::{Missing, Plan, State};
-use crate::text::Out;
+use crate::plan::{Item, Plan, State};
 use crate::text::arena::Arena;
 use crate::text::path;
 
@@ -111,7 +110,7 @@ pub fn mounts<'t>(
         Ok(()) => {
             let root = file::open(b"/", Open::PATH_DIR, 0).ok().and_then(|fd| super::place::mount_id(&fd));
             table.build(root);
-            log.debug(|line| {
+            log.debug(&|line| {
                 line.put(b"read ");
                 line.number(count as u64);
                 line.put(b" lines of mountinfo");
@@ -119,84 +118,63 @@ pub fn mounts<'t>(
         }
         Err(errno) => {
             table.clear();
-            log.debug(|line| {
-                Error::call("cannot read mountinfo, trusting the record: %e%s", b"", errno).write(line)
+            log.debug(&|line| {
+                Error::call("cannot read mountinfo, trusting the record: %e", b"", errno).write(b"", line)
             });
         }
     }
     Ok(())
 }
 
-/// Looks at the links, and at the directories that are only to be there.
-pub fn links(plan: &mut Plan<'_>, walker: &Walker) {
-    for at in 0..plan.items.len() {
-        let Some((item, entry)) = plan.item(at as u32) else { break };
-        let desired = item.desired.is_some();
-        let state = match entry.kind() {
+/// Looks at the links, and at the directories that are only to be there; and finds out where the targets of absent
+/// entries would be created. To be called when the mounts are judged.
+pub fn targets<'t>(plan: &mut Plan<'t>, ground: &mut Ground<'t>, walker: &Walker) {
+    for item in plan.items.iter_mut() {
+        let at = item.entry.dir;
+        match item.kind {
             // One that is to be passed over when it is missing is never there in time.
-            Kind::Symlink if desired && entry.ignore_missing() => State::Absent,
-            Kind::Symlink => match link_text(walker, entry) {
-                Some(true) if desired => State::InEffect,
-                Some(true) => State::Different,
-                _ => State::Absent,
-            },
-            Kind::EnsureDir => {
-                let found = walker.open(entry.dir).and_then(|fd| file::stat(&fd));
-                match found {
-                    Ok(stat) if desired && stat.kind == FileType::Directory => State::InEffect,
-                    _ => State::Absent,
+            Kind::Symlink if item.desired && item.entry.ignore_missing() => {}
+            Kind::Symlink if has_link(walker, item.entry) => {
+                item.state = if item.desired { State::InEffect } else { State::Different };
+            }
+            Kind::EnsureDir if item.desired => {
+                let found = walker.open(at).and_then(|fd| file::stat(&fd));
+                if found.is_ok_and(|stat| stat.kind == FileType::Directory) {
+                    item.state = State::InEffect;
                 }
             }
-            _ => continue,
-        };
-        if let Some(item) = plan.items.get_mut(at) {
-            item.state = state;
+            _ => {}
+        }
+        let asks = item.desired && item.state == State::Absent && item.kind != Kind::EnsureDir;
+        if asks && path::is_absolute(at) {
+            find_missing(item, ground);
         }
     }
 }
 
 /// Whether the link of an entry is there with the wanted text.
-fn link_text(walker: &Walker, entry: &MountEntry<'_>) -> Option<bool> {
+fn has_link(walker: &Walker, entry: &MountEntry<'_>) -> bool {
     let mut buffer = [0u8; 4096];
-    let fd = walker.open(entry.dir).ok()?;
-    let text = file::read_link(&fd, &mut buffer).ok()?;
-    Some(Some(text) == entry.symlink_text())
+    let text = walker.open(entry.dir).and_then(|fd| file::read_link(&fd, &mut buffer));
+    text.is_ok_and(|text| Some(text) == entry.symlink_text())
 }
 
-/// Finds out where the targets of absent entries would be created.
-pub fn targets<'t>(plan: &mut Plan<'t>, ground: &mut Ground<'t>) {
-    for at in 0..plan.items.len() {
-        let Some((item, entry)) = plan.item(at as u32) else { break };
-        let asks = item.desired.is_some()
-            && item.state == State::Absent
-            && !matches!(entry.kind(), Kind::EnsureDir | Kind::Unknown)
-            && path::is_absolute(entry.dir);
-        if !asks {
-            continue;
-        }
-        let missing = missing(entry.dir, ground);
-        if let Some(item) = plan.items.get_mut(at) {
-            item.missing = missing;
-        }
-    }
-}
-
-fn missing<'t>(target: &'t [u8], ground: &mut Ground<'t>) -> Option<Missing<'t>> {
-    let mut here: Fd = file::open(b"/", Open::PATH_DIR, 0).ok()?;
-    let mut dir: &[u8] = b"/";
+fn find_missing<'t>(item: &mut Item<'t>, ground: &mut Ground<'t>) {
+    let target = item.entry.dir;
+    let Ok(mut here) = file::open(b"/", Open::PATH_DIR, 0) else { return };
+    let mut dir: &'t [u8] = b"/";
     for prefix in path::prefixes(target) {
-        let is_leaf = prefix.len() == target.len();
-        let how = if is_leaf { Open::PATH } else { Open::PATH_DIR };
+        let how = if prefix.len() == target.len() { Open::PATH } else { Open::PATH_DIR };
         match file::open_at(&here, path::name(prefix), how, 0) {
-            Ok(_) if is_leaf => return None,
             Ok(fd) => here = fd,
             Err(Errno::ENOENT) => {
                 let free = ground.is_free(target) || matches!(ground.ask(&here, dir), Ok(Answer::Free));
-                return Some(Missing { under: dir, mimic: !free && dir != b"/" });
+                item.under = Some(dir);
+                item.needs_mimic = !free && dir != b"/";
+                return;
             }
-            Err(_) => return None,
+            Err(_) => return,
         }
         dir = prefix;
     }
-    None
 }

@@ -225,6 +225,7 @@ mod tests {
                     super_options: b"rw,errors=continue",
                     shared: true,
                     master: true,
+                    unbindable: false,
                 })
             );
         });

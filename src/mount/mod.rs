@@ -136,7 +136,7 @@ impl<'t> MountEntry<'t> {
 
     /// Writes the canonical line, without its end: six fields, escaped, with single spaces between; `none` stands
     /// for an empty field and `defaults` for no options.
-    pub fn write<W: Out + ?Sized>(&self, w: &mut W) {
+    pub fn write(&self, w: &mut dyn Out) {
         for field in [self.name, self.dir, self.fstype] {
             write_escaped(w, if field.is_empty() { b"none" } else { field });
             w.put(b" ");

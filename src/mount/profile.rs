@@ -35,7 +35,7 @@ pub fn parse<'t, const N: usize>(text: &'t mut [u8], into: &mut Vec<MountEntry<'
 }
 
 fn parse_lines<'t>(text: &'t mut [u8], into: &mut VecView<MountEntry<'t>>) -> Result<'t, ()> {
-    for (line, number) in text.split_mut(|&byte| byte == b'\n').zip(1u64..) {
+    for (line, number) in text.split_mut(|&byte| byte == b'\n').zip(1u32..) {
         if line.len() > PROFILE_LINE.max {
             return Err(Error { says: TOO_LONG, number, ..Error::NONE });
         }
@@ -61,7 +61,11 @@ fn parse_line<'t>(line: &'t mut [u8]) -> Result<'t, Option<MountEntry<'t>>> {
     }
     if count < 3 {
         let number = count as u64;
-        return Err(Error { says: "expected at least 3 fields, found %n", number, ..Error::NONE });
+        return Err(Error {
+            says: "expected at least 3 fields, found %n",
+            number: number as u32,
+            ..Error::NONE
+        });
     }
     // (1) source, (2) target, (3) type
     let (name, rest) = cut(line, 1);

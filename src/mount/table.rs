@@ -82,12 +82,31 @@ pub mod marks {
 
 /// The kept lines of one reading of mountinfo.
 pub struct Table<'t> {
-    mounts: heapless::Vec<Mount<'t>, { KEPT_MOUNTS.max }>,
+    mounts: &'t mut heapless::Vec<Mount<'t>, { KEPT_MOUNTS.max }>,
     /// Sorted by (parent, mount point); of equals the later line is last.
-    places: heapless::Vec<u32, { KEPT_MOUNTS.max }>,
+    places: &'t mut heapless::Vec<u32, { KEPT_MOUNTS.max }>,
     /// Sorted by mount point.
-    by_dir: heapless::Vec<u32, { KEPT_MOUNTS.max }>,
+    by_dir: &'t mut heapless::Vec<u32, { KEPT_MOUNTS.max }>,
     root: Option<MountRef>,
+}
+
+/// Room for a table; lives in `.bss`.
+pub struct Memory<'t> {
+    mounts: heapless::Vec<Mount<'t>, { KEPT_MOUNTS.max }>,
+    indices: [heapless::Vec<u32, { KEPT_MOUNTS.max }>; 2],
+}
+
+impl Memory<'_> {
+    /// Empty room.
+    pub const fn new() -> Self {
+        Memory { mounts: heapless::Vec::new(), indices: [const { heapless::Vec::new() }; 2] }
+    }
+}
+
+impl Default for Memory<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// Why a table could not be taken in.
@@ -107,13 +126,9 @@ impl From<Full> for Overflow {
 
 impl<'t> Table<'t> {
     /// A table without lines.
-    pub const fn new() -> Self {
-        Table {
-            mounts: heapless::Vec::new(),
-            places: heapless::Vec::new(),
-            by_dir: heapless::Vec::new(),
-            root: None,
-        }
+    pub fn new(memory: &'t mut Memory<'t>) -> Self {
+        let Memory { mounts, indices: [places, by_dir] } = memory;
+        Table { mounts, places, by_dir, root: None }
     }
 
     /// Forgets everything.
@@ -281,12 +296,6 @@ impl<'t> Table<'t> {
         let start = self.by_dir.partition_point(|at| path::compare(key(at), dir) == Ordering::Less);
         let (_, from) = self.by_dir.split_at_checked(start).unwrap_or_default();
         from.iter().take_while(move |at| path::covers(dir, key(at))).map(|at| MountRef(*at))
-    }
-}
-
-impl Default for Table<'_> {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

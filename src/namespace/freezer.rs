@@ -13,12 +13,11 @@
 //! left alone. That is normal at a program's start: snap-confine is in the program's group already.
 #![forbid(unsafe_code)]
 
-use crate::error::{Errno, Error, Result};
+use crate::error::{Errno, Error, Result, Within};
 use crate::kernel::file::{self, FileSystem, FileType, Open};
 use crate::kernel::{self, Fd, process};
 use crate::limits::{self, CGROUP_LEVELS, FREEZE_GROUPS, OWN_GROUPS};
 use crate::log::Log;
-use crate::text::Out;
 use crate::text::arena::Arena;
 use heapless::Vec;
 
@@ -35,8 +34,6 @@ const NAMES: usize = LISTING * CGROUP_LEVELS.max;
 /// The longest pause between two looks at a group's state. Version 2 tells when something happens, so this only
 /// bounds how long it takes to notice that somebody else thawed the group.
 const PAUSE: u64 = 100;
-
-const FINISH: &str = "cannot finish freezing processes of snap %q: ";
 
 /// The two layouts of `/sys/fs/cgroup`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +79,7 @@ impl Frozen {
     /// Lets everybody go on. What cannot be thawed is a warning.
     pub fn thaw(&mut self, log: &mut Log) {
         self.release(|fd, errno| {
-            log.warn(|line| {
+            log.warn(&|line| {
                 line.put(b"cannot thaw processes in group ");
                 let mut name = GroupName::new();
                 line.quoted(name.of(fd));
@@ -142,7 +139,7 @@ impl<'t> Freezer<'t> {
             Version::Two => self.freeze_two(frozen, arena, log),
         };
         match done {
-            Ok(()) => log.debug(|line| {
+            Ok(()) => log.debug(&|line| {
                 line.put(b"froze ");
                 line.number(frozen.groups() as u64);
                 line.put(b" control groups");
@@ -169,7 +166,7 @@ impl<'t> Freezer<'t> {
             }),
         };
         if let Err(trouble) = done {
-            log.warn(|line| {
+            log.warn(&|line| {
                 line.put(b"cannot look for frozen processes of snap ");
                 line.quoted(self.instance);
                 line.put(b": ");
@@ -191,29 +188,28 @@ impl<'t> Freezer<'t> {
     }
 
     fn freeze_one(&self, frozen: &mut Frozen, arena: &mut Arena<'t>, log: &mut Log) -> Result<'t, ()> {
-        let instance = self.instance;
         let path = self.state_path();
         let cannot_freeze = |call: &'static str, path: &'t [u8], errno| {
-            Error::call(call, path, errno).within("cannot freeze processes of snap %q, ", instance)
+            Error::call(call, path, errno).within(Within::Freezing)
         };
         let request = match file::open(&path, Open::WRITE, 0) {
             Ok(request) => request,
             Err(Errno::ENOENT) => return Ok(()), // no process of the snap ever started
             Err(errno) => return Err(cannot_freeze("open %s: %e", keep(arena, &path), errno)),
         };
-        let within = |error: Error<'t>| error.within("cannot freeze processes of snap %q, ", instance);
+        let within = |error: Error<'t>| error.within(Within::Freezing);
         if self.is_own_group(arena).map_err(within)? {
-            log.debug(|line| line.put(b"not freezing the snap's processes: this is one of them"));
+            log.debug(&|line| line.put(b"not freezing the snap's processes: this is one of them"));
             return Ok(());
         }
         let state = match file::open(&path, Open::READ, 0) {
             Ok(state) => state,
             Err(Errno::ENOENT) => return Ok(()),
-            Err(errno) => return Err(cannot_determine(instance, errno)),
+            Err(errno) => return Err(cannot_determine(errno)),
         };
         frozen.thaw = b"THAWED";
         match file::write_all(&request, b"FROZEN") {
-            Ok(()) => frozen.add(request, state).map_err(|error| error.within(FINISH, instance))?,
+            Ok(()) => frozen.add(request, state).map_err(|error| error.within(Within::FinishingFreezing))?,
             Err(Errno::ENODEV) => return Ok(()),
             Err(errno) => return Err(cannot_freeze("write %s: %e", keep(arena, &path), errno)),
         }
@@ -227,7 +223,7 @@ impl<'t> Freezer<'t> {
             let raw = match read_again(state, &mut buffer) {
                 Ok(raw) => raw,
                 Err(Errno::ENODEV) => return Ok(()),
-                Err(errno) => return Err(cannot_determine(instance, errno)),
+                Err(errno) => return Err(cannot_determine(errno)),
             };
             let word = raw.trim_ascii();
             if word == b"FROZEN" {
@@ -235,8 +231,8 @@ impl<'t> Freezer<'t> {
                 return Ok(());
             }
             let Some(left) = deadline.left() else {
-                let says = "cannot finish freezing processes of snap %q (freezer state: %S): context deadline exceeded";
-                return Err(Error { two: keep(arena, raw), ..Error::about(says, instance) });
+                let says = "cannot finish freezing processes of snap %i (freezer state: %s): context deadline exceeded";
+                return Err(Error::about(says, keep(arena, raw)));
             };
             if word == b"THAWED" {
                 // Somebody else thawed the group meanwhile. An error shows in the state.
@@ -271,18 +267,17 @@ impl<'t> Freezer<'t> {
     // Version 2.
 
     fn freeze_two(&self, frozen: &mut Frozen, arena: &mut Arena<'t>, log: &mut Log) -> Result<'t, ()> {
-        let instance = self.instance;
         let mut buffer = [0; OWN_GROUPS.max];
-        let groups = read_own_groups(&mut buffer).map_err(|error| error.within(FINISH, instance))?;
+        let groups = read_own_groups(&mut buffer).map_err(|error| error.within(Within::FinishingFreezing))?;
         let own = find_own_group(groups, Hierarchy::Unified)
-            .map_err(|line| bad_line(keep(arena, line)).within(FINISH, instance))?
-            .ok_or(Error::plain("cannot find tracking cgroup").within(FINISH, instance))?;
+            .map_err(|line| bad_line(keep(arena, line)).within(Within::FinishingFreezing))?
+            .ok_or(Error::plain("cannot find tracking cgroup").within(Within::FinishingFreezing))?;
         process::raise_open_files();
         frozen.thaw = b"0";
         let mut trouble = GroupName::new();
         self.walk(Some(own), log, &mut |parent, name, is_own, log| {
             if is_own {
-                log.debug(|line| {
+                log.debug(&|line| {
                     line.put(b"not freezing the own control group ");
                     line.quoted(name);
                 });
@@ -297,11 +292,11 @@ impl<'t> Freezer<'t> {
             }
         })
         .map_err(|why| match why {
-            Trouble::Limit(error) => error.within(FINISH, instance),
+            Trouble::Limit(error) => error.within(Within::FinishingFreezing),
             Trouble::Call(errno) => {
-                Error::call("cannot search control groups: %e", b"", errno).within(FINISH, instance)
+                Error::call("cannot search control groups: %e", b"", errno).within(Within::FinishingFreezing)
             }
-            Trouble::Group(errno) => cannot_freeze_group(instance, keep(arena, &trouble.bytes), errno),
+            Trouble::Group(errno) => cannot_freeze_group(keep(arena, &trouble.bytes), errno),
         })?;
         let deadline = Deadline::new();
         for (request, state) in frozen.request.iter().zip(&frozen.state) {
@@ -309,14 +304,14 @@ impl<'t> Freezer<'t> {
                 let mut name = GroupName::new();
                 let group = keep(arena, name.of(request));
                 match why {
-                    Unfrozen::Request(errno) => cannot_freeze_group(instance, group, errno),
+                    Unfrozen::Request(errno) => cannot_freeze_group(group, errno),
                     Unfrozen::State(errno) => {
                         let says = "cannot determine the freeze state of processes in group %q: %e";
-                        Error::call(says, group, errno).within(FINISH, instance)
+                        Error::call(says, group, errno).within(Within::FinishingFreezing)
                     }
                     Unfrozen::TimedOut => {
                         let says = "cannot freeze processes in group %q: context deadline exceeded";
-                        Error::about(says, group).within(FINISH, instance)
+                        Error::about(says, group).within(Within::FinishingFreezing)
                     }
                 }
             })?;
@@ -369,7 +364,7 @@ impl<'t> Freezer<'t> {
             }
         }
         if too_deep {
-            log.warn(|line| {
+            log.warn(&|line| {
                 line.put(b"not searching control groups below ");
                 line.number(CGROUP_LEVELS.max as u64);
                 line.put(b" levels");
@@ -635,7 +630,7 @@ fn keep<'t>(arena: &mut Arena<'t>, bytes: &[u8]) -> &'t [u8] {
 }
 
 fn tell_stale(name: &[u8], log: &mut Log) {
-    log.warn(|line| {
+    log.warn(&|line| {
         line.put(b"thawed processes that an earlier update left frozen: ");
         line.quoted(name);
     });
@@ -645,12 +640,12 @@ fn bad_line(line: &[u8]) -> Error<'_> {
     Error::about("cannot parse proc cgroup entry %q: expected number:controllers:path", line)
 }
 
-fn cannot_determine(instance: &[u8], errno: Errno) -> Error<'_> {
-    Error::call("cannot determine the freeze state of processes of snap %q, %e", instance, errno)
+fn cannot_determine<'t>(errno: Errno) -> Error<'t> {
+    Error::call("cannot determine the freeze state of processes of snap %i, %e", b"", errno)
 }
 
-fn cannot_freeze_group<'t>(instance: &'t [u8], group: &'t [u8], errno: Errno) -> Error<'t> {
-    Error::call("cannot freeze processes in group %q: %e", group, errno).within(FINISH, instance)
+fn cannot_freeze_group(group: &[u8], errno: Errno) -> Error<'_> {
+    Error::call("cannot freeze processes in group %q: %e", group, errno).within(Within::FinishingFreezing)
 }
 
 #[cfg(test)]

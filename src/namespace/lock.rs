@@ -6,13 +6,12 @@
 //! behalf, and we only make sure that it does: a lock held by somebody else is all that can be seen, and enough.
 #![forbid(unsafe_code)]
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Within};
 use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::{Errno, Fd, process};
 
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
-const CANNOT_OPEN: &str = "cannot open lock file for mount namespace of snap %q: ";
 
 /// The lock is held, by us or for us. It ends when this is dropped.
 #[derive(Debug)]
@@ -21,16 +20,11 @@ pub struct Held {
     _file: Fd,
 }
 
-/// Takes the lock of `instance`, however long that takes; or, started by snap-confine, makes sure that it is
+/// Takes the lock of the snap, however long that takes; or, started by snap-confine, makes sure that it is
 /// taken. `directory` and its missing parents are created; `path` is a file in it.
-pub fn acquire<'t>(
-    directory: &'t [u8],
-    path: &'t [u8],
-    instance: &'t [u8],
-    from_snap_confine: bool,
-) -> Result<'t, Held> {
-    let cannot_open = |error: Error<'t>| error.within(CANNOT_OPEN, instance);
-    let cannot_lock = |errno| Error::call("cannot lock mount namespace of snap %q: %e", instance, errno);
+pub fn acquire<'t>(directory: &'t [u8], path: &'t [u8], from_snap_confine: bool) -> Result<'t, Held> {
+    let cannot_open = |error: Error<'t>| error.within(Within::OpeningLock);
+    let cannot_lock = |errno| Error::call("cannot lock mount namespace of snap %i: %e", b"", errno);
     ensure_directory(directory).map_err(cannot_open)?;
     let file = file::open(path, Open::LOCK, FILE_MODE)
         .map_err(|errno| cannot_open(Error::call("open %s: %e", path, errno)))?;
@@ -42,8 +36,9 @@ pub fn acquire<'t>(
     if !from_snap_confine {
         process::lock(&file).map_err(cannot_lock)?;
     } else if process::try_lock(&file).map_err(cannot_lock)? {
-        let says = "mount namespace of snap %q is not locked but --from-snap-confine was used";
-        return Err(Error::about(says, instance));
+        return Err(Error::plain(
+            "mount namespace of snap %i is not locked but --from-snap-confine was used",
+        ));
     }
     Ok(Held { _file: file })
 }

@@ -2,10 +2,10 @@
 //! Keep, unmount, mount; and the order of each.
 #![forbid(unsafe_code)]
 
-use super::order::source;
-use super::{Action, Item, Plan, Removal, State};
-use crate::text::{path, sort};
-use core::cmp::Ordering;
+use super::order::{item_of, key};
+use super::paths::NOWHERE;
+use super::{Action, Item, Plan, Removal, State, is_mount};
+use crate::text::sort;
 
 /// A mark of what changes without being mounted in this run.
 const CHANGED: u32 = 1;
@@ -19,16 +19,12 @@ impl<'t> Plan<'t> {
     /// it was made for is no longer desired (L39). It goes when it is broken, when what it lies on changes, and when
     /// a new mimic will cover a directory above it.
     pub fn decide(&mut self) {
-        self.removals.clear();
-        self.mounts.clear();
         self.find_heirs();
         self.coming.reset(&self.paths);
-        for at in 0..self.items.len() {
-            let Some(item) = self.items.get(at) else { break };
-            if let Some(missing) = item.missing.filter(|m| m.mimic && item.state == State::Absent)
-                && let Some(dir) = self.paths.find(missing.under)
-            {
-                self.coming.raise(dir, CHANGED);
+        for item in self.items.iter() {
+            if item.needs_mimic && item.state == State::Absent {
+                let dir = self.paths.find(item.under.unwrap_or_default());
+                self.coming.raise(&self.paths, dir, CHANGED);
             }
         }
         // A mimic that goes can make others go. Each round finds at least one more, or is the last; should that take
@@ -37,13 +33,15 @@ impl<'t> Plan<'t> {
             self.gone.reset(&self.paths);
             self.changed.reset(&self.paths);
             for mimic in self.mimics.iter().filter(|m| m.goes) {
-                self.gone.raise(mimic.dir, CHANGED);
+                self.gone.raise(&self.paths, mimic.dir, CHANGED);
             }
             self.decide_items();
-            if !self.spread_to_mimics(round > 16) {
+            let items = self.spread_to_items(round > 16);
+            if !self.spread_to_mimics(round > 16) && !items {
                 break;
             }
         }
+        self.find_lost_targets();
         self.list_removals();
         self.list_mounts();
     }
@@ -51,71 +49,46 @@ impl<'t> Plan<'t> {
     /// Who needs a mimic, if anybody? The recorded owner, while it is desired; else the first desired entry that
     /// has its target inside.
     fn find_heirs(&mut self) {
-        self.list_by_dir();
         for at in 0..self.mimics.len() {
-            let Some(mimic) = self.mimics.get(at) else { break };
-            let Some(line) = self.record.get(usize::from(mimic.record)) else { break };
-            let owner = line.needed_by().unwrap_or_default();
-            let wanted = |item: &u32| {
-                let (item, entry) = self.item(*item)?;
-                (item.desired.is_some() && !matches!(item.action, Action::Duplicate(_) | Action::Unknown))
-                    .then_some((item, entry))
+            let Some(&mimic) = self.mimics.get(at) else { break };
+            let owner = self.line(mimic.line).and_then(|line| line.needed_by()).unwrap_or_default();
+            let (from, to) = (mimic.dir.wrapping_add(1), self.paths.end(mimic.dir));
+            let wanted = |key: &u64| {
+                let item = self.items.get(item_of(*key))?;
+                let counts = item.desired && !matches!(item.action, Action::Duplicate | Action::Unknown);
+                counts.then_some(item)
             };
-            let dir = |item: &u32| self.item(*item).map(|(_, entry)| entry.dir).unwrap_or_default();
-            let start = self.by_dir.partition_point(|i| path::compare(dir(i), line.dir) == Ordering::Less);
-            let (_, from) = self.by_dir.split_at_checked(start).unwrap_or_default();
-            let mut inside = from
-                .iter()
-                .take_while(|i| path::covers(line.dir, dir(i)))
-                .filter(|i| path::is_inside(dir(i), line.dir))
-                .filter_map(wanted);
-            let owner_dir = self.paths.find(owner);
-            let owner_is_desired = owner_dir.is_some_and(|dir| {
-                let key = |item: &u32| self.items.get(*item as usize).map(|i| i.dir);
-                let start = self.by_dir.partition_point(|item| key(item) < Some(dir));
-                let (_, from) = self.by_dir.split_at_checked(start).unwrap_or_default();
-                from.iter().take_while(|i| key(i) == Some(dir)).filter_map(wanted).any(|(_, entry)| {
-                    let source = source(entry).unwrap_or_default();
-                    path::is_inside(entry.dir, line.dir) || path::is_inside(source, line.dir)
-                })
-            });
-            // An entry with an id of its own is found by looking at those inside only.
-            let (goes, heir) = if owner_is_desired {
-                (false, None)
-            } else {
-                match inside.next() {
-                    Some((_, entry)) if entry.id() == owner => (false, None),
-                    Some((item, _)) => (false, item.desired),
-                    None => (true, None),
-                }
-            };
-            let broken = !mimic.whole;
+            // An owner with an id that is not its target is only found inside.
+            let at_owner = self.at_dir(self.paths.find(owner)).iter().filter_map(wanted);
+            let mut inside = self.in_dirs(from, to).iter().filter_map(wanted);
+            let is_inside = |dir| from <= dir && dir < to;
+            let owned = at_owner.clone().any(|item| is_inside(item.dir) || is_inside(item.source));
+            let heir = inside.next().map(|item| item.entry.id());
+            let goes = !mimic.whole || (!owned && heir.is_none());
             if let Some(mimic) = self.mimics.get_mut(at) {
-                mimic.goes = goes || broken;
-                mimic.heir = heir;
+                mimic.goes = goes;
+                mimic.heir = heir.filter(|heir| !owned && *heir != owner);
             }
         }
     }
 
     fn decide_items(&mut self) {
         for at in 0..self.items.len() {
-            let Some((item, entry)) = self.item(at as u32) else { break };
-            if matches!(item.action, Action::Duplicate(_) | Action::Unknown) {
-                continue;
-            }
-            let (item, entry) = (*item, *entry);
-            let before = self.dependencies(&item, entry.dir, source(&entry));
-            let moves = before > 0 || self.loses_ground(&item, entry.dir, source(&entry));
-            let action = match (item.desired, item.state) {
-                (None, _) => Action::Unmount,
-                (Some(_), State::InEffect) if !moves => Action::Keep,
-                (Some(_), _) => Action::Mount(before.saturating_sub(1)),
+            let Some(item) = self.items.get(at) else { break };
+            let before = self.dependencies(item);
+            let moves = before > 0 || self.loses_ground(item);
+            let action = match (item.action, item.desired, item.state) {
+                (Action::Duplicate | Action::Unknown, ..) => continue,
+                (_, false, _) => Action::Unmount,
+                (_, true, State::InEffect) if !moves && !item.moves => Action::Keep,
+                (_, true, _) => Action::Mount(before.saturating_sub(1)),
             };
-            match action {
-                Action::Mount(round) => self.changed.raise(item.dir, round.saturating_add(MOUNTED)),
-                Action::Unmount if item.state != State::Absent => self.changed.raise(item.dir, CHANGED),
-                _ => {}
-            }
+            let mark = match action {
+                Action::Mount(round) => round.saturating_add(MOUNTED),
+                Action::Unmount if item.state != State::Absent => CHANGED,
+                _ => 0,
+            };
+            self.changed.raise(&self.paths, item.dir, mark);
             if let Some(item) = self.items.get_mut(at) {
                 item.action = action;
             }
@@ -123,35 +96,59 @@ impl<'t> Plan<'t> {
     }
 
     /// The highest mark of the earlier entries that this one depends on.
-    fn dependencies(&self, item: &Item<'t>, dir: &[u8], source: Option<&[u8]>) -> u32 {
-        let mut highest = self.changed.above(&self.paths, dir).max(self.changed.at(item.dir));
-        highest = highest.max(self.changed.below(&self.paths, item.dir));
-        if let (Some(source), Some(at)) = (source, item.source) {
-            highest = highest.max(self.changed.above(&self.paths, source)).max(self.changed.at(at));
-            if self.is_recursive(item) {
-                highest = highest.max(self.changed.below(&self.paths, at));
-            }
-        }
-        highest
+    fn dependencies(&self, item: &Item<'t>) -> u32 {
+        let marks = &self.changed;
+        let at = |id| marks.above(&self.paths, id).max(marks.at(id));
+        let below = if item.recursive { marks.below(item.source) } else { 0 };
+        at(item.dir).max(marks.below(item.dir)).max(at(item.source)).max(below)
     }
 
     /// Whether a mimic under its target or its source goes, or a new one will come to lie over it.
-    fn loses_ground(&self, item: &Item<'t>, dir: &[u8], source: Option<&[u8]>) -> bool {
-        let mut loses = self.gone.above(&self.paths, dir) > 0
-            || self.coming.above(&self.paths, dir) > 0
-            || (self.gone.at(item.dir) > 0 && !item.hidden);
-        if let (Some(source), Some(at)) = (source, item.source) {
-            loses |= self.gone.above(&self.paths, source) > 0 || self.gone.at(at) > 0;
-            if self.is_recursive(item) {
-                loses |= self.gone.below(&self.paths, at) > 0;
-                loses |= self.coming.below(&self.paths, at) > 0 || self.coming.at(at) > 0;
-            }
-        }
-        loses
+    fn loses_ground(&self, item: &Item<'t>) -> bool {
+        let (gone, coming) = (&self.gone, &self.coming);
+        let below_source = gone.below(item.source) | coming.below(item.source) | coming.at(item.source);
+        let all = gone.above(&self.paths, item.dir)
+            | coming.above(&self.paths, item.dir)
+            | gone.above(&self.paths, item.source)
+            | gone.at(item.source)
+            | if item.recursive { below_source } else { 0 }
+            | if item.hidden { 0 } else { gone.at(item.dir) };
+        all > 0
     }
 
-    fn is_recursive(&self, item: &Item<'t>) -> bool {
-        self.entry(item).is_some_and(|entry| entry.options.flags().recursive)
+    /// Marks the entries that stay but cover the source of an earlier one that is mounted now; true if any was added.
+    fn spread_to_items(&mut self, all: bool) -> bool {
+        // The earlier the entry, the higher the mark at its source.
+        self.early.reset(&self.paths);
+        let count = self.items.len() as u32;
+        for (item, at) in self.items.iter().zip(0u32..) {
+            if matches!(item.action, Action::Mount(_)) {
+                self.early.raise(&self.paths, item.source, count - at);
+            }
+        }
+        let mut added = false;
+        for (item, at) in self.items.iter_mut().zip(0u32..) {
+            let earliest = self.early.at(item.dir).max(self.early.below(item.dir));
+            if item.action == Action::Keep && item.desired && (all || earliest > count - at) {
+                item.moves = true;
+                added = true;
+            }
+        }
+        added
+    }
+
+    /// The targets that go with a mimic are missing again: it will have to be made anew, and in its turn.
+    fn find_lost_targets(&mut self) {
+        for item in self.items.iter_mut() {
+            let mut above = self.paths.above(item.dir);
+            while above != NOWHERE && self.gone.at(above) == 0 {
+                above = self.paths.above(above);
+            }
+            if above != NOWHERE && item.under.is_none() && matches!(item.action, Action::Mount(_)) {
+                item.under = self.paths.path(above);
+                item.needs_mimic = true;
+            }
+        }
     }
 
     /// Marks the mimics that have to go because of what was decided; true if any was added.
@@ -159,13 +156,20 @@ impl<'t> Plan<'t> {
         let mut added = false;
         for at in 0..self.mimics.len() {
             let Some(mimic) = self.mimics.get(at).filter(|m| !m.goes) else { continue };
-            let Some(line) = self.record.get(usize::from(mimic.record)) else { continue };
-            let goes = all
-                || self.changed.above(&self.paths, line.dir) > 0
-                || self.gone.above(&self.paths, line.dir) > 0
-                || self.coming.above(&self.paths, line.dir) > 0
-                || self.covers_what_moves(mimic.dir, line.dir);
-            if let Some(mimic) = self.mimics.get_mut(at).filter(|_| goes) {
+            let dir = mimic.dir;
+            let above =
+                [&self.changed, &self.gone, &self.coming].iter().any(|m| m.above(&self.paths, dir) > 0);
+            // An entry that is to be taken away may lie beneath the mimic's tmpfs.
+            let beneath = (self.changed.at(dir) | self.changed.below(dir)) > 0
+                && self.in_dirs(dir, self.paths.end(dir)).iter().any(|key| {
+                    self.items.get(item_of(*key)).is_some_and(|i| i.hidden && i.action != Action::Keep)
+                });
+            // So would one that is mounted there now, if the mimic stayed.
+            let under = self.at_dir(dir).iter().any(|key| {
+                let item = self.items.get(item_of(*key));
+                item.is_some_and(|item| is_mount(item.entry) && matches!(item.action, Action::Mount(_)))
+            });
+            if let Some(mimic) = self.mimics.get_mut(at).filter(|_| all || above || beneath || under) {
                 mimic.goes = true;
                 added = true;
             }
@@ -173,73 +177,60 @@ impl<'t> Plan<'t> {
         added
     }
 
-    /// Whether an entry that is to be taken away lies beneath the mimic's tmpfs.
-    fn covers_what_moves(&self, dir: super::PathId, at: &[u8]) -> bool {
-        if self.changed.at(dir) == 0 && self.changed.below(&self.paths, dir) == 0 {
-            return false;
-        }
-        let key = |item: &u32| self.item(*item).map(|(_, entry)| entry.dir).unwrap_or_default();
-        let start = self.by_dir.partition_point(|i| path::compare(key(i), at) == Ordering::Less);
-        let (_, from) = self.by_dir.split_at_checked(start).unwrap_or_default();
-        from.iter().take_while(|i| path::covers(at, key(i))).any(|i| {
-            self.item(*i).is_some_and(|(item, _)| item.hidden && !matches!(item.action, Action::Keep))
-        })
-    }
-
     /// Entries that can be reached, from the last mounted to the first; then mimics, the deepest first; then the
     /// entries that the mimics covered.
     fn list_removals(&mut self) {
-        let there = |item: &Item<'t>| match item.action {
-            Action::Unmount => true,
-            Action::Mount(_) => item.state != State::Absent,
-            _ => false,
-        };
+        self.removals.clear();
         for hidden in [false, true] {
-            for at in (0..self.items.len() as u32).rev() {
-                let Some(item) = self.items.get(at as usize) else { continue };
-                if there(item) && item.hidden == hidden {
+            for (item, at) in self.items.iter().rev().zip((0..self.items.len() as u32).rev()) {
+                let there = match item.action {
+                    Action::Unmount => true,
+                    Action::Mount(_) => item.state != State::Absent,
+                    _ => false,
+                };
+                if there && item.hidden == hidden {
                     let _ = self.removals.push(Removal::Item(at));
                 }
             }
-            if !hidden {
-                let start = self.removals.len();
-                for (mimic, at) in self.mimics.iter().zip(0u32..) {
-                    if mimic.goes {
-                        let _ = self.removals.push(Removal::Mimic(at));
-                    }
-                }
-                let mimics = &self.mimics;
-                let dir = |r: &Removal| match r {
-                    Removal::Mimic(at) => mimics.get(*at as usize).map(|m| (m.dir, m.record)),
-                    Removal::Item(_) => None,
-                };
-                let (_, fresh) = self.removals.split_at_mut_checked(start).unwrap_or_default();
-                sort::sort(fresh, |a, b| dir(a) > dir(b));
+            if hidden {
+                break;
+            }
+            self.stack.clear();
+            for (mimic, at) in self.mimics.iter().zip(0u32..).filter(|(m, _)| m.goes) {
+                let _ = self.stack.push(key(NOWHERE - mimic.dir, at));
+            }
+            sort::sort(self.stack, |a, b| a < b);
+            for key in self.stack.iter() {
+                let _ = self.removals.push(Removal::Mimic(*key as u32));
             }
         }
     }
 
     /// The list of changes: by class; those whose target exists first, then by the directory in which it would be
-    /// created.
+    /// created. And the same by rounds.
     fn list_mounts(&mut self) {
+        self.mounts.clear();
         for (item, at) in self.items.iter().zip(0u32..) {
             if matches!(item.action, Action::Mount(_)) {
                 let _ = self.mounts.push(at);
             }
         }
         let items = &self.items;
-        let key = |at: u32| {
-            let item = items.get(at as usize)?;
-            Some((item.class, item.missing.map(|m| m.under), at))
-        };
-        sort::sort(&mut self.mounts, |a, b| key(*a) < key(*b));
-        self.schedule.clear();
-        let _ = self.schedule.extend_from_slice(&self.mounts);
-        let when = |at: u32| {
-            let item = items.get(at as usize)?;
-            let Action::Mount(round) = item.action else { return None };
-            Some((round, key(at)?))
-        };
-        sort::sort(&mut self.schedule, |a, b| when(*a) < when(*b));
+        let place = |at: u32| items.get(at as usize).map(|item| (item.class, item.under, at));
+        sort::sort(self.mounts, |a, b| place(*a) < place(*b));
+        // Mimics of outer directories come before those of inner ones, whatever the class.
+        let ready = |at: u32| items.get(at as usize).map(|item| (item.round(), item.under, item.class, at));
+        Self::reorder(self.mounts, self.readying, |a, b| ready(a) < ready(b));
+        let done = |at: u32| items.get(at as usize).map(|item| (item.round(), item.class, item.under, at));
+        Self::reorder(self.mounts, self.schedule, |a, b| done(a) < done(b));
+    }
+
+    fn reorder(list: &Places, into: &mut Places, before: impl Fn(u32, u32) -> bool) {
+        into.clear();
+        let _ = into.extend_from_slice(list);
+        sort::sort(into, |a, b| before(*a, *b));
     }
 }
+
+/// Numbers of items.
+type Places = heapless::Vec<u32, { crate::limits::PROFILE_ENTRIES.max }>;

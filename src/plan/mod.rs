@@ -19,8 +19,7 @@
 use crate::limits::PROFILE_ENTRIES;
 use crate::mount::table::{MountRef, Table, marks};
 use crate::mount::{Kind, MountEntry, Origin};
-use crate::text::Out;
-use paths::{Marks, PathId, Paths};
+use paths::{MarkList, Marks, PathId, Paths, Places};
 
 mod diff;
 mod needed;
@@ -78,61 +77,69 @@ pub enum Action {
     Unmount,
     /// Is mounted, in the round of this number, after what is there of it was taken away.
     Mount(u32),
-    /// Another desired entry (number) has the same target and comes first.
-    Duplicate(u32),
+    /// Another desired entry has the same target and comes first.
+    Duplicate,
     /// Has a kind that nobody knows.
     Unknown,
-}
-
-/// Where the target of an absent entry would be created.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Missing<'t> {
-    /// The nearest directory above it that exists.
-    pub under: &'t [u8],
-    /// Whether a writable mimic has to cover that directory first.
-    pub mimic: bool,
 }
 
 /// An entry of either profile, or of both.
 #[derive(Clone, Copy, Debug)]
 pub struct Item<'t> {
+    /// The entry; the desired one where it is desired.
+    pub entry: &'t MountEntry<'t>,
     /// Its number in the record.
     pub record: Option<u16>,
-    /// Its number in the desired profile.
-    pub desired: Option<u16>,
+    /// Whether it is desired.
+    pub desired: bool,
     /// Its pass.
     pub class: Class,
+    /// What it needs at its target.
+    pub kind: Kind,
     /// What is there of it.
     pub state: State,
     /// The mount that is it, or is in its place.
     pub mount: Option<MountRef>,
     /// Whether the tmpfs of a mimic covers that mount.
     pub hidden: bool,
-    /// Whether its target exists; `None` when it does, or when nobody asked.
-    pub missing: Option<Missing<'t>>,
+    /// Where its target is missing: the nearest directory above it that exists.
+    pub under: Option<&'t [u8]>,
+    /// Whether a writable mimic has to cover that directory before the target can be created.
+    pub needs_mimic: bool,
     /// What becomes of it.
     pub action: Action,
     dir: PathId,
-    source: Option<PathId>,
+    source: PathId,
+    recursive: bool,
+    /// It is in effect, but covers what an earlier entry needs, and has to go for a moment.
+    moves: bool,
     visited: bool,
+}
+
+impl Item<'_> {
+    /// The round in which it is mounted; the last of all for what is not mounted.
+    pub fn round(&self) -> u32 {
+        match self.action {
+            Action::Mount(round) => round,
+            _ => u32::MAX,
+        }
+    }
 }
 
 /// A writable mimic on record.
 #[derive(Clone, Copy, Debug)]
-pub struct Mimic {
+pub struct Mimic<'t> {
     /// The record's line of its tmpfs.
-    pub record: u16,
+    pub line: u16,
     /// The tmpfs, where the table shows it.
     pub mount: Option<MountRef>,
     /// Whether the table shows it whole; true where nothing can be known.
     pub whole: bool,
     /// Whether it has to go.
     pub goes: bool,
-    /// The desired entry that keeps it, where that is not the one on record.
-    pub heir: Option<u16>,
-    class: Class,
+    /// The id of the desired entry that keeps it, where that is not the one on record.
+    pub heir: Option<&'t [u8]>,
     dir: PathId,
-    parts: (u32, u32),
 }
 
 /// One step of taking away.
@@ -144,124 +151,157 @@ pub enum Removal {
     Mimic(u32),
 }
 
-/// Everything that is decided on; lives in `.bss`.
+/// Room for everything that is decided on; lives in `.bss`.
+pub struct Memory<'t> {
+    items: [heapless::Vec<Item<'t>, ITEMS>; 2],
+    mimics: heapless::Vec<Mimic<'t>, { PROFILE_ENTRIES.max }>,
+    removals: heapless::Vec<Removal, ITEMS>,
+    mounts: [heapless::Vec<u32, { PROFILE_ENTRIES.max }>; 3],
+    places: Places<'t>,
+    parts: heapless::Vec<u64, { PROFILE_ENTRIES.max }>,
+    keys: [heapless::Vec<u64, ITEMS>; 2],
+    marks: [MarkList; 4],
+}
+
+impl Memory<'_> {
+    /// Empty room.
+    pub const fn new() -> Self {
+        Memory {
+            items: [const { heapless::Vec::new() }; 2],
+            mimics: heapless::Vec::new(),
+            removals: heapless::Vec::new(),
+            mounts: [const { heapless::Vec::new() }; 3],
+            places: Places::new(),
+            parts: heapless::Vec::new(),
+            keys: [const { heapless::Vec::new() }; 2],
+            marks: [const { MarkList::new() }; 4],
+        }
+    }
+}
+
+impl Default for Memory<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Everything that is decided on.
 pub struct Plan<'t> {
     /// What was mounted by the last run, as its record says.
-    pub record: Profile<'t>,
-    /// What should be mounted.
-    pub desired: Profile<'t>,
-    /// The entries of both, in the order of mounting.
-    pub items: heapless::Vec<Item<'t>, ITEMS>,
+    pub record: &'t [MountEntry<'t>],
+    /// The entries of both profiles, in the order of mounting.
+    pub items: &'t mut heapless::Vec<Item<'t>, ITEMS>,
     /// The mimics on record.
-    pub mimics: heapless::Vec<Mimic, { PROFILE_ENTRIES.max }>,
+    pub mimics: &'t mut heapless::Vec<Mimic<'t>, { PROFILE_ENTRIES.max }>,
     /// The steps of taking away, in their order.
-    pub removals: heapless::Vec<Removal, ITEMS>,
-    /// The items to mount, in the order of the list of changes (base text, 6.6); rounds are in the items.
-    pub mounts: heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
+    pub removals: &'t mut heapless::Vec<Removal, ITEMS>,
+    /// The items to mount, in the order of the list of changes (base text, 6.6).
+    pub mounts: &'t mut heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
     /// The same items in the order of their rounds.
-    pub schedule: heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
+    pub schedule: &'t mut heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
+    /// The same items in the order in which they are made ready, round by round.
+    pub readying: &'t mut heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
     /// All targets and sources.
     pub paths: Paths<'t>,
-    parts: heapless::Vec<u16, { PROFILE_ENTRIES.max }>,
-    by_dir: heapless::Vec<u32, ITEMS>,
-    stack: heapless::Vec<(u32, u32), ITEMS>,
-    scratch: heapless::Vec<Item<'t>, ITEMS>,
-    changed: Marks,
-    gone: Marks,
-    coming: Marks,
+    parts: &'t mut heapless::Vec<u64, { PROFILE_ENTRIES.max }>,
+    by_dir: &'t mut heapless::Vec<u64, ITEMS>,
+    stack: &'t mut heapless::Vec<u64, ITEMS>,
+    scratch: &'t mut heapless::Vec<Item<'t>, ITEMS>,
+    changed: Marks<'t>,
+    gone: Marks<'t>,
+    coming: Marks<'t>,
+    early: Marks<'t>,
 }
 
 impl<'t> Plan<'t> {
     /// An empty plan.
-    pub const fn new() -> Self {
+    pub fn new(memory: &'t mut Memory<'t>) -> Self {
+        let Memory { items, mimics, removals, mounts, places, parts, keys, marks } = memory;
+        let ([items, scratch], [mounts, schedule, readying], [by_dir, stack]) = (items, mounts, keys);
+        let [changed, gone, coming, early] = marks;
         Plan {
-            record: Profile::new(),
-            desired: Profile::new(),
-            items: heapless::Vec::new(),
-            mimics: heapless::Vec::new(),
-            removals: heapless::Vec::new(),
-            mounts: heapless::Vec::new(),
-            schedule: heapless::Vec::new(),
-            paths: Paths::new(),
-            parts: heapless::Vec::new(),
-            by_dir: heapless::Vec::new(),
-            stack: heapless::Vec::new(),
-            scratch: heapless::Vec::new(),
-            changed: Marks::new(),
-            gone: Marks::new(),
-            coming: Marks::new(),
+            record: &[],
+            items,
+            mimics,
+            removals,
+            mounts,
+            schedule,
+            readying,
+            paths: Paths::new(places),
+            parts,
+            by_dir,
+            stack,
+            scratch,
+            changed: Marks::new(changed),
+            gone: Marks::new(gone),
+            coming: Marks::new(coming),
+            early: Marks::new(early),
         }
     }
 
-    /// The entry behind an item: the desired one where it is desired.
-    pub fn entry(&self, item: &Item<'t>) -> Option<&MountEntry<'t>> {
-        match (item.desired, item.record) {
-            (Some(at), _) => self.desired.get(usize::from(at)),
-            (None, Some(at)) => self.record.get(usize::from(at)),
-            (None, None) => None,
-        }
+    /// The record's lines of a mimic's parts, by number. The mimic is named by its place.
+    pub fn parts(&self, mimic: u32) -> impl Iterator<Item = u16> {
+        let start = self.parts.partition_point(|part| *part < order::key(mimic, 0));
+        let (_, from) = self.parts.split_at_checked(start).unwrap_or_default();
+        from.iter().take_while(move |part| **part >> 32 == u64::from(mimic)).map(|part| *part as u16)
     }
 
-    /// The item of a number, and its entry.
-    pub fn item(&self, at: u32) -> Option<(&Item<'t>, &MountEntry<'t>)> {
-        let item = self.items.get(at as usize)?;
-        Some((item, self.entry(item)?))
-    }
-
-    /// The record's lines of a mimic's parts.
-    pub fn parts(&self, mimic: &Mimic) -> &[u16] {
-        let (start, end) = mimic.parts;
-        self.parts.get(start as usize..end as usize).unwrap_or_default()
+    /// A line of the record.
+    pub fn line(&self, at: u16) -> Option<&'t MountEntry<'t>> {
+        self.record.get(usize::from(at))
     }
 
     /// Whether a mount point lies below the source or the target of a recursive bind, which then has to show it, too.
     /// To be asked between [`Plan::begin`] and [`Plan::decide`].
     pub fn binds_from_above(&self, dir: &[u8]) -> bool {
-        self.coming.above(&self.paths, dir) > 0
+        let nearest = self.paths.nearest(dir);
+        self.coming.at(nearest) > 0 || self.coming.above(&self.paths, nearest) > 0
     }
 
     /// Whether the target of an item that is taken away is used again as it is: by a desired entry that needs the same
     /// kind of thing there, while nothing above it changes.
-    pub fn leaves_target_of(&self, at: u32) -> bool {
-        let Some((item, entry)) = self.item(at) else { return false };
-        if self.changed.above(&self.paths, entry.dir) > 0 || self.gone.above(&self.paths, entry.dir) > 0 {
-            return false;
-        }
-        let key = |at: &u32| self.items.get(*at as usize).map(|i| i.dir);
-        let start = self.by_dir.partition_point(|at| key(at) < Some(item.dir));
-        let (_, from) = self.by_dir.split_at_checked(start).unwrap_or_default();
-        from.iter().take_while(|at| key(at) == Some(item.dir)).any(|at| {
-            self.item(*at).is_some_and(|(other, wanted)| {
-                matches!(other.action, Action::Keep | Action::Mount(_)) && wanted.kind() == entry.kind()
+    pub fn leaves_target_of(&self, item: &Item<'t>) -> bool {
+        let moves = |marks: &Marks<'_>| marks.above(&self.paths, item.dir) > 0;
+        !moves(&self.changed)
+            && !moves(&self.gone)
+            && self.at_dir(item.dir).iter().any(|at| {
+                self.items.get(order::item_of(*at)).is_some_and(|other| {
+                    matches!(other.action, Action::Keep | Action::Mount(_)) && other.kind == item.kind
+                })
             })
-        })
+    }
+
+    /// The desired entry that is mounted in place of a duplicate.
+    pub fn winner(&self, item: &Item<'t>) -> Option<&'t MountEntry<'t>> {
+        let mut same = self.at_dir(item.dir).iter().filter_map(|at| self.items.get(order::item_of(*at)));
+        let wins = |i: &&Item<'t>| i.desired && matches!(i.action, Action::Keep | Action::Mount(_));
+        same.find(|i| wins(i) && i.kind != Kind::EnsureDir).map(|item| item.entry)
     }
 
     /// Calls `each` for every directory on which the record has a tmpfs that is there: the namespace's root, mimics, and
     /// entries of that type; only for those that stay, if `staying`.
-    pub fn each_tmpfs(&self, table: &Table<'t>, staying: bool, mut each: impl FnMut(&'t [u8])) {
-        // A tmpfs of somebody else that lies on top is not to be trusted for the path's sake (L26).
-        let ours = |dir: &[u8]| {
-            table.is_empty()
-                || table.visible(dir, 0).is_some_and(|top| {
-                    let known = dir == b"/" || table.is_marked(top, marks::COVER | marks::MIMIC);
-                    known && table.get(top).is_some_and(|mount| mount.dir == dir && mount.fstype == b"tmpfs")
-                })
-        };
-        let mut take = |line: Option<&MountEntry<'t>>| {
-            if let Some(line) = line.filter(|line| line.fstype == b"tmpfs" && ours(line.dir)) {
+    pub fn each_tmpfs(&self, table: &Table<'t>, staying: bool, each: &mut dyn FnMut(&'t [u8])) {
+        let mut take = |line: &MountEntry<'t>| {
+            // A tmpfs of somebody else that lies on top is not to be trusted for the path's sake (L26).
+            let ours = table.is_empty()
+                || table.visible(line.dir, 0).is_some_and(|top| {
+                    let known = line.dir == b"/" || table.is_marked(top, marks::COVER | marks::MIMIC);
+                    known
+                        && table
+                            .get(top)
+                            .is_some_and(|mount| mount.dir == line.dir && mount.fstype == b"tmpfs")
+                });
+            if line.fstype == b"tmpfs" && ours {
                 each(line.dir);
             }
         };
-        for line in self.record.iter().filter(|line| line.origin() == Origin::Rootfs) {
-            take(Some(line));
-        }
+        self.record.iter().filter(|line| line.origin() == Origin::Rootfs).for_each(&mut take);
         for mimic in self.mimics.iter().filter(|mimic| !(staying && mimic.goes)) {
-            take(self.record.get(usize::from(mimic.record)));
+            self.line(mimic.line).into_iter().for_each(&mut take);
         }
         for item in self.items.iter().filter(|item| item.record.is_some()) {
             if !staying || item.action == Action::Keep {
-                take(self.entry(item));
+                take(item.entry);
             }
         }
     }
@@ -271,71 +311,43 @@ impl<'t> Plan<'t> {
         !self.removals.is_empty() || !self.mounts.is_empty()
     }
 
-    /// Writes one step a line: first what is taken away, then what stays, then what is mounted.
-    pub fn write<W: Out + ?Sized>(&self, w: &mut W) {
-        self.each_line(|verb, entry, remark, about| {
-            w.put(verb.as_bytes());
-            w.put(b" ");
-            entry.write(w);
-            if !remark.is_empty() {
-                w.put(b"  # ");
-                w.put(remark.as_bytes());
-                w.put(about);
-            }
-            w.put(b"\n");
-        });
-    }
-
-    /// Calls `line` for every step with its verb, its entry and a remark.
-    pub fn each_line(&self, mut line: impl FnMut(&str, &MountEntry<'t>, &str, &[u8])) {
-        for removal in &self.removals {
+    /// Calls `line` for every step with its verb, its entry and a path that it is about: first what is taken away, then
+    /// what stays, then what is mounted.
+    pub fn each_line(&self, line: &mut dyn FnMut(&'static str, &MountEntry<'t>, &[u8])) {
+        for removal in self.removals.iter() {
             match *removal {
-                Removal::Item(at) => {
-                    let Some((item, entry)) = self.item(at) else { continue };
-                    let again =
-                        if matches!(item.action, Action::Mount(_)) { "mounted again later" } else { "" };
-                    line("unmount", entry, again, b"");
-                }
+                Removal::Item(at) => match self.items.get(at as usize) {
+                    Some(item) if item.desired => line("unmount, to be mounted again:", item.entry, b""),
+                    Some(item) => line("unmount", item.entry, b""),
+                    None => {}
+                },
                 Removal::Mimic(at) => {
                     let mimic = self.mimics.get(at as usize);
-                    let Some(entry) = mimic.and_then(|m| self.record.get(usize::from(m.record))) else {
-                        continue;
-                    };
-                    line("unmount", entry, "with all its parts", b"");
+                    if let Some(entry) = mimic.and_then(|mimic| self.line(mimic.line)) {
+                        line("unmount with all its parts", entry, b"");
+                    }
                 }
             }
         }
-        for item in &self.items {
-            let Some(entry) = self.entry(item) else { continue };
-            match item.action {
-                Action::Keep if item.record.is_none() => line("keep", entry, "was not on record", b""),
-                Action::Keep => line("keep", entry, "", b""),
-                Action::Duplicate(_) => line("skip", entry, "an earlier entry has the same target", b""),
-                Action::Unknown => line("skip", entry, "unknown kind", b""),
-                Action::Unmount | Action::Mount(_) => {}
+        for item in self.items.iter() {
+            let verb = match item.action {
+                Action::Keep if item.record.is_none() => "adopt",
+                Action::Keep => "keep",
+                Action::Duplicate | Action::Unknown => "skip",
+                Action::Unmount | Action::Mount(_) => continue,
+            };
+            line(verb, item.entry, b"");
+        }
+        for mimic in self.mimics.iter().filter(|mimic| !mimic.goes) {
+            if let Some(entry) = self.line(mimic.line) {
+                line("keep", entry, mimic.heir.unwrap_or_default());
             }
         }
-        for mimic in self.mimics.iter().filter(|m| !m.goes) {
-            let Some(entry) = self.record.get(usize::from(mimic.record)) else { continue };
-            let heir = mimic.heir.and_then(|at| self.desired.get(usize::from(at)));
-            match heir {
-                Some(heir) => line("keep", entry, "now for ", heir.id()),
-                None => line("keep", entry, "", b""),
+        for at in self.mounts.iter() {
+            if let Some(item) = self.items.get(*at as usize) {
+                line("mount", item.entry, item.under.filter(|_| item.needs_mimic).unwrap_or_default());
             }
         }
-        for at in &self.mounts {
-            let Some((item, entry)) = self.item(*at) else { continue };
-            match item.missing {
-                Some(Missing { under, mimic: true }) => line("mount", entry, "with a mimic over ", under),
-                _ => line("mount", entry, "", b""),
-            }
-        }
-    }
-}
-
-impl Default for Plan<'_> {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -7,8 +7,8 @@
 //! shows what it showed then. The mimics come before all: their parts are no entry's mount, however alike.
 #![forbid(unsafe_code)]
 
-use super::order::source;
-use super::{Mimic, Plan, State};
+use super::order::has_source;
+use super::{Plan, State};
 use crate::limits::PATH;
 use crate::mount::MountEntry;
 use crate::mount::table::{MountRef, Table, marks};
@@ -18,48 +18,43 @@ impl<'t> Plan<'t> {
     /// The second move. An empty table means that nothing can be known: then what is recorded counts as in effect.
     /// Links and directories-to-be are left alone; the survey looks at them.
     pub fn judge(&mut self, table: &mut Table<'t>) {
-        for at in 0..self.mimics.len() {
-            let Some(mimic) = self.mimics.get(at) else { break };
-            let (mount, whole) = if table.is_empty() { (None, true) } else { self.judge_mimic(mimic, table) };
+        // Of two over one directory the later lies on top.
+        for at in (0..self.mimics.len()).rev() {
+            let found = if table.is_empty() { (None, true) } else { self.judge_mimic(at as u32, table) };
             if let Some(mimic) = self.mimics.get_mut(at) {
-                mimic.mount = mount;
-                mimic.whole = whole;
+                (mimic.mount, mimic.whole) = found;
             }
         }
-        for at in (0..self.items.len()).rev() {
-            let Some((item, entry)) = self.item(at as u32) else { continue };
-            let recorded = item.record.is_some();
-            let verdict = if !super::is_mount(entry) {
+        for item in self.items.iter_mut().rev() {
+            if !super::is_mount(item.entry) {
                 continue;
-            } else if table.is_empty() {
-                let state = match (item.record, item.desired) {
-                    (Some(_), Some(_)) => State::InEffect,
-                    (Some(_), None) => State::Different,
-                    (None, _) => State::Absent,
-                };
-                Verdict { state, mount: None, hidden: false }
-            } else {
-                judge_mount(&{ *entry }, recorded, table)
-            };
-            if let Some(item) = self.items.get_mut(at) {
-                item.state = verdict.state;
-                item.mount = verdict.mount;
-                item.hidden = verdict.hidden;
             }
+            let recorded = item.record.is_some();
+            (item.state, item.mount, item.hidden) = if table.is_empty() {
+                let state = match (recorded, item.desired) {
+                    (true, true) => State::InEffect,
+                    (true, false) => State::Different,
+                    (false, _) => State::Absent,
+                };
+                (state, None, false)
+            } else {
+                judge_mount(item.entry, recorded, table)
+            };
         }
     }
 
     /// The tmpfs of a mimic, and whether every part that is on record shows what the covered directory holds.
-    fn judge_mimic(&self, mimic: &Mimic, table: &mut Table<'t>) -> (Option<MountRef>, bool) {
-        let Some(line) = self.record.get(usize::from(mimic.record)) else { return (None, false) };
-        let parts = || self.parts(mimic).iter().filter_map(|part| self.record.get(usize::from(*part)));
+    fn judge_mimic(&self, mimic: u32, table: &mut Table<'t>) -> (Option<MountRef>, bool) {
+        let line = self.mimics.get(mimic as usize).and_then(|mimic| self.line(mimic.line));
+        let Some(line) = line else { return (None, false) };
+        let parts = || self.parts(mimic).filter_map(|part| self.line(part));
         // The stack at the directory, from the bottom; the mimic is the topmost tmpfs that carries parts.
         let Some(mut here) = table.visible(path::parent(line.dir), 0) else { return (None, false) };
         let mut found: Option<(MountRef, MountRef)> = None;
         while let Some(next) = table.child(here, line.dir, 0) {
             let is_tmpfs = table.get(next).is_some_and(|m| m.fstype == b"tmpfs" && m.root == b"/");
             let carries = parts().any(|part| table.child(next, part.dir, 0).is_some());
-            if is_tmpfs && (carries || parts().next().is_none()) {
+            if is_tmpfs && !table.is_marked(next, marks::MIMIC) && (carries || parts().next().is_none()) {
                 found = Some((here, next));
             }
             here = next;
@@ -82,36 +77,30 @@ impl<'t> Plan<'t> {
     }
 }
 
-struct Verdict {
-    state: State,
-    mount: Option<MountRef>,
-    hidden: bool,
-}
-
-/// Judges one mount entry, and marks its mount so that earlier entries are judged beneath it.
-fn judge_mount<'t>(entry: &MountEntry<'t>, recorded: bool, table: &mut Table<'t>) -> Verdict {
-    let own = |at: Option<MountRef>, table: &Table<'t>| {
-        at.filter(|mount| !table.is_marked(*mount, marks::PART | marks::MIMIC))
-    };
-    let visible = own(table.mounted_at(entry.dir, marks::COVER), table);
-    if let Some(mount) = visible
-        && shows(entry, mount, table)
-    {
-        return Verdict { state: State::InEffect, mount: visible, hidden: false };
-    }
-    let hidden = own(table.mounted_at(entry.dir, marks::COVER | marks::MIMIC), table);
-    if let Some(mount) = hidden.filter(|_| hidden != visible)
-        && shows(entry, mount, table)
-    {
-        return Verdict { state: State::InEffect, mount: hidden, hidden: true };
-    }
-    match visible.or(hidden) {
-        // What lies at a recorded target is what was mounted there, even if it shows something else by now.
-        Some(mount) if recorded => {
-            table.mark(mount, marks::COVER);
-            Verdict { state: State::Different, mount: Some(mount), hidden: visible.is_none() }
+/// Judges one mount entry, and marks its mount so that earlier entries are judged beneath it: what is there of it, the
+/// mount, and whether a mimic hides that.
+fn judge_mount<'t>(
+    entry: &MountEntry<'t>,
+    recorded: bool,
+    table: &mut Table<'t>,
+) -> (State, Option<MountRef>, bool) {
+    let mut in_place = None;
+    for (beneath, hidden) in [(marks::COVER, false), (marks::COVER | marks::MIMIC, true)] {
+        let found = table.mounted_at(entry.dir, beneath);
+        let found = found.filter(|mount| !table.is_marked(*mount, marks::PART | marks::MIMIC));
+        let Some(mount) = found.filter(|_| found != in_place.map(|(mount, _)| mount)) else { continue };
+        if shows(entry, mount, table) {
+            return (State::InEffect, found, hidden);
         }
-        _ => Verdict { state: State::Absent, mount: None, hidden: false },
+        in_place = in_place.or(Some((mount, hidden)));
+    }
+    match in_place {
+        // What lies at a recorded target is what was mounted there, even if it shows something else by now.
+        Some((mount, hidden)) if recorded => {
+            table.mark(mount, marks::COVER);
+            (State::Different, Some(mount), hidden)
+        }
+        _ => (State::Absent, None, false),
     }
 }
 
@@ -135,7 +124,10 @@ fn matches<'t>(entry: &MountEntry<'t>, mount: MountRef, table: &Table<'t>) -> bo
     if !flags.bind {
         return line.root == b"/" && line.fstype == entry.fstype;
     }
-    let Some(source) = source(entry) else { return false };
+    if !has_source(entry) {
+        return false;
+    }
+    let source = entry.name;
     // A bind inherits the flags of the mount that is visible at its source: without `ro` it is as writable as that.
     let Some(from) = table.visible(source, marks::COVER) else { return false };
     if line.is_bound_read_only
@@ -146,12 +138,14 @@ fn matches<'t>(entry: &MountEntry<'t>, mount: MountRef, table: &Table<'t>) -> bo
     }
     let wanted = table.identity(from, source);
     let seen = table.identity(mount, entry.dir);
-    wanted.is_some() && wanted == seen && (!flags.recursive || shows_submounts(entry.dir, source, table))
+    wanted.is_some()
+        && wanted == seen
+        && (!flags.recursive || shows_submounts(entry.dir, source, mount, table))
 }
 
 /// Whether every mount that is visible below the source of a recursive bind is found at its place below the
 /// target. More may be there: entries of the profile, or what propagated.
-fn shows_submounts(target: &[u8], source: &[u8], table: &Table<'_>) -> bool {
+fn shows_submounts(target: &[u8], source: &[u8], mount: MountRef, table: &Table<'_>) -> bool {
     if path::covers(source, target) || path::covers(target, source) {
         return true;
     }
@@ -165,6 +159,7 @@ fn shows_submounts(target: &[u8], source: &[u8], table: &Table<'_>) -> bool {
         }
         there.clear();
         let joined = [target, b"/", rest].iter().all(|part| there.extend_from_slice(part).is_ok());
-        !joined || table.identity_at(&there, marks::COVER) == table.identity(below, line.dir)
+        let shown = table.walk(mount, target, &there, marks::COVER);
+        !joined || table.identity(shown, &there) == table.identity(below, line.dir)
     })
 }

@@ -2,190 +2,159 @@
 //! From two profiles to items in the order of mounting.
 #![forbid(unsafe_code)]
 
-use super::{Action, Class, Item, Mimic, Plan, State};
+use super::paths::{NOWHERE, PathId};
+use super::{Action, Class, Item, Mimic, Plan, State, is_mount};
 use crate::mount::{Kind, MountEntry, Origin};
 use crate::text::{path, sort};
-use core::cmp::Ordering;
-
-/// The source of an entry as a path that a plan can follow: only a bind has one.
-pub(super) fn source<'t>(entry: &MountEntry<'t>) -> Option<&'t [u8]> {
-    let is_path = path::is_absolute(entry.name) && path::is_clean(entry.name);
-    (super::is_mount(entry) && entry.is_bind() && is_path).then_some(entry.name)
-}
-
-fn is_part(entry: &MountEntry<'_>) -> bool {
-    entry.is_synthetic() && entry.fstype != b"tmpfs"
-}
 
 impl<'t> Plan<'t> {
-    /// The first move: [`Plan::record`] and [`Plan::desired`] become [`Plan::items`] and [`Plan::mimics`]. Targets
-    /// are clean already. Where two desired entries have one target, the first in the order of mounting wins.
-    pub fn begin(&mut self) {
+    /// The first move: the two profiles become [`Plan::items`] and [`Plan::mimics`]. Targets are clean already. Where
+    /// two desired entries have one target, the first in the order of mounting wins.
+    pub fn begin(&mut self, record: &'t [MountEntry<'t>], desired: &'t [MountEntry<'t>]) {
+        self.record = record;
         self.items.clear();
         self.mimics.clear();
         self.parts.clear();
-        self.removals.clear();
-        self.mounts.clear();
-        self.schedule.clear();
         self.paths.clear();
-        for entry in self.record.iter().chain(&self.desired) {
+        for entry in record.iter().chain(desired) {
             self.paths.add(entry.dir);
-            if let Some(source) = source(entry) {
-                self.paths.add(source);
+            if has_source(entry) {
+                self.paths.add(entry.name);
             }
         }
         self.paths.build();
         self.find_mimics();
-        self.take_desired();
+        for entry in desired {
+            self.push(entry, None, true);
+        }
+        self.find_duplicates();
         self.take_record();
         self.sort_items();
         self.follow_sources();
-    }
-
-    /// Whether the record keeps this entry whatever is desired.
-    fn stays(entry: &MountEntry<'_>) -> bool {
-        entry.origin() == Origin::Rootfs
-    }
-
-    fn find_mimics(&mut self) {
-        for (entry, at) in self.record.iter().zip(0u16..) {
-            if is_part(entry) {
-                let _ = self.parts.push(at);
-            }
+        self.list_by_dir();
+        self.coming.reset(&self.paths);
+        for item in self.items.iter().filter(|item| item.recursive) {
+            self.coming.raise(&self.paths, item.source, 1);
+            self.coming.raise(&self.paths, item.dir, 1);
         }
-        let record = &self.record;
-        let place = |at: u16| record.get(usize::from(at)).map(|e| path::parent(e.dir)).unwrap_or_default();
-        sort::sort(&mut self.parts, |a, b| {
-            path::compare(place(*a), place(*b)).then(a.cmp(b)) == Ordering::Less
-        });
-        for (entry, at) in self.record.iter().zip(0u16..) {
-            let Some(dir) = self.paths.find(entry.dir) else { continue };
-            if !entry.is_synthetic() || is_part(entry) {
+    }
+
+    /// The parts of a mimic stand behind its tmpfs; in a record that an older version has turned round, before it.
+    fn find_mimics(&mut self) {
+        self.gone.reset(&self.paths);
+        self.stack.clear();
+        for (entry, at) in self.record.iter().zip(0u16..).filter(|(entry, _)| entry.is_synthetic()) {
+            if entry.fstype == b"tmpfs" {
+                let dir = self.paths.find(entry.dir);
+                let mimic = Mimic { line: at, dir, mount: None, whole: true, goes: false, heir: None };
+                let _ = self.mimics.push(mimic);
+                self.gone.raise(&self.paths, dir, self.mimics.len() as u32);
                 continue;
             }
-            let less = |wanted| move |part: &u16| path::compare(place(*part), entry.dir) < wanted;
-            let start = self.parts.partition_point(less(Ordering::Equal)) as u32;
-            let end = self.parts.partition_point(less(Ordering::Greater)) as u32;
-            let _ = self.mimics.push(Mimic {
-                record: at,
-                mount: None,
-                whole: true,
-                goes: false,
-                heir: None,
-                class: Class::Interface,
-                dir,
-                parts: (start, end),
-            });
+            let over = self.paths.find(path::parent(entry.dir));
+            match self.gone.at(over) {
+                0 => drop(self.stack.push(key(over, at.into()))),
+                number => drop(self.parts.push(key(number - 1, at.into()))),
+            }
         }
+        for part in self.stack.iter() {
+            let number = self.gone.at((*part >> 32) as PathId);
+            if number > 0 {
+                let _ = self.parts.push(key(number - 1, *part as u32));
+            }
+        }
+        sort::sort(self.parts, |a, b| a < b);
     }
 
-    fn push_item(&mut self, entry: &MountEntry<'t>, record: Option<u16>, desired: Option<u16>) {
-        let Some(dir) = self.paths.find(entry.dir) else { return };
-        let source = source(entry).and_then(|source| self.paths.find(source));
+    fn push(&mut self, entry: &'t MountEntry<'t>, record: Option<u16>, desired: bool) {
+        let recursive = has_source(entry) && entry.options.flags().recursive;
         // As many as there are entries, which fitted.
         let _ = self.items.push(Item {
+            entry,
             record,
             desired,
             class: Class::of(entry),
+            kind: entry.kind(),
             state: State::Absent,
             mount: None,
             hidden: false,
-            missing: None,
-            action: Action::Keep,
-            dir,
-            source,
+            under: None,
+            needs_mimic: false,
+            action: if desired { Action::Keep } else { Action::Unmount },
+            dir: self.paths.find(entry.dir),
+            source: if has_source(entry) { self.paths.find(entry.name) } else { NOWHERE },
+            recursive,
+            moves: false,
             visited: false,
         });
     }
 
-    fn take_desired(&mut self) {
-        for at in 0..self.desired.len() {
-            let (Some(&entry), Ok(number)) = (self.desired.get(at), u16::try_from(at)) else { break };
-            self.push_item(&entry, None, Some(number));
-        }
-        // Who comes first at each target?
+    /// Who comes first at each target?
+    fn find_duplicates(&mut self) {
         self.list_by_dir();
-        let mut first: Option<u32> = None;
+        let root = self.record.iter().any(|line| line.origin() == Origin::Rootfs && line.dir == b"/");
+        let mut taken = NOWHERE;
         for place in 0..self.by_dir.len() {
-            let Some(&at) = self.by_dir.get(place) else { break };
-            let Some((item, entry)) = self.item(at) else { continue };
-            let (dir, kind) = (item.dir, entry.kind());
-            let is_root = entry.dir == b"/" && self.record.iter().any(|e| Self::stays(e) && e.dir == b"/");
-            let winner = first.filter(|first| self.items.get(*first as usize).is_some_and(|i| i.dir == dir));
-            let action = match (kind, winner) {
-                (Kind::Unknown, _) => Action::Unknown,
-                _ if is_root => Action::Duplicate(at),
+            let at = self.by_dir.get(place).copied().map(item_of);
+            let Some(item) = at.and_then(|at| self.items.get_mut(at)) else { break };
+            match item.kind {
+                Kind::Unknown => item.action = Action::Unknown,
                 // Making sure of a directory is no mount: it goes with anything.
-                (Kind::EnsureDir, _) => Action::Keep,
-                (_, Some(winner)) => Action::Duplicate(winner),
-                (_, None) => {
-                    first = Some(at);
-                    Action::Keep
-                }
-            };
-            if let Some(item) = self.items.get_mut(at as usize) {
-                item.action = action;
+                Kind::EnsureDir => {}
+                _ if item.dir == taken || (root && item.entry.dir == b"/") => item.action = Action::Duplicate,
+                _ => taken = item.dir,
             }
         }
     }
 
     pub(super) fn list_by_dir(&mut self) {
         self.by_dir.clear();
-        for at in 0..self.items.len() as u32 {
-            let _ = self.by_dir.push(at);
+        for (item, at) in self.items.iter().zip(0u32..) {
+            let _ = self.by_dir.push(key(item.dir, (item.class as u32) << 20 | at));
         }
-        let items = &self.items;
-        let key = |at: u32| items.get(at as usize).map(|i| (i.dir, i.class, at));
-        sort::sort(&mut self.by_dir, |a, b| key(*a) < key(*b));
+        sort::sort(self.by_dir, |a, b| a < b);
     }
 
     /// Each record entry goes with the desired entry that equals it, or becomes an item of its own.
     fn take_record(&mut self) {
-        let desired = self.items.len();
-        self.gone.reset(&self.paths);
-        for mimic in &self.mimics {
-            self.gone.raise(mimic.dir, 1);
-        }
-        for at in 0..self.record.len() {
-            let (Some(&entry), Ok(number)) = (self.record.get(at), u16::try_from(at)) else { break };
-            let belongs_to_mimic = entry.is_synthetic()
-                && (entry.fstype == b"tmpfs" || {
-                    self.paths.find(path::parent(entry.dir)).is_some_and(|dir| self.gone.at(dir) > 0)
-                });
-            if Self::stays(&entry) || belongs_to_mimic || matches!(entry.kind(), Kind::Unknown) {
+        for (entry, at) in self.record.iter().zip(0u16..) {
+            let over = self.paths.find(path::parent(entry.dir));
+            let of_mimic = entry.is_synthetic() && (entry.fstype == b"tmpfs" || self.gone.at(over) > 0);
+            if entry.origin() == Origin::Rootfs || of_mimic || entry.kind() == Kind::Unknown {
                 continue;
             }
-            let Some(dir) = self.paths.find(entry.dir) else { continue };
-            let key = |item: &u32| self.items.get(*item as usize).map(|i| i.dir);
-            let start = self.by_dir.partition_point(|item| key(item) < Some(dir));
-            let (_, from) = self.by_dir.split_at_checked(start).unwrap_or_default();
-            let twin = from.iter().take_while(|item| key(item) == Some(dir)).find(|item| {
-                self.item(**item).is_some_and(|(i, e)| {
-                    i.record.is_none() && matches!(i.action, Action::Keep) && e.same(&entry)
+            let twin = self.at_dir(self.paths.find(entry.dir)).iter().map(|key| item_of(*key)).find(|twin| {
+                self.items.get(*twin).is_some_and(|item| {
+                    item.record.is_none() && item.action == Action::Keep && item.entry.same(entry)
                 })
             });
-            match twin.copied().and_then(|twin| self.items.get_mut(twin as usize)) {
-                Some(item) => item.record = Some(number),
-                None => self.push_item(&entry, Some(number), None),
+            match twin.and_then(|twin| self.items.get_mut(twin)) {
+                Some(item) => item.record = Some(at),
+                None => self.push(entry, Some(at), false),
             }
-        }
-        for item in self.items.iter_mut().skip(desired) {
-            item.action = Action::Unmount;
         }
     }
 
     /// By class, then a directory before what lies in it; of equals the recorded one first, then directories that
     /// are only to be there, then the order of the file.
     fn sort_items(&mut self) {
-        let desired = &self.desired;
-        let rank = |i: &Item<'t>| match i.desired {
-            None => (0, i.record),
-            Some(at) => match desired.get(usize::from(at)).map(|e| e.kind()) {
-                Some(Kind::EnsureDir) => (1, i.desired),
-                _ => (2, i.desired),
-            },
-        };
-        sort::sort(&mut self.items, |a, b| (a.class, a.dir, rank(a)) < (b.class, b.dir, rank(b)));
+        self.stack.clear();
+        for (item, at) in self.items.iter().zip(0u32..) {
+            let rank = match item.kind {
+                _ if !item.desired => 0,
+                Kind::EnsureDir => 1,
+                _ => 2,
+            };
+            let _ = self.stack.push((item.class as u64) << 60 | key(item.dir, rank << 20 | at));
+        }
+        sort::sort(self.stack, |a, b| a < b);
+        self.scratch.clear();
+        for key in self.stack.iter() {
+            if let Some(item) = self.items.get(item_of(*key)) {
+                let _ = self.scratch.push(*item);
+            }
+        }
+        core::mem::swap(&mut self.items, &mut self.scratch);
     }
 
     /// Inside a class, puts an entry behind those that make its source or lie on the way to its target; otherwise
@@ -193,101 +162,69 @@ impl<'t> Plan<'t> {
     fn follow_sources(&mut self) {
         self.scratch.clear();
         self.stack.clear();
-        for at in 0..self.items.len() as u32 {
+        for at in 0..self.items.len() {
             self.visit(at);
-            while let Some((here, step)) = self.stack.last_mut() {
-                let (here, now) = (*here, *step);
-                *step += 1;
-                match self.prerequisite(here, now) {
-                    Some(Some(before)) => self.visit(before),
-                    Some(None) => {}
-                    None => {
+            // On the stack: an item, and the path whose entry it has to follow next: first the paths above its target,
+            // then its source and the paths above that.
+            while let Some(top) = self.stack.last_mut() {
+                let (here, next, at_source) = (item_of(*top), (*top >> 32) as PathId, *top & AT_SOURCE != 0);
+                let Some(item) = self.items.get(here) else { break };
+                if next == NOWHERE {
+                    if at_source {
                         self.stack.pop();
-                        if let Some(item) = self.items.get(here as usize) {
-                            let _ = self.scratch.push(*item);
-                        }
+                        let _ = self.scratch.push(*item);
+                    } else {
+                        *top = key(item.source, here as u32) | AT_SOURCE;
                     }
+                    continue;
+                }
+                *top = key(self.paths.above(next), *top as u32);
+                let (class, dir) = (item.class, item.dir);
+                let same = self.items.partition_point(|i| (i.class, i.dir) <= (class, next));
+                let before = same.wrapping_sub(1);
+                if next != dir && self.items.get(before).is_some_and(|i| i.class == class && i.dir == next) {
+                    self.visit(before);
                 }
             }
         }
         core::mem::swap(&mut self.items, &mut self.scratch);
-        // Duplicates name their winner by its place, which may have changed.
-        self.name_winners();
-        self.class_mimics();
-        self.coming.reset(&self.paths);
-        for at in 0..self.items.len() {
-            let Some((item, entry)) = self.item(at as u32) else { break };
-            if let Some(source) = item.source.filter(|_| entry.options.flags().recursive) {
-                let dir = item.dir;
-                self.coming.raise(source, 1);
-                self.coming.raise(dir, 1);
-            }
-        }
     }
 
-    /// A mimic belongs to the class of the entry that it was made for.
-    fn class_mimics(&mut self) {
-        for at in 0..self.mimics.len() {
-            let owner = self.mimics.get(at).and_then(|m| self.record.get(usize::from(m.record)));
-            let owner = owner.and_then(|line| self.paths.find(line.needed_by()?));
-            let class = owner.and_then(|dir| self.first_at(dir)).map(|item| item.class);
-            if let (Some(class), Some(mimic)) = (class, self.mimics.get_mut(at)) {
-                mimic.class = class;
-            }
-        }
-    }
-
-    /// The first item of all with this target; [`Plan::list_by_dir`] is up to date.
-    fn first_at(&self, dir: super::PathId) -> Option<&Item<'t>> {
-        let key = |item: &u32| self.items.get(*item as usize).map(|i| i.dir);
-        let start = self.by_dir.partition_point(|item| key(item) < Some(dir));
-        let item = self.items.get(*self.by_dir.get(start)? as usize)?;
-        (item.dir == dir).then_some(item)
-    }
-
-    fn visit(&mut self, at: u32) {
-        if let Some(item) = self.items.get_mut(at as usize).filter(|item| !item.visited) {
+    fn visit(&mut self, at: usize) {
+        if let Some(item) = self.items.get_mut(at).filter(|item| !item.visited) {
             item.visited = true;
             // Each item is put there once.
-            let _ = self.stack.push((at, 0));
+            let _ = self.stack.push(key(self.paths.above(item.dir), at as u32));
         }
     }
 
-    /// The `step`-th item that `at` may have to follow; `None` behind the last.
-    fn prerequisite(&self, at: u32, step: u32) -> Option<Option<u32>> {
-        let (item, entry) = self.item(at)?;
-        let (target, source) = (entry.dir, source(entry).unwrap_or_default());
-        let mut on_the_way =
-            path::prefixes(target).filter(|prefix| prefix.len() < target.len()).chain(path::prefixes(source));
-        let prefix = on_the_way.nth(step as usize)?;
-        let Some(dir) = self.paths.find(prefix) else { return Some(None) };
-        let key = |i: &Item<'t>| (i.class, i.dir);
-        let start = self.items.partition_point(|i| key(i) < (item.class, dir));
-        // The last item of this target: a desired one, if there is any.
-        let (_, from) = self.items.split_at_checked(start).unwrap_or_default();
-        let same = from.partition_point(|i| key(i) <= (item.class, dir));
-        let last = (start + same) as u32;
-        Some((same > 0 && dir != item.dir).then(|| last.saturating_sub(1)))
+    /// The items with this target, as keys for [`item_of`].
+    pub(super) fn at_dir(&self, dir: PathId) -> &[u64] {
+        self.in_dirs(dir, dir.saturating_add(1))
     }
 
-    fn name_winners(&mut self) {
-        self.list_by_dir();
-        let mut winner: Option<u32> = None;
-        for place in 0..self.by_dir.len() {
-            let Some(&at) = self.by_dir.get(place) else { break };
-            let Some((item, entry)) = self.item(at) else { continue };
-            if item.desired.is_none() || matches!(entry.kind(), Kind::EnsureDir) {
-                continue;
-            }
-            match (item.action, winner) {
-                (Action::Keep, _) => winner = Some(at),
-                (Action::Duplicate(_), Some(winner)) => {
-                    if let Some(item) = self.items.get_mut(at as usize) {
-                        item.action = Action::Duplicate(winner);
-                    }
-                }
-                _ => {}
-            }
-        }
+    /// The items with these targets.
+    pub(super) fn in_dirs(&self, from: PathId, to: PathId) -> &[u64] {
+        let start = self.by_dir.partition_point(|at| *at < key(from, 0));
+        let end = self.by_dir.partition_point(|at| *at < key(to, 0));
+        self.by_dir.get(start..end).unwrap_or_default()
     }
+}
+
+/// On the stack of [`Plan::follow_sources`]: the paths above the target are done.
+const AT_SOURCE: u64 = 1 << 31;
+
+/// A path and a number below 2³², to be sorted by.
+pub(super) fn key(dir: PathId, number: u32) -> u64 {
+    u64::from(dir) << 32 | u64::from(number)
+}
+
+/// The item that a key names.
+pub(super) fn item_of(key: u64) -> usize {
+    (key & 0xf_ffff) as usize
+}
+
+/// Whether the source of an entry is a path that a plan can follow.
+pub(super) fn has_source(entry: &MountEntry<'_>) -> bool {
+    is_mount(entry) && entry.is_bind() && path::is_absolute(entry.name) && path::is_clean(entry.name)
 }

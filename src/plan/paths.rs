@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-//! All paths that a plan speaks of, sorted so that a directory stands in front of everything below it, and
-//! marks on them: "what is the highest mark above, at or below this path?" is answered in O(log n).
+//! All paths that a plan speaks of, as numbers: sorted so that a directory stands in front of everything below it. Who
+//! lies above or below whom is a comparison of numbers then.
 #![forbid(unsafe_code)]
 
 use crate::limits::PROFILE_ENTRIES;
@@ -11,148 +11,215 @@ use core::cmp::Ordering;
 const MOST: usize = 4 * PROFILE_ENTRIES.max;
 
 /// The place of a path in [`Paths`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PathId(u32);
+pub type PathId = u32;
+
+/// No path.
+pub const NOWHERE: PathId = PathId::MAX;
+
+/// A path and its surroundings.
+#[derive(Clone, Copy)]
+pub struct Place<'t> {
+    path: &'t [u8],
+    /// The nearest path of the set above it.
+    above: PathId,
+    /// The first path behind it that does not lie below it.
+    end: PathId,
+}
 
 /// A sorted set of clean paths.
 pub struct Paths<'t> {
-    sorted: heapless::Vec<&'t [u8], MOST>,
+    places: &'t mut Places<'t>,
 }
+
+/// Room for them.
+pub type Places<'t> = heapless::Vec<Place<'t>, MOST>;
 
 impl<'t> Paths<'t> {
     /// No paths.
-    pub const fn new() -> Self {
-        Paths { sorted: heapless::Vec::new() }
+    pub fn new(places: &'t mut Places<'t>) -> Self {
+        Paths { places }
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        self.sorted.clear();
+        self.places.clear();
     }
 
     /// Adds a path; it may be there already. More than four for each entry are not taken, and never come.
     pub fn add(&mut self, path: &'t [u8]) {
-        let _ = self.sorted.push(path);
+        let _ = self.places.push(Place { path, above: NOWHERE, end: 0 });
     }
 
-    /// Sorts, and leaves each path once.
+    /// Sorts, leaves each path once, and finds out who lies below whom.
     pub fn build(&mut self) {
-        sort::sort(&mut self.sorted, |a, b| path::compare(a, b) == Ordering::Less);
-        let mut kept: usize = 0;
-        let mut last: Option<&[u8]> = None;
-        for at in 0..self.sorted.len() {
-            let Some(&here) = self.sorted.get(at) else { break };
-            if last == Some(here) {
-                continue;
+        sort::sort(self.places, |a, b| path::compare(a.path, b.path) == Ordering::Less);
+        let mut kept = 0;
+        let mut last = NOWHERE;
+        for at in 0..self.places.len() {
+            let Some(&here) = self.places.get(at) else { break };
+            // Directories that have come to their end.
+            while let Some(open) = self.places.get_mut(last as usize) {
+                if path::covers(open.path, here.path) {
+                    break;
+                }
+                open.end = kept;
+                last = open.above;
             }
-            last = Some(here);
-            if let Some(place) = self.sorted.get_mut(kept) {
-                *place = here;
+            let same = self.places.get(last as usize).is_some_and(|open| open.path == here.path);
+            if let Some(place) = self.places.get_mut(kept as usize).filter(|_| !same) {
+                *place = Place { above: last, ..here };
+                last = kept;
                 kept += 1;
             }
         }
-        self.sorted.truncate(kept);
+        while let Some(open) = self.places.get_mut(last as usize) {
+            open.end = kept;
+            last = open.above;
+        }
+        self.places.truncate(kept as usize);
     }
 
-    /// The place of a path that was added.
-    pub fn find(&self, path: &[u8]) -> Option<PathId> {
-        let at = self.sorted.partition_point(|p| path::compare(p, path) == Ordering::Less);
-        (*self.sorted.get(at)? == path).then_some(PathId(at as u32))
+    fn search(&self, path: &[u8]) -> usize {
+        self.places.partition_point(|place| path::compare(place.path, path) == Ordering::Less)
+    }
+
+    /// The place of a path; [`NOWHERE`] when it was not added.
+    pub fn find(&self, path: &[u8]) -> PathId {
+        let at = self.search(path);
+        if self.places.get(at).is_some_and(|place| place.path == path) { at as PathId } else { NOWHERE }
+    }
+
+    /// The path of a number.
+    pub fn path(&self, id: PathId) -> Option<&'t [u8]> {
+        self.places.get(id as usize).map(|place| place.path)
     }
 
     /// Whether a path is a prefix of one that was added, or one itself.
     pub fn is_on_the_way(&self, path: &[u8]) -> bool {
-        let at = self.sorted.partition_point(|p| path::compare(p, path) == Ordering::Less);
-        self.sorted.get(at).is_some_and(|p| path::covers(path, p))
+        self.places.get(self.search(path)).is_some_and(|place| path::covers(path, place.path))
+    }
+
+    /// The nearest path above, or [`NOWHERE`].
+    pub fn above(&self, id: PathId) -> PathId {
+        self.places.get(id as usize).map_or(NOWHERE, |place| place.above)
+    }
+
+    /// The nearest path at or above one that need not have been added.
+    pub fn nearest(&self, path: &[u8]) -> PathId {
+        let at = self.search(path);
+        let mut id = match self.places.get(at) {
+            Some(place) if place.path == path => at as PathId,
+            _ => (at as PathId).wrapping_sub(1),
+        };
+        while let Some(place) = self.places.get(id as usize) {
+            if path::covers(place.path, path) {
+                break;
+            }
+            id = place.above;
+        }
+        id
+    }
+
+    /// The first number behind those of everything below.
+    pub fn end(&self, id: PathId) -> PathId {
+        self.places.get(id as usize).map_or(0, |place| place.end)
     }
 }
 
-/// A number on each path, 0 at first: a segment tree of maxima.
-pub struct Marks {
-    tree: heapless::Vec<u32, { 2 * MOST }>,
+/// A number on each path, 0 at first, and the highest of all below it.
+pub struct Marks<'t> {
+    marks: &'t mut MarkList,
 }
 
-impl Marks {
+/// Room for them.
+pub type MarkList = heapless::Vec<(u32, u32), MOST>;
+
+impl<'t> Marks<'t> {
     /// No marks at all; [reset](Marks::reset) first.
-    pub const fn new() -> Self {
-        Marks { tree: heapless::Vec::new() }
+    pub fn new(marks: &'t mut MarkList) -> Self {
+        Marks { marks }
     }
 
     /// Sets all marks to 0.
     pub fn reset(&mut self, paths: &Paths<'_>) {
-        self.tree.clear();
-        // Twice the paths, which fitted.
-        let _ = self.tree.resize(2 * paths.sorted.len(), 0);
+        self.marks.clear();
+        // One for each path, which fitted.
+        let _ = self.marks.resize(paths.places.len(), (0, 0));
     }
 
     /// Raises the mark of a path.
-    pub fn raise(&mut self, id: PathId, mark: u32) {
-        let mut at = id.0 as usize + self.tree.len() / 2;
-        while let Some(place) = self.tree.get_mut(at) {
-            if at == 0 || *place >= mark {
-                break;
-            }
-            *place = mark;
-            at /= 2;
+    pub fn raise(&mut self, paths: &Paths<'_>, id: PathId, mark: u32) {
+        if let Some((own, _)) = self.marks.get_mut(id as usize) {
+            *own = mark.max(*own);
         }
-    }
-
-    fn get(&self, at: usize) -> u32 {
-        self.tree.get(at).copied().unwrap_or(0)
+        let mut above = paths.above(id);
+        while let Some((_, below)) = self.marks.get_mut(above as usize) {
+            *below = mark.max(*below);
+            above = paths.above(above);
+        }
     }
 
     /// The mark of a path itself.
     pub fn at(&self, id: PathId) -> u32 {
-        self.get(id.0 as usize + self.tree.len() / 2)
-    }
-
-    /// The highest mark of a directory strictly above a path.
-    pub fn above(&self, paths: &Paths<'_>, path: &[u8]) -> u32 {
-        if self.get(1) == 0 {
-            return 0;
-        }
-        let root: &[u8] = b"/";
-        core::iter::once(root)
-            .chain(path::prefixes(path))
-            .filter(|prefix| prefix.len() < path.len())
-            .filter_map(|prefix| paths.find(prefix))
-            .fold(0, |highest, id| highest.max(self.at(id)))
+        self.marks.get(id as usize).map_or(0, |marks| marks.0)
     }
 
     /// The highest mark of a path strictly below.
-    pub fn below(&self, paths: &Paths<'_>, id: PathId) -> u32 {
-        if self.get(1) == 0 {
-            return 0;
-        }
-        let Some(dir) = paths.sorted.get(id.0 as usize) else { return 0 };
-        let (_, rest) = paths.sorted.split_at_checked(id.0 as usize + 1).unwrap_or_default();
-        let mut left = self.tree.len() / 2 + id.0 as usize + 1;
-        let mut right = left + rest.partition_point(|p| path::is_inside(p, dir));
+    pub fn below(&self, id: PathId) -> u32 {
+        self.marks.get(id as usize).map_or(0, |marks| marks.1)
+    }
+
+    /// The highest mark of a path strictly above.
+    pub fn above(&self, paths: &Paths<'_>, id: PathId) -> u32 {
         let mut highest = 0;
-        while left < right {
-            if left & 1 == 1 {
-                highest = highest.max(self.get(left));
-                left += 1;
-            }
-            if right & 1 == 1 {
-                right -= 1;
-                highest = highest.max(self.get(right));
-            }
-            left /= 2;
-            right /= 2;
+        let mut above = paths.above(id);
+        while above != NOWHERE {
+            highest = self.at(above).max(highest);
+            above = paths.above(above);
         }
         highest
     }
 }
 
-impl Default for Marks {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::boxed::Box;
 
-impl Default for Paths<'_> {
-    fn default() -> Self {
-        Self::new()
+    fn set(paths: &[&'static str]) -> Paths<'static> {
+        let mut set = Paths::new(Box::leak(Box::default()));
+        for path in paths {
+            set.add(path.as_bytes());
+        }
+        set.build();
+        set
+    }
+
+    #[test]
+    fn a_path_knows_what_lies_above_and_below_it() {
+        let set = set(&["/b", "/a/b/c", "/a", "/a-1", "/a/b", "/a", "/a/z"]);
+        let id = |path: &str| set.find(path.as_bytes());
+        assert_eq!(set.above(id("/a/b/c")), id("/a/b"));
+        assert_eq!(set.above(id("/a/b")), id("/a"));
+        assert_eq!(set.above(id("/a")), NOWHERE);
+        assert_eq!(set.end(id("/a")), id("/b"));
+        assert_eq!(set.end(id("/a/b")), id("/a/z"));
+        assert_eq!(set.find(b"/a/b/c/d"), NOWHERE);
+        assert_eq!(set.nearest(b"/a/b/c/d"), id("/a/b/c"));
+        assert_eq!(set.nearest(b"/a/y"), id("/a"));
+        assert_eq!(set.nearest(b"/c"), NOWHERE);
+        assert!(set.is_on_the_way(b"/a/b") && set.is_on_the_way(b"/") && !set.is_on_the_way(b"/a/c"));
+    }
+
+    #[test]
+    fn a_mark_is_seen_from_above_and_from_below() {
+        let set = set(&["/", "/a", "/a/b", "/a/b/c", "/d"]);
+        let id = |path: &str| set.find(path.as_bytes());
+        let mut marks = Marks::new(Box::leak(Box::default()));
+        marks.reset(&set);
+        marks.raise(&set, id("/a/b"), 7);
+        assert_eq!((marks.below(id("/a")), marks.below(id("/")), marks.below(id("/a/b"))), (7, 7, 0));
+        assert_eq!((marks.above(&set, id("/a/b/c")), marks.above(&set, id("/d"))), (7, 0));
+        assert_eq!(marks.at(id("/a/b")), 7);
     }
 }

@@ -55,7 +55,7 @@ fn decode(field: &mut [u8], escaped: impl Fn([u8; 3]) -> Option<u8>) -> usize {
 }
 
 /// Writes a field with its escapes.
-pub fn write_escaped<W: Out + ?Sized>(w: &mut W, bytes: &[u8]) {
+pub fn write_escaped(w: &mut dyn Out, bytes: &[u8]) {
     let mut rest = bytes;
     loop {
         let plain = rest.iter().take_while(|&&byte| escape(byte).is_none()).count();

@@ -13,45 +13,57 @@ pub mod sort;
 pub trait Out {
     /// Writes bytes as they are.
     fn put(&mut self, bytes: &[u8]);
+}
 
+impl dyn Out + '_ {
     /// Writes a decimal number.
-    fn number(&mut self, number: u64) {
-        let mut digits = [0u8; "18446744073709551615".len()];
-        let mut rest = number;
-        let mut used = 0;
-        for place in digits.iter_mut().rev() {
-            *place = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            used += 1;
-            if rest == 0 {
-                break;
-            }
-        }
-        let start = digits.len() - used;
-        self.put(digits.get(start..).unwrap_or_default());
+    pub fn number(&mut self, number: u64) {
+        write_number(self, number);
     }
 
-    /// Writes bytes between double quotes; quotes, backslashes, control bytes and bytes above 126 are escaped
-    /// (`\"`, `\\`, `\n`, `\t`, `\r`, `\xNN`). Valid UTF-8 is not told apart: a path is bytes.
-    fn quoted(&mut self, bytes: &[u8]) {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
-        self.put(b"\"");
-        for &byte in bytes {
-            match byte {
-                b'"' => self.put(b"\\\""),
-                b'\\' => self.put(b"\\\\"),
-                b'\n' => self.put(b"\\n"),
-                b'\t' => self.put(b"\\t"),
-                b'\r' => self.put(b"\\r"),
-                b' '..=b'~' => self.put(&[byte]),
-                _ => {
-                    let digit = |n: u8| HEX.get(usize::from(n)).copied().unwrap_or(b'?');
-                    self.put(&[b'\\', b'x', digit(byte >> 4), digit(byte & 15)]);
-                }
+    /// Writes bytes between double quotes; see [`write_quoted`].
+    pub fn quoted(&mut self, bytes: &[u8]) {
+        write_quoted(self, bytes);
+    }
+}
+
+/// Writes a decimal number.
+pub fn write_number(w: &mut dyn Out, number: u64) {
+    let mut digits = [0u8; "18446744073709551615".len()];
+    let mut rest = number;
+    let mut used = 0;
+    for place in digits.iter_mut().rev() {
+        *place = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        used += 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    let start = digits.len() - used;
+    w.put(digits.get(start..).unwrap_or_default());
+}
+
+/// Writes bytes between double quotes; quotes, backslashes, control bytes and bytes above 126 are escaped
+/// (`\"`, `\\`, `\n`, `\t`, `\r`, `\xNN`). Valid UTF-8 is not told apart: a path is bytes.
+pub fn write_quoted(w: &mut dyn Out, bytes: &[u8]) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    w.put(b"\"");
+    for &byte in bytes {
+        match byte {
+            b'"' => w.put(b"\\\""),
+            b'\\' => w.put(b"\\\\"),
+            b'\n' => w.put(b"\\n"),
+            b'\t' => w.put(b"\\t"),
+            b'\r' => w.put(b"\\r"),
+            b' '..=b'~' => w.put(&[byte]),
+            _ => {
+                let digit = |n: u8| HEX.get(usize::from(n)).copied().unwrap_or(b'?');
+                w.put(&[b'\\', b'x', digit(byte >> 4), digit(byte & 15)]);
             }
         }
-        self.put(b"\"");
     }
+    w.put(b"\"");
 }
 
 /// How long a text is: a sink that only counts.

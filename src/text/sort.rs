@@ -2,48 +2,61 @@
 //! Sorting in place without recursion and without a way to panic, which the sort of `core` does not promise.
 #![forbid(unsafe_code)]
 
+use core::cell::Cell;
+
 /// Sorts the list so that nothing stands behind something it is to come `before`: heapsort, at most about
 /// 2 n log₂ n questions. Not stable: let `before` break ties.
 pub fn sort<T: Copy>(list: &mut [T], mut before: impl FnMut(&T, &T) -> bool) {
-    let len = list.len();
+    let list = Cell::from_mut(list).as_slice_of_cells();
+    let both = |a: usize, b: usize| Some((list.get(a)?, list.get(b)?));
+    heap_sort(list.len(), &mut |step| match step {
+        Step::Before(a, b) => both(a, b).is_some_and(|(a, b)| before(&a.get(), &b.get())),
+        Step::Swap(a, b) => {
+            if let Some((a, b)) = both(a, b) {
+                let kept = a.get();
+                a.set(b.get());
+                b.set(kept);
+            }
+            true
+        }
+    });
+}
+
+/// What the algorithm, which is the same for all lists, asks of one.
+enum Step {
+    /// Does the first come before the second?
+    Before(usize, usize),
+    /// Let them change places.
+    Swap(usize, usize),
+}
+
+fn heap_sort(len: usize, list: &mut dyn FnMut(Step) -> bool) {
     for root in (0..len / 2).rev() {
-        sink(list, root, len, &mut before);
+        sink(root, len, list);
     }
     for end in (1..len).rev() {
         // The top of the heap is the last of what is left.
-        if let (Some(&top), Some(&bottom)) = (list.first(), list.get(end)) {
-            put(list, 0, bottom);
-            put(list, end, top);
-        }
-        sink(list, 0, end, &mut before);
+        list(Step::Swap(0, end));
+        sink(0, end, list);
     }
 }
 
 /// Restores the heap below `root` in the first `end` places: no child comes behind its parent.
-fn sink<T: Copy>(list: &mut [T], root: usize, end: usize, before: &mut impl FnMut(&T, &T) -> bool) {
-    let Some(&sinking) = list.get(root) else { return };
-    let mut hole = root;
-    while let Some(&left) = list.get(..end).unwrap_or_default().get(2 * hole + 1) {
-        let mut child = 2 * hole + 1;
-        let mut last = left;
-        if let Some(&right) = list.get(..end).unwrap_or_default().get(child + 1)
-            && before(&left, &right)
-        {
+fn sink(root: usize, end: usize, list: &mut dyn FnMut(Step) -> bool) {
+    let mut parent = root;
+    loop {
+        let mut child = 2 * parent + 1;
+        if child >= end {
+            return;
+        }
+        if child + 1 < end && list(Step::Before(child, child + 1)) {
             child += 1;
-            last = right;
         }
-        if !before(&sinking, &last) {
-            break;
+        if !list(Step::Before(parent, child)) {
+            return;
         }
-        put(list, hole, last);
-        hole = child;
-    }
-    put(list, hole, sinking);
-}
-
-fn put<T>(list: &mut [T], at: usize, item: T) {
-    if let Some(place) = list.get_mut(at) {
-        *place = item;
+        list(Step::Swap(parent, child));
+        parent = child;
     }
 }
 

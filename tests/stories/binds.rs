@@ -40,6 +40,20 @@ fn directories() -> Vec<Story> {
             ])])
             .run()
             .both([layers("/opt/spare", 1)]),
+        story("a second run without a change asks the kernel for nothing")
+            .desire(
+                "/var/snap/acorn/common/a /opt/fresh none rbind,rw,x-snapd.origin=layout 0 0
+                none /opt/link none x-snapd.kind=symlink,x-snapd.symlink=spare,x-snapd.origin=layout 0 0
+                /snap/birch/1/export /snap/acorn/1/import none bind,ro 0 0
+                tmpfs /srv/site tmpfs size=1m 0 0",
+            )
+            .run()
+            .run()
+            .with(|start| {
+                start.inject = Some("mount,umount2,mkdirat,symlinkat,unlinkat,mount_setattr,move_mount:error=EPERM");
+            })
+            .both([exit("0"), warnings(0), file("/opt/fresh/v", "common a")])
+            .differs("L38", [], [not_saved()]),
         story("a recursive bind carries the mounts below its source")
             .disturb(|_| {
                 mkdir("/var/snap/acorn/common/a/deep");
@@ -78,6 +92,15 @@ fn directories() -> Vec<Story> {
             .desire("/var/snap/acorn/common/a /opt/spare none bind,nosuid,nodev,noexec,mode=0700,async 0 0")
             .run()
             .both([exit("0"), file("/opt/spare/v", "common a"), recorded("/opt/spare")]),
+        story("a read-only bind keeps the other flags of its source")
+            .disturb(|_| {
+                let flags = rustix::mount::MountFlags::NOSUID | rustix::mount::MountFlags::NODEV;
+                rustix::mount::mount("tmpfs", "/var/snap/acorn/common/a", "tmpfs", flags, None).expect("mount a tmpfs");
+            })
+            .desire("/var/snap/acorn/common/a /opt/spare none bind,ro 0 0")
+            .run()
+            .both([exit("0"), line("view /opt/spare", "dir 1777 0:0 ro")])
+            .differs("L12", ["mount /opt/spare"], [line("mount /opt/spare", "tmpfs:/ [rw] ro,nosuid,nodev,relatime")]),
         story("a bind that became read-only is mounted anew")
             .desire("/var/snap/acorn/common/a /opt/spare none bind 0 0")
             .run()
@@ -106,6 +129,7 @@ fn directories() -> Vec<Story> {
             })
             .desire("")
             .run()
+            .differs("L44", [], [layers("/opt/spare", 0)])
             .both([exit("0"), warnings(0), file("/opt/spare/v", "spare")]),
         story("a mount that was already unmounted by hand is no fault")
             .desire("/var/snap/acorn/common/a /opt/spare none bind 0 0")
@@ -124,7 +148,8 @@ fn directories() -> Vec<Story> {
             .both([exit("0"), recorded("/dev/shm"), dir_as("/dev/shm", "1777 0:0"), layers("/dev/shm", 2)])
             .desire("")
             .run()
-            .both([exit("0"), layers("/dev/shm", 1), dir_as("/dev/shm/snap.acorn", "1777 0:0")]),
+            .both([exit("0"), layers("/dev/shm", 1), dir_as("/dev/shm/snap.acorn", "1777 0:0")])
+            .differs("L42", [], [quiet()]),
     ]
 }
 
@@ -145,6 +170,7 @@ fn files() -> Vec<Story> {
             .both([file("/var/snap/acorn/common/new/conf", "common conf")])
             .desire("")
             .run()
+            .differs("L45", [], [dir("/var/snap/acorn/common/new")])
             .both([gone("/var/snap/acorn/common/new/conf"), dir("/var/snap/acorn/common/new")]),
         story("a file cannot be bound over a directory")
             .desire("/var/snap/acorn/common/conf /opt/spare none bind,x-snapd.kind=file 0 0")
@@ -269,6 +295,10 @@ fn sources() -> Vec<Story> {
             .run()
             .both([exit("0"), gone("/opt/spare/v"), dir("/snap/acorn/1/fresh"), file("/snap/acorn/1/lib/v", "acorn lib 1")])
             .both([recorded("/snap/acorn/1"), recorded("/snap/acorn/1/lib"), recorded("/opt/spare")])
+            .differs("V12", ["record"], [Expect::Line("tmpfs /snap/acorn/1 tmpfs", "x-snapd.needed-by=/opt/spare,")])
+            .run()
+            .both([exit("0")])
+            .differs("V12", ["view /snap/acorn/1", "mount", "layers", "record"], [dir("/snap/acorn/1/fresh"), layers("/snap/acorn/1", 2)])
             .desire("")
             .run()
             .both([gone("/snap/acorn/1/fresh"), file("/opt/spare/v", "spare"), record(&[ROOTFS])]),
@@ -325,6 +355,7 @@ fn filesystems() -> Vec<Story> {
         story("the mode of a layout is not applied")
             .desire("tmpfs /srv/site tmpfs x-snapd.mode=0700,x-snapd.origin=layout 0 0\n/var/snap/acorn/common/new /opt/spare none rbind,rw,x-snapd.mode=0711,x-snapd.origin=layout 0 0")
             .run()
+            .differs("L18", [], [dir_as("/srv/site", "1777 0:0")])
             .both([exit("0"), dir_as("/srv/site", "1777 0:0"), dir_as("/opt/spare", "0755 0:0")]),
         story("a file system that the kernel does not know fails its entry")
             .desire("none /srv/site nosuchfs rw 0 0")
@@ -406,6 +437,7 @@ fn kinds() -> Vec<Story> {
             .desire("/var/snap/acorn/common/a /opt/spare none bind,x-snapd.origin=moon 0 0")
             .run()
             .both([exit("0"), file("/opt/spare/v", "common a"), recorded("/opt/spare")])
+            .differs("N6", [], [recorded("/opt/spare")])
             .desire("")
             .run()
             .both([file("/opt/spare/v", "spare")]),
@@ -432,8 +464,8 @@ fn neighbours() -> Vec<Story> {
     vec![
         story("what lies below a changed mount is mounted again")
             .disturb(|_| {
-                mkdir("/var/snap/acorn/common/a/low");
-                mkdir("/var/snap/acorn/common/b/low");
+                write("/var/snap/acorn/common/a/low/here", "here");
+                write("/var/snap/acorn/common/b/low/here", "here");
             })
             .desire(
                 "/var/snap/acorn/common/a /opt/spare none bind 0 0
@@ -452,7 +484,7 @@ fn neighbours() -> Vec<Story> {
                 layers("/opt/spare/low", 1),
             ]),
         story("a mount below an unchanged mount changes alone")
-            .disturb(|_| mkdir("/var/snap/acorn/common/a/low"))
+            .disturb(|_| write("/var/snap/acorn/common/a/low/here", "here"))
             .desire(
                 "/var/snap/acorn/common/a /opt/spare none bind 0 0
                 /var/snap/acorn/common/c /opt/spare/low none bind 0 0",
@@ -495,6 +527,7 @@ fn neighbours() -> Vec<Story> {
             .run()
             .both([exit("0"), file("/opt/spare/v", "common a"), layers("/opt/spare", 1)])
             .run()
+            .differs("L40", [], [not_saved()])
             .both([exit("0"), file("/opt/spare/v", "common a"), layers("/opt/spare", 1)]),
         story("an entry for the root is taken for done").desire("tmpfs / tmpfs rw 0 0").run().both([
             exit("0"),

@@ -2,7 +2,7 @@
 //! The table of stories. Each story leaves a line in a file of its own, so that stories told by many processes
 //! (cargo-nextest starts one for each) still make one table.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
@@ -55,8 +55,16 @@ fn make() -> String {
         let (verdict, title) = line.trim_end().split_once('\t').unwrap_or(("OTHER", line));
         table += &format!("{verdict:<20} {title}\n");
     }
+    let mut rows: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in lines.iter().filter_map(|line| line.strip_prefix("intended ")) {
+        for id in row.split('\t').next().unwrap_or_default().split(' ') {
+            *rows.entry(id).or_default() += 1;
+        }
+    }
+    let rows: Vec<String> = rows.iter().map(|(row, times)| format!("{row} in {times}")).collect();
+    table += &format!("\nintended differences, and how many stories show each: {}\n", rows.join(", "));
     table += &format!(
-        "\n{} stories: {} equal, {} with intended differences, {} with others\n",
+        "{} stories: {} equal, {} with intended differences, {} with others\n",
         lines.len(),
         count("equal"),
         count("intended"),

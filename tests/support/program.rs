@@ -70,6 +70,11 @@ pub fn is_rehearsal() -> bool {
     env::var_os("SNAP_UPDATE_NS").is_some_and(|name| name == "original")
 }
 
+/// Whether ours runs in an emulator.
+pub fn is_emulated() -> bool {
+    env::var_os("SNAP_UPDATE_NS_RUNNER").is_some()
+}
+
 /// The directory where builds and their by-products go.
 pub fn target() -> PathBuf {
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);

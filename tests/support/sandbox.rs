@@ -75,6 +75,8 @@ pub struct Sandbox {
     pub disk_path: PathBuf,
     /// The device of the tmpfs on `/dev/shm`, as the mount table writes it; what lies below it is the machine's.
     pub shm: String,
+    /// The device of the squashfs image, likewise.
+    pub image: String,
     host: OwnedFd,
     snap: OwnedFd,
     disk: OwnedFd,
@@ -91,7 +93,7 @@ pub struct Start {
     pub place: Place,
     pub lock: Lock,
     pub rights: Rights,
-    /// What strace(1) shall spoil, as its `-e inject=` takes it.
+    /// What strace(1) shall spoil: values of its `-e inject=`, separated by semicolons.
     pub inject: Option<&'static str>,
     pub umask: u32,
     /// How long it may take before it is called hung and killed. Generous: it is not a measurement.
@@ -139,6 +141,7 @@ pub struct Outcome {
 
 impl Sandbox {
     fn build(place: &Path, image: &Path, name: &str) -> io::Result<Sandbox> {
+        stay_on_this_cpu()?;
         let disk_path = place.join("disk");
         furnish(&disk_path)?;
         let disk = OwnedFd::from(File::open(&disk_path)?);
@@ -200,12 +203,16 @@ impl Sandbox {
         rustix::mount::unmount(".", UnmountFlags::DETACH)?;
         rustix::process::chdir("/")?;
 
-        let device = fs::metadata("/dev/shm")?.dev();
-        let shm = format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device));
+        let device = |path| -> io::Result<String> {
+            let device = fs::metadata(path)?.dev();
+            Ok(format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device)))
+        };
+        let (shm, image) = (device("/dev/shm")?, device("/opt")?);
         let sandbox = Sandbox {
             name: name.to_string(),
             disk_path,
             shm,
+            image,
             host,
             snap: this_namespace()?,
             disk,
@@ -311,7 +318,11 @@ impl Sandbox {
             None => Command::new(&path),
             Some(inject) => {
                 let mut strace = Command::new("strace");
-                strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("inject={inject}"), "nsenter"]);
+                strace.args(["-f", "-qq", "-o", "/dev/null"]);
+                for one in inject.split(';') {
+                    strace.args(["-e", &format!("inject={one}")]);
+                }
+                strace.arg("nsenter");
                 if start.place == Place::Snap {
                     rustix::io::fcntl_setfd(&self.snap, rustix::io::FdFlags::empty())
                         .expect("keep a descriptor");
@@ -439,6 +450,14 @@ fn furnish(disk: &Path) -> io::Result<()> {
         symlink(revision, disk.join("snap").join(snap).join("current"))?;
     }
     Ok(())
+}
+
+/// Keeps this thread, and what it starts, on one CPU. Linux 6.18 numbers mount namespaces in batches for each CPU,
+/// and refuses to bind a namespace whose number is lower than that of the one in which it is bound.
+pub fn stay_on_this_cpu() -> io::Result<()> {
+    let mut cpus = rustix::thread::CpuSet::new();
+    cpus.set(rustix::thread::sched_getcpu());
+    Ok(rustix::thread::sched_setaffinity(None, &cpus)?)
 }
 
 /// A mount namespace of this thread's own, from which nothing propagates.

@@ -4,7 +4,7 @@
 //! | key | value |
 //! | --- | --- |
 //! | `exit`, `stdout` | of the run |
-//! | `warning TEXT` | how often stderr says that a change could not be made |
+//! | `warning CHANGE` | how often stderr says that the change could not be made; the reason is nobody's contract |
 //! | `view PATH` | type, mode, owner, read-only or not, content: as the snap sees it |
 //! | `host PATH` | the same for the directories of the host |
 //! | `mount PATH` | the last mount that the mount table has there |
@@ -33,6 +33,10 @@ pub struct State {
     pub record: String,
     /// Everything the run wrote to stderr: shown, never compared.
     pub stderr: String,
+    /// Which file the record is: another one after every save.
+    pub record_inode: Option<u64>,
+    /// Which file it was before the run.
+    pub record_inode_before: Option<u64>,
 }
 
 /// Part of a warning by which it is recognised; what comes before it differs from program to program.
@@ -49,7 +53,8 @@ impl State {
         state.set("stdout", outcome.stdout.trim_end());
         for line in outcome.stderr.lines() {
             if let Some(at) = line.find(WARNING) {
-                state.count(format!("warning {}", &line[at + WARNING.len() + 1..]));
+                let change = &line[at + WARNING.len() + 1..];
+                state.count(format!("warning {}", change.split("): ").next().unwrap_or(change)));
             }
         }
         for top in ["/", "/dev/shm", "/run/snapd", "/run/user"] {
@@ -58,7 +63,7 @@ impl State {
         state.walk("host", &sandbox.disk(), Path::new("/"), NOT_SEEN);
         state.mounts(sandbox);
         state.record(sandbox);
-        state.freezers();
+        state.freezers(&format!("snap.{}", sandbox.name));
         state.set("lock", lock(sandbox));
         state
     }
@@ -117,6 +122,7 @@ impl State {
             Err(why) => self.set("record file", why.kind().to_string()),
             Ok(meta) if !meta.is_file() => self.set("record file", "not a regular file"),
             Ok(meta) => {
+                self.record_inode = Some(meta.ino());
                 self.set(
                     "record file",
                     format!("{:04o} {}:{}", meta.mode() & 0o7777, meta.uid(), meta.gid()),
@@ -130,13 +136,13 @@ impl State {
     }
 
     /// Control groups of snaps, in either version's hierarchy.
-    fn freezers(&mut self) {
+    fn freezers(&mut self, group_of_snap: &str) {
         for (tree, file) in [("/sys/fs/cgroup/freezer", "freezer.state"), ("/sys/fs/cgroup", "cgroup.freeze")]
         {
             for group in fs::read_dir(tree).into_iter().flatten().filter_map(Result::ok) {
                 let name = group.file_name().to_string_lossy().into_owned();
                 if let Some(text) =
-                    name.starts_with("snap.").then(|| fs::read_to_string(group.path().join(file)).ok())
+                    name.starts_with(group_of_snap).then(|| fs::read_to_string(group.path().join(file)).ok())
                 {
                     self.set(format!("freezer {name}"), text.unwrap_or_default().trim());
                 }
@@ -222,7 +228,7 @@ fn lock(sandbox: &Sandbox) -> &'static str {
 
 /// What the devices of a sandbox are called.
 struct Names<'t> {
-    image: Option<&'t str>,
+    image: &'t str,
     root: Option<&'t str>,
     run: Option<&'t str>,
     shm: &'t str,
@@ -240,7 +246,7 @@ impl<'t> Names<'t> {
             .as_deref()
             .and_then(Path::parent)
             .map_or_else(|| sandbox.disk_path.clone(), Path::to_path_buf);
-        Names { image: device("/opt"), root: device("/"), run: device("/run"), shm: &sandbox.shm, disk }
+        Names { image: &sandbox.image, root: device("/"), run: device("/run"), shm: &sandbox.shm, disk }
     }
 }
 
@@ -275,7 +281,7 @@ impl<'t> Mount<'t> {
         let device = Some(self.device);
         let what = match Path::new(self.root).strip_prefix(&names.disk) {
             Ok(path) => format!("disk:/{}", path.display()),
-            Err(_) if device == names.image => format!("image:{}", self.root),
+            Err(_) if self.device == names.image => format!("image:{}", self.root),
             Err(_) if device == names.root => format!("root:{}", self.root),
             Err(_) if device == names.run => format!("run:{}", self.root),
             Err(_) if self.device == names.shm => format!("shm:{}", self.root),

@@ -6,6 +6,7 @@
 //! `docs/compatibility.md` it is, which lines of the state it may change, and what ours must look like instead. Every other
 //! difference fails, and so does a difference that was announced and did not come.
 
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use super::program::{self, Program, Which};
@@ -16,6 +17,10 @@ use super::state::State;
 pub struct Story {
     pub title: &'static str,
     pub instance: &'static str,
+    /// Told only where the program runs on the machine itself.
+    pub natively: bool,
+    /// What must be built before the story can be told: until then it is skipped, and told with `--ignored`.
+    pub awaits: Option<&'static str>,
     steps: Vec<Step>,
 }
 
@@ -39,7 +44,7 @@ struct Run {
 /// An intended difference.
 struct Row {
     id: &'static str,
-    /// Beginnings of the keys that may differ.
+    /// Beginnings of the keys that may differ; after an equals sign, a whole key.
     keys: Vec<&'static str>,
     ours: Vec<Expect>,
 }
@@ -61,6 +66,10 @@ pub enum Expect {
     Line(&'static str, &'static str),
     /// stdout has this in it.
     Says(&'static str),
+    /// stderr is empty.
+    Quiet,
+    /// The record is the same file as before the run: it was not written.
+    NotSaved,
 }
 
 /// The snap sees a file with this text.
@@ -113,6 +122,16 @@ pub fn says(text: &'static str) -> Expect {
     Expect::Says(text)
 }
 
+/// stderr is empty.
+pub fn quiet() -> Expect {
+    Expect::Quiet
+}
+
+/// The record was not written.
+pub fn not_saved() -> Expect {
+    Expect::NotSaved
+}
+
 /// So many mounts lie at the path.
 pub fn layers(path: &'static str, count: usize) -> Expect {
     Expect::Layers(path, count)
@@ -160,13 +179,26 @@ const FROM_SNAP_CONFINE: Start = Start {
 
 /// Begins a story about the snap `acorn`.
 pub fn story(title: &'static str) -> Story {
-    Story { title, instance: "acorn", steps: Vec::new() }
+    Story { title, instance: "acorn", natively: false, awaits: None, steps: Vec::new() }
 }
 
 impl Story {
     /// The story is about another instance.
     pub fn of(mut self, instance: &'static str) -> Story {
         self.instance = instance;
+        self
+    }
+
+    /// The story waits for something that is not built yet.
+    pub fn awaits(mut self, what: &'static str) -> Story {
+        self.awaits = Some(what);
+        self
+    }
+
+    /// The story needs what qemu-user 7.2 does not give: mount ids from statx(2), or setns(2), which the kernel
+    /// refuses to its threads.
+    pub fn natively(mut self) -> Story {
+        self.natively = true;
         self
     }
 
@@ -272,6 +304,11 @@ impl Story {
         run.expect("a run comes first")
     }
 
+    /// The rows of intended differences that the story announces.
+    pub fn rows(&self) -> Vec<&'static str> {
+        self.runs().flat_map(|run| run.rows.iter().map(|row| row.id)).collect()
+    }
+
     fn runs(&self) -> impl Iterator<Item = &Run> {
         self.steps.iter().filter_map(|step| match step {
             Step::Run(run) => Some(run),
@@ -283,7 +320,7 @@ impl Story {
     pub fn tell(&self) -> Result<Vec<&'static str>, String> {
         let theirs = self.live(Which::Original)?;
         let ours = self.live(Which::Ours)?;
-        let mut rows = Vec::new();
+        let mut rows = self.rows();
         let mut wrong = String::new();
         for (step, ((run, ours), theirs)) in self.runs().zip(&ours).zip(&theirs).enumerate() {
             let faults = run.judge(ours, theirs);
@@ -292,7 +329,6 @@ impl Story {
                 wrong +=
                     &format!("  stderr of ours: {:?}\n  of the original: {:?}\n", ours.stderr, theirs.stderr);
             }
-            rows.extend(run.rows.iter().map(|row| row.id));
         }
         rows.sort_unstable();
         rows.dedup();
@@ -319,8 +355,11 @@ impl Story {
                     Step::Disturb(what) => what(sandbox),
                     Step::Run(run) => {
                         let program = if run.start.which == Which::Original { &original } else { &program };
+                        let inode = || Some(std::fs::symlink_metadata(sandbox.record()).ok()?.ino());
+                        let before = inode();
                         let outcome: Outcome = sandbox.run(program, &run.start);
-                        let state = State::after(&outcome, sandbox);
+                        let mut state = State::after(&outcome, sandbox);
+                        state.record_inode_before = before;
                         if std::env::var_os("STORIES_SHOW").is_some() {
                             eprintln!("=== {which:?}, {:?}\n{state}", run.start.argv);
                         }
@@ -345,8 +384,12 @@ impl Run {
                 }
             }
         }
-        let begins =
-            |key: &str, beginnings: &[&str]| beginnings.iter().any(|beginning| key.starts_with(beginning));
+        let begins = |key: &str, beginnings: &[&str]| {
+            beginnings.iter().any(|beginning| match beginning.strip_prefix('=') {
+                Some(whole) => key == whole,
+                None => key.starts_with(beginning),
+            })
+        };
         let differences = ours.differences(theirs);
         for (key, ours, theirs) in &differences {
             let announced = self.rows.iter().any(|row| begins(key, &row.keys)) && !rehearsal;
@@ -369,7 +412,7 @@ impl Run {
 impl Expect {
     /// Why the state is not as expected.
     fn fault(&self, state: &State) -> Option<String> {
-        let wrong = match self {
+        match self {
             Expect::Is(key, value) => {
                 let found = state.get(key).unwrap_or("nothing");
                 let ok = if key == "exit" || key == "stdout" {
@@ -411,13 +454,17 @@ impl Expect {
                 let found = state.record.lines().any(|line| line.starts_with(start) && line.contains(part));
                 (!found).then(|| format!("the record should have a line for{part}and is\n{}", state.record))
             }
+            Expect::Quiet => {
+                (!state.stderr.is_empty()).then(|| format!("stderr should be empty: {:?}", state.stderr))
+            }
+            Expect::NotSaved => (state.record_inode != state.record_inode_before)
+                .then(|| "the record should not have been written".to_string()),
             Expect::Says(text) => {
                 let found = state.get("stdout").unwrap_or_default();
                 (!found.contains(text))
                     .then(|| format!("stdout should have {text:?} in it, and is {found:?}"))
             }
-        };
-        wrong
+        }
     }
 }
 
