@@ -5,19 +5,19 @@
 //! system`. Where snapd shows a sentence of the original to its users, ours is the same sentence.
 #![forbid(unsafe_code)]
 
+use crate::kernel::sentences;
 use crate::text::Out;
 
 /// The result of whatever can fail with a sentence.
 pub type Result<'t, T> = core::result::Result<T, Error<'t>>;
 
-/// A sentence with gaps. `Copy`, five words on a 64-bit machine; the bytes it is about are borrowed, mostly from the
-/// arena.
+/// A sentence with gaps; the bytes it is about are borrowed, mostly from the arena.
 ///
-/// The gaps of [`Error::says`] are filled when it is written: `%q` is [`Error::one`] in quotes, `%s` is it bare, `%p`
-/// is the first [`Error::number`] bytes of it in quotes (a directory above it), `%n` is [`Error::number`] itself,
-/// `%e` is the text of [`Error::errno`] and `%i` the snap's instance name in quotes.
+/// The gaps of [`Sentence::says`] are filled when it is written: `%q` is [`Sentence::one`] in quotes, `%s` is it bare,
+/// `%p` is the first [`Sentence::number`] bytes of it in quotes (a directory above it), `%n` is [`Sentence::number`]
+/// itself, `%e` is the text of [`Sentence::errno`] and `%i` the snap's instance name in quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Error<'t> {
+pub struct Sentence<'t> {
     /// The sentence with its gaps.
     pub says: &'static str,
     /// What it is about.
@@ -30,63 +30,10 @@ pub struct Error<'t> {
     pub within: Within,
 }
 
-/// What was going on when something failed; said in front of the sentence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the words are below")]
-pub enum Within {
-    Nothing,
-    OpeningLock,
-    LoadingDesired,
-    LoadingRecord,
-    SavingRecord,
-    Freezing,
-    FinishingFreezing,
-    CoveringDirectory,
-}
-
-impl Within {
-    fn words(self) -> &'static str {
-        match self {
-            Within::Nothing => "",
-            Within::OpeningLock => "cannot open lock file for mount namespace of snap %i: ",
-            Within::LoadingDesired => "cannot load desired mount profile of snap %i: ",
-            Within::LoadingRecord => "cannot load current mount profile of snap %i: ",
-            Within::SavingRecord => "cannot save current mount profile of snap %i: ",
-            Within::Freezing => "cannot freeze processes of snap %i, ",
-            Within::FinishingFreezing => "cannot finish freezing processes of snap %i: ",
-            // The directory is the one of what failed, or is that itself.
-            Within::CoveringDirectory => "cannot create writable mimic over %p: ",
-        }
-    }
-}
-
-impl<'t> Error<'t> {
-    /// An empty sentence, to be filled with struct update syntax.
-    pub const NONE: Error<'t> =
-        Error { says: "", one: b"", number: 0, errno: Errno::NONE, within: Within::Nothing };
-
+impl Sentence<'_> {
     /// A sentence about nothing in particular.
     pub const fn plain(says: &'static str) -> Self {
-        Error { says, ..Self::NONE }
-    }
-
-    /// A sentence about one thing.
-    #[cold]
-    #[inline(never)]
-    pub const fn about(says: &'static str, one: &'t [u8]) -> Self {
-        Error { says, one, ..Self::NONE }
-    }
-
-    /// A sentence about one thing that the system refused.
-    #[cold]
-    #[inline(never)]
-    pub const fn call(says: &'static str, one: &'t [u8], errno: Errno) -> Self {
-        Error { says, one, errno, ..Self::NONE }
-    }
-
-    /// The same error, as the reason of a larger one.
-    pub const fn within(self, within: Within) -> Self {
-        Error { within, ..self }
+        Sentence { says, one: b"", number: 0, errno: Errno::NONE, within: Within::Nothing }
     }
 
     /// Writes the sentence, without a line end. `instance` is the snap's, where it is known.
@@ -113,6 +60,87 @@ impl<'t> Error<'t> {
             }
             gap = false;
         }
+    }
+}
+
+/// A kept sentence: one pointer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Error<'t>(&'t Sentence<'t>);
+
+impl<'t> core::ops::Deref for Error<'t> {
+    type Target = Sentence<'t>;
+
+    fn deref(&self) -> &Sentence<'t> {
+        self.0
+    }
+}
+
+/// What was going on when something failed; said in front of the sentence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the words are below")]
+pub enum Within {
+    Nothing,
+    OpeningLock,
+    LoadingDesired,
+    LoadingRecord,
+    SavingRecord,
+    Freezing,
+    FinishingFreezing,
+    CoveringDirectory,
+}
+
+impl Within {
+    fn words(self) -> &'static str {
+        match self {
+            Within::Nothing => "",
+            Within::OpeningLock => "cannot open lock file for mount namespace of snap %i: ",
+            Within::LoadingDesired => "cannot load desired mount profile of snap %i: ",
+            Within::LoadingRecord => "cannot load current mount profile of snap %i: ",
+            Within::SavingRecord => "cannot save current mount profile of snap %i: ",
+            Within::Freezing => "cannot freeze processes of snap %i, ",
+            Within::FinishingFreezing => "cannot finish freezing processes of snap %i: ",
+            // What failed is the directory, or lies in it.
+            Within::CoveringDirectory => "cannot create writable mimic over %p: ",
+        }
+    }
+}
+
+impl<'t> Error<'t> {
+    /// A sentence about nothing in particular.
+    pub fn plain(says: &'static str) -> Self {
+        Self::call(says, b"", Errno::NONE)
+    }
+
+    /// A sentence about one thing.
+    pub fn about(says: &'static str, one: &'t [u8]) -> Self {
+        Self::call(says, one, Errno::NONE)
+    }
+
+    /// A sentence about one thing that the system refused.
+    pub fn call(says: &'static str, one: &'t [u8], errno: Errno) -> Self {
+        Self::count(says, one, errno, 0)
+    }
+
+    /// A sentence about one thing and a number.
+    #[cold]
+    #[inline(never)]
+    pub fn count(says: &'static str, one: &'t [u8], errno: Errno, number: u32) -> Self {
+        Error(sentences::keep(Sentence { says, one, number, errno, within: Within::Nothing }))
+    }
+
+    /// The same error, as the reason of a larger one.
+    #[cold]
+    #[inline(never)]
+    pub fn within(self, within: Within) -> Self {
+        Error(sentences::keep(Sentence { within, ..*self.0 }))
+    }
+
+    /// The same error, as the reason why a directory above could not be covered; its path has this length.
+    #[cold]
+    #[inline(never)]
+    pub fn within_directory(self, len: usize) -> Self {
+        let number = if self.number == 0 { len as u32 } else { self.number };
+        Error(sentences::keep(Sentence { within: Within::CoveringDirectory, number, ..*self.0 }))
     }
 }
 

@@ -6,10 +6,11 @@
 //! ```
 #![forbid(unsafe_code)]
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Sentence};
+use crate::limits;
 use crate::text::arena::{Arena, Full};
 use crate::text::number::parse_u64;
-use crate::text::{path, write_number};
+use crate::text::path;
 
 /// What the command line asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,26 +29,34 @@ pub struct Invocation<'t> {
 /// right, and the first fault is told; the instance name is looked at last.
 pub fn parse<'t>(args: impl Iterator<Item = &'t [u8]>) -> Result<'t, Invocation<'t>> {
     let mut args = args;
-    let mut instance = None;
-    let mut from_snap_confine = false;
-    let mut user_mounts = false;
-    let mut uid = None;
+    let mut invocation =
+        Invocation { instance: b"", from_snap_confine: false, user_mounts: false, uid: None };
+    match read(&mut args, &mut invocation) {
+        Ok(()) => Ok(invocation),
+        Err(says) => Err(Error::plain(says)),
+    }
+}
+
+#[inline(never)]
+fn read<'t>(
+    args: &mut dyn Iterator<Item = &'t [u8]>,
+    into: &mut Invocation<'t>,
+) -> core::result::Result<(), &'static str> {
+    let mut has_instance = false;
     while let Some(arg) = args.next() {
         match arg {
-            b"--from-snap-confine" => from_snap_confine = true,
-            b"--user-mounts" => user_mounts = true,
-            b"-u" => {
-                let text = args.next().ok_or(Error::plain("-u requires an argument"))?;
-                uid = Some(parse_uid(text).map_err(Error::plain)?);
-            }
-            [b'-', ..] => return Err(Error::plain("unsupported option")),
-            _ if instance.is_some() => return Err(Error::plain("too many positional arguments")),
-            name => instance = Some(name),
+            b"--from-snap-confine" => into.from_snap_confine = true,
+            b"--user-mounts" => into.user_mounts = true,
+            b"-u" => into.uid = Some(parse_uid(args.next().ok_or("-u requires an argument")?)?),
+            [b'-', ..] => return Err("unsupported option"),
+            _ if has_instance => return Err("too many positional arguments"),
+            name => (into.instance, has_instance) = (name, true),
         }
     }
-    let instance = instance.ok_or(Error::plain("snap name not provided"))?;
-    check_instance_name(instance).map_err(Error::plain)?;
-    Ok(Invocation { instance, from_snap_confine, user_mounts, uid })
+    if !has_instance {
+        return Err("snap name not provided");
+    }
+    check_instance_name(into.instance)
 }
 
 /// A user id, in the words of strtoul(3): a sign is allowed, and a negative number is told apart only by being too
@@ -153,9 +162,6 @@ pub struct Names<'t> {
     pub log: &'t [u8],
 }
 
-const LOCK_DIR: &[u8] = b"/run/snapd/lock";
-const RECORD_DIR: &[u8] = b"/run/snapd/ns";
-
 impl<'t> Invocation<'t> {
     /// The instance name without the instance key.
     pub fn snap_name(&self) -> &'t [u8] {
@@ -169,33 +175,34 @@ impl<'t> Invocation<'t> {
 
     /// The names of the files, for the user with this id where they differ.
     pub fn names<'a>(&self, uid: u32, arena: &mut Arena<'a>) -> core::result::Result<Names<'a>, Full> {
-        let name = self.instance;
-        let mut digits = heapless::Vec::<u8, { "4294967295".len() }>::new();
-        write_number(&mut digits, uid.into());
-        let digits = digits.as_slice();
-
-        let namespace = arena.concat(&[RECORD_DIR, b"/", name, b".mnt"])?;
-        let lock = arena.concat(&[LOCK_DIR, b"/", name, b".lock"])?;
-        let (desired, record, log);
-        if self.user_mounts {
-            desired = arena.concat(&[b"/var/lib/snapd/mount/snap.", name, b".user-fstab"])?;
-            record = arena.concat(&[RECORD_DIR, b"/snap.", name, b".", digits, b".user-fstab"])?;
-            log = arena.concat(&[RECORD_DIR, b"/snap.", name, b".user.", digits, b".log"])?;
-        } else {
-            desired = arena.concat(&[b"/var/lib/snapd/mount/snap.", name, b".fstab"])?;
-            record = arena.concat(&[RECORD_DIR, b"/snap.", name, b".fstab"])?;
-            log = arena.concat(&[RECORD_DIR, b"/snap.", name, b".log"])?;
-        }
-        let record_name = path::name(record);
+        // An instance name and a number are far shorter than a path may be.
+        let mut name = |says| {
+            let mut path = heapless::Vec::<u8, { limits::PATH.max }>::new();
+            Sentence { one: self.instance, number: uid, ..Sentence::plain(says) }.write(b"", &mut path);
+            arena.concat(&[&path])
+        };
+        let [desired, record, log] = match self.user_mounts {
+            true => [
+                "/var/lib/snapd/mount/snap.%s.user-fstab",
+                "/run/snapd/ns/snap.%s.%n.user-fstab",
+                "/run/snapd/ns/snap.%s.user.%n.log",
+            ],
+            false => [
+                "/var/lib/snapd/mount/snap.%s.fstab",
+                "/run/snapd/ns/snap.%s.fstab",
+                "/run/snapd/ns/snap.%s.log",
+            ],
+        };
+        let record = name(record)?;
         Ok(Names {
-            namespace,
-            lock_dir: LOCK_DIR,
-            lock,
-            desired,
-            record_dir: RECORD_DIR,
+            namespace: name("/run/snapd/ns/%s.mnt")?,
+            lock_dir: b"/run/snapd/lock",
+            lock: name("/run/snapd/lock/%s.lock")?,
+            desired: name(desired)?,
+            record_dir: b"/run/snapd/ns",
             record,
-            record_name,
-            log,
+            record_name: path::name(record),
+            log: name(log)?,
         })
     }
 }
@@ -209,7 +216,7 @@ mod tests {
     fn parsed<'t>(args: &[&'t str]) -> core::result::Result<Invocation<'t>, String> {
         parse(args.iter().map(|arg| arg.as_bytes())).map_err(|error| {
             let mut sentence = Vec::new();
-            error.write(&mut sentence);
+            error.write(b"", &mut sentence);
             String::from_utf8(sentence).unwrap()
         })
     }

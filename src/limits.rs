@@ -5,7 +5,7 @@
 //! does not fit is an error that names its limit, and it is found before the namespace is changed.
 #![forbid(unsafe_code)]
 
-use crate::error::Error;
+use crate::error::{Errno, Error};
 
 /// A capacity with the words that an error uses for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +18,8 @@ pub struct Limit {
 
 impl Limit {
     /// "more than MAX WHAT"
-    pub const fn exceeded<'t>(&'static self) -> Error<'t> {
-        Error { says: "more than %n %s", one: self.what.as_bytes(), number: self.max as u32, ..Error::NONE }
+    pub fn exceeded<'t>(&'static self) -> Error<'t> {
+        Error::count("more than %n %s", self.what.as_bytes(), Errno::NONE, self.max as u32)
     }
 }
 

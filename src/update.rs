@@ -192,7 +192,7 @@ fn system<'t>(
     make_plan(plan, table, ground, walker, arena, &mut log)?;
 
     let confined = invocation.from_snap_confine;
-    let user = Owner { uid: process::effective_uid(), gid: 0, mode: None };
+    let user = Owner { uid: process::effective_uid(), gid: 0 };
     let changes = plan.changes_anything();
     let mut apply =
         Apply { plan, table, ground, notes, results, arena, log: &mut log, walker, confined, user };
@@ -255,7 +255,7 @@ fn user<'t>(
         ground.set_free(&[home]);
     }
     make_plan(plan, table, ground, walker, arena, &mut log)?;
-    let user = Owner { uid, gid, mode: None };
+    let user = Owner { uid, gid };
     let mut apply =
         Apply { plan, table, ground, notes, results, arena, log: &mut log, walker, confined: true, user };
     apply.check_room()?;
@@ -298,30 +298,23 @@ fn make_plan<'t>(
 fn say_conflicts(plan: &Plan<'_>, log: &mut Log) {
     for item in plan.items.iter().filter(|item| item.desired) {
         let entry = item.entry;
-        let winner = plan.winner(item).filter(|winner| !winner.same(entry));
-        let lost = item.action == Action::Duplicate && winner.is_some();
-        let deaf = matches!(item.action, Action::Mount(_)) && entry.is_bind();
-        let mut ignored = entry.options.ignored_on_bind().filter(|_| deaf).peekable();
-        if !lost && item.action != Action::Unknown && ignored.peek().is_none() {
-            continue;
-        }
+        let (says, winner) = match item.action {
+            Action::Unknown => ("cannot mount an entry of unknown kind: ", None),
+            Action::Duplicate => match plan.winner(item).filter(|winner| !winner.same(entry)) {
+                None => continue,
+                winner => ("cannot mount on a target that an earlier entry has: ", winner),
+            },
+            Action::Mount(_) if entry.is_bind() && entry.options.ignored_on_bind().next().is_some() => {
+                ("a bind mount cannot honour all options of ", None)
+            }
+            _ => continue,
+        };
         log.warn(&|line| {
-            line.put(if deaf { b"cannot honour options on a bind mount (" } else { b"cannot mount (" });
+            line.put(says.as_bytes());
             entry.write(line);
-            match winner.filter(|_| lost) {
-                Some(winner) => {
-                    line.put(b"): it has the same target as (");
-                    winner.write(line);
-                    line.put(b"), which comes first");
-                }
-                None if deaf => {
-                    line.put(b"):");
-                    for word in entry.options.ignored_on_bind() {
-                        line.put(b" ");
-                        line.put(word);
-                    }
-                }
-                None => line.put(b"): unknown kind"),
+            if let Some(winner) = winner {
+                line.put(b"; it has ");
+                winner.write(line);
             }
         });
     }
@@ -391,7 +384,7 @@ fn bad_home<'t>(
     home: core::result::Result<&'static [u8], BadHome>,
     arena: &mut Arena<'t>,
 ) -> Error<'t> {
-    let Err(bad) = home else { return Error::NONE };
+    let Err(bad) = home else { return Error::plain("") };
     struct Free<'f>(&'f mut [u8], usize);
     impl Out for Free<'_> {
         fn put(&mut self, bytes: &[u8]) {

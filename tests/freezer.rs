@@ -150,7 +150,8 @@ fn eventually(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-fn sentence(error: snap_update_ns::error::Error<'_>) -> String {
+/// The sentence, as it reads for an instance.
+fn sentence(instance: &str, error: snap_update_ns::error::Error<'_>) -> String {
     struct Text(Vec<u8>);
     impl snap_update_ns::text::Out for Text {
         fn put(&mut self, bytes: &[u8]) {
@@ -158,19 +159,20 @@ fn sentence(error: snap_update_ns::error::Error<'_>) -> String {
         }
     }
     let mut text = Text(Vec::new());
-    error.write(&mut text);
+    error.write(instance.as_bytes(), &mut text);
     String::from_utf8(text.0).unwrap()
 }
 
 fn freeze(root: &str, instance: &str, frozen: &mut Frozen) -> Result<(), String> {
     let mut memory = vec![0; 65_536];
     let mut arena = Arena::new(&mut memory);
-    let freezer = Freezer::new(root.as_bytes(), instance.as_bytes()).map_err(sentence)?;
-    freezer.freeze(frozen, &mut arena, &mut Log::new(false, false)).map_err(sentence)
+    let freezer =
+        Freezer::new(root.as_bytes(), instance.as_bytes()).map_err(|error| sentence(instance, error))?;
+    freezer.freeze(frozen, &mut arena, &mut Log::new(false)).map_err(|error| sentence(instance, error))
 }
 
 fn thaw(frozen: &mut Frozen) {
-    frozen.thaw(&mut Log::new(false, false));
+    frozen.thaw(&mut Log::new(false));
 }
 
 #[test]
@@ -259,7 +261,7 @@ fn version_one_freezes_the_group_of_the_snap_and_no_other() {
 #[test]
 fn what_a_killed_predecessor_left_frozen_is_thawed() {
     let snap = name("stale");
-    let mut log = Log::new(false, false);
+    let mut log = Log::new(false);
     if let Some(root) = unified() {
         let forgotten = Group::busy(format!("{root}/snap.{snap}.app.scope"));
         let other = Group::busy(format!("{root}/snap.{snap}x.app.scope"));

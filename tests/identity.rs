@@ -30,7 +30,7 @@ fn sentence(error: Error<'_>) -> String {
         }
     }
     let mut text = Text(Vec::new());
-    error.write(&mut text);
+    error.write(b"acorn", &mut text);
     String::from_utf8(text.0).unwrap()
 }
 

@@ -44,7 +44,7 @@ impl Drop for Dir {
 
 fn acquire(dir: &Dir, from_snap_confine: bool) -> Result<Held, String> {
     let (directory, file) = (dir.lock_dir(), dir.file());
-    lock::acquire(directory.as_bytes(), file.as_bytes(), b"acorn", from_snap_confine).map_err(sentence)
+    lock::acquire(directory.as_bytes(), file.as_bytes(), from_snap_confine).map_err(sentence)
 }
 
 fn sentence(error: Error<'_>) -> String {
@@ -55,7 +55,7 @@ fn sentence(error: Error<'_>) -> String {
         }
     }
     let mut text = Text(Vec::new());
-    error.write(&mut text);
+    error.write(b"acorn", &mut text);
     String::from_utf8(text.0).unwrap()
 }
 

@@ -3,7 +3,6 @@
 #![allow(missing_docs)]
 
 use snap_update_ns::log::{Log, Run};
-use snap_update_ns::text::Out;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, chown, symlink};
@@ -35,10 +34,10 @@ impl Place {
 
     /// Opens the file for its owner and says something.
     fn log(&self, owner: u32) {
-        let mut log = Log::new(false, true);
+        let mut log = Log::new(false);
         log.open_file(self.0.to_str().unwrap().as_bytes(), owner, RUN);
-        log.warn(|line| line.put(b"a warning"));
-        log.debug(|line| line.put(b"a detail"));
+        log.warn(&|line| line.put(b"a warning"));
+        log.debug(&|line| line.put(b"a detail"));
     }
 }
 
@@ -53,7 +52,7 @@ fn me(place: &Place) -> u32 {
 }
 
 #[test]
-fn a_file_that_is_there_gets_everything_behind_what_it_has_and_without_stamps() {
+fn a_file_that_is_there_gets_everything_behind_what_it_has() {
     let place = Place::new("there");
     fs::write(&place.0, "old text\n").unwrap();
     place.log(me(&place));
@@ -100,11 +99,11 @@ fn a_file_of_somebody_else_is_not_used() {
 #[test]
 #[ignore = "run by the test of long lines, which catches its standard error"]
 fn say_a_long_line() {
-    let mut log = Log::new(false, false);
+    let mut log = Log::new(false);
     let path = std::env::var("LOG_FILE").unwrap();
     // SAFETY: no memory is passed.
     log.open_file(path.as_bytes(), unsafe { libc::getuid() }, RUN);
-    log.warn(|line| {
+    log.warn(&|line| {
         line.put(b"<");
         line.put("x".repeat(70_000).as_bytes());
         line.put(b">");

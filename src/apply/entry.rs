@@ -2,7 +2,7 @@
 //! One entry: make ready its target and source, mount it, take it away.
 #![forbid(unsafe_code)]
 
-use super::create::{self, Blocked, Made, Owner, ROOT, What};
+use super::create::{self, Blocked, Made, What};
 use super::{Apply, place, survey};
 use crate::error::{Error, Result};
 use crate::kernel::file::{self, FileType, Open};
@@ -59,9 +59,8 @@ impl<'t> Apply<'_, 't> {
             ready.target = match kind {
                 Kind::EnsureDir => {
                     let anchor = entry.must_exist_dir().unwrap_or(b".");
-                    let owner = Owner { mode: Some(0o700), ..self.user };
-                    create::ensure_directory(entry.dir, anchor, owner)?;
-                    None
+                    create::ensure_directory(entry.dir, anchor, self.user)?;
+                    0
                 }
                 _ => self.make(entry.dir, what(entry), true, entry)?,
             };
@@ -154,7 +153,7 @@ impl<'t> Apply<'_, 't> {
     ) -> Result<'t, Made> {
         let mut covered = None;
         loop {
-            let dir = match create::create(at, what, self.ground, ROOT) {
+            let dir = match create::create(at, what, self.ground) {
                 Ok(made) => return Ok(made),
                 Err(Blocked::ReadOnly(dir) | Blocked::Trespass(dir)) if may_cover && covered != Some(dir) => {
                     dir
@@ -267,7 +266,7 @@ impl<'t> Apply<'_, 't> {
     fn remount_tree_read_only(&mut self, at: &[u8]) -> crate::kernel::Result<()> {
         let mut done = Ok(());
         let buffer = self.arena.take(survey::LINE_BUFFER).map_err(|_| Errno::ENOMEM)?;
-        survey::each_mount(buffer, |line| {
+        survey::each_mount(buffer, &mut |line| {
             if done.is_ok() && path::covers(at, line.dir) {
                 done = self.walker.open(line.dir).and_then(|top| {
                     // A mount that another one covers cannot be reached, by nobody.
@@ -282,8 +281,8 @@ impl<'t> Apply<'_, 't> {
 
     /// Takes away a mount that could not be completed (L11).
     fn undo_mount(&self, entry: &MountEntry<'t>, error: Error<'t>) -> Result<'t, ()> {
-        if let Ok((parent, name)) = self.walker.open_parent(entry.dir) {
-            let _ = mount::unmount_at(&parent, name, true);
+        if let Ok(Some(parent)) = self.walker.open_parent(entry.dir) {
+            let _ = mount::unmount_at(&parent, path::name(entry.dir), true);
         }
         Err(error)
     }
@@ -300,10 +299,8 @@ impl<'t> Apply<'_, 't> {
 
     fn unmount_mount(&mut self, entry: &MountEntry<'t>, expected: Option<u32>) -> Result<'t, bool> {
         let no = |errno| Error::call("cannot unmount %q: %e", entry.dir, errno);
-        let (parent, name) = match self.walker.open_parent(entry.dir) {
-            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(false),
-            other => other.map_err(no)?,
-        };
+        let Some(parent) = self.walker.open_parent(entry.dir).map_err(no)? else { return Ok(false) };
+        let name = path::name(entry.dir);
         let found = match place::look(&parent, name) {
             Err(Errno::ENOENT) => return Ok(false),
             other => other.map_err(no)?,
@@ -337,10 +334,8 @@ impl<'t> Apply<'_, 't> {
     /// Removes a link that is still the one on record, where it is ours to remove (L9).
     fn remove_link(&mut self, entry: &MountEntry<'t>) -> Result<'t, bool> {
         let no = |errno| Error::call("remove %s: %e", entry.dir, errno);
-        let (parent, name) = match self.walker.open_parent(entry.dir) {
-            Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(false),
-            other => other.map_err(no)?,
-        };
+        let Some(parent) = self.walker.open_parent(entry.dir).map_err(no)? else { return Ok(false) };
+        let name = path::name(entry.dir);
         let mut buffer = [0u8; 4096];
         let is_same = file::open_at(&parent, name, Open::PATH, 0)
             .and_then(|fd| file::read_link(&fd, &mut buffer))
@@ -361,7 +356,8 @@ impl<'t> Apply<'_, 't> {
         if !matches!(kind, Kind::Directory | Kind::File) {
             return;
         }
-        let Ok((parent, name)) = self.walker.open_parent(entry.dir) else { return };
+        let Ok(Some(parent)) = self.walker.open_parent(entry.dir) else { return };
+        let name = path::name(entry.dir);
         if place::is_mount_root(&parent, name).unwrap_or(true) || !self.is_ours_to_remove(entry.dir, &parent)
         {
             return;

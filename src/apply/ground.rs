@@ -126,24 +126,28 @@ impl<'t> Ground<'t> {
 /// The mode of a directory or file that is created at a path: a few places are shared between users or snaps.
 /// Each component has its own (L13).
 pub fn mode(at: &[u8]) -> u32 {
-    const PRIVATE_TMP: &[u8] = b"/var/lib/snapd/hostfs/tmp/snap-private-tmp";
-    if at == b"/tmp/.X11-unix" {
-        return 0o1777;
-    }
-    if let Some(rest) = path::below(at, PRIVATE_TMP) {
-        let mut rest = path::components(rest);
-        return match (rest.next(), rest.next(), rest.next(), rest.next()) {
-            (None, ..) => 0o700,
-            (Some(snap), None, ..) if snap.starts_with(b"snap.") => 0o700,
-            (Some(snap), Some(b"tmp"), None, _) if snap.starts_with(b"snap.") => 0o1777,
-            (Some(snap), Some(b"tmp"), Some(b".X11-unix"), None) if snap.starts_with(b"snap.") => 0o1777,
-            _ => 0o755,
+    // The part before the name of a snap, the part behind it, and the mode.
+    const TMP: &str = "/var/lib/snapd/hostfs/tmp/snap-private-tmp/snap.";
+    const HINTS: [(&str, &str, u32); 6] = [
+        ("/tmp/.X11-unix", "", 0o1777),
+        ("/var/lib/snapd/hostfs/tmp/snap-private-tmp", "", 0o700),
+        (TMP, "*", 0o700),
+        (TMP, "*/tmp", 0o1777),
+        (TMP, "*/tmp/.X11-unix", 0o1777),
+        ("/dev/shm/snap.", "*", 0o1777),
+    ];
+    for (before, behind, mode) in HINTS {
+        let Some(rest) = at.strip_prefix(before.as_bytes()) else { continue };
+        let name = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
+        let matches = match behind.as_bytes() {
+            [b'*', behind @ ..] => rest.get(name..) == Some(behind),
+            _ => rest.is_empty(),
         };
+        if matches {
+            return mode;
+        }
     }
-    match path::below(at, b"/dev/shm") {
-        Some(name) if name.starts_with(b"snap.") && !name.contains(&b'/') => 0o1777,
-        _ => 0o755,
-    }
+    0o755
 }
 
 #[cfg(test)]

@@ -6,17 +6,17 @@
 //! `/tmp/.snap/DIR` as well: AppArmor's rules there know the parts by that path.
 #![forbid(unsafe_code)]
 
-use super::create::{self, ROOT, What};
+use super::create::{self, What};
 use super::ground::Ground;
 use super::walk::Walker;
-use crate::error::{Error, Result, Within};
+use crate::error::{Error, Result};
 use crate::kernel::file::{self, FileSystem, FileType, Open};
 use crate::kernel::mount::{self, Reach};
 use crate::kernel::{Errno, Fd};
-use crate::limits::{Limit, MEMORY, PROFILE_ENTRIES};
+use crate::limits::{MEMORY, PROFILE_ENTRIES};
 use crate::mount::{MountEntry, Options};
 use crate::text::arena::Arena;
-use crate::text::write_number;
+use crate::text::{Out, write_number};
 use crate::text::{path, sort};
 
 /// Something that the covered directory holds.
@@ -60,17 +60,10 @@ enum Fault<'t> {
     Left(Error<'t>),
 }
 
-fn too_many<'t>(limit: &'static Limit) -> Error<'t> {
-    limit.exceeded()
-}
-
 impl<'t> Mimics<'_, 't> {
     /// Covers `dir` for the entry called `id`. On failure nothing is left of it, and nothing is put on record.
     pub fn cover(&mut self, dir: &'t [u8], id: &[u8], record: &mut dyn Record<'t>) -> Result<'t, ()> {
-        self.cover_for(dir, id, record).map_err(|error| {
-            let number = if error.number == 0 { dir.len() as u32 } else { error.number };
-            Error { number, within: Within::CoveringDirectory, ..error }
-        })
+        self.cover_for(dir, id, record).map_err(|error| error.within_directory(dir.len()))
     }
 
     fn cover_for(&mut self, dir: &'t [u8], id: &[u8], record: &mut dyn Record<'t>) -> Result<'t, ()> {
@@ -79,19 +72,20 @@ impl<'t> Mimics<'_, 't> {
         self.list(&fd, dir)?;
         // All that can be foreseen to fail does so before the directory is covered.
         if self.children.len() + 1 > record.room() {
-            return Err(too_many(&PROFILE_ENTRIES));
+            return Err(PROFILE_ENTRIES.exceeded());
         }
-        let full = |_| too_many(&MEMORY);
-        let mut octal = [b'0'; 5];
-        let mode = octal_mode(stat.mode, &mut octal);
-        let (mut uid, mut gid) = (heapless::Vec::<u8, 20>::new(), heapless::Vec::<u8, 20>::new());
-        write_number(&mut uid, stat.uid.into());
-        write_number(&mut gid, stat.gid.into());
-        let data = self.arena.concat(&[b"mode=", mode, b",uid=", &uid, b",gid=", &gid]).map_err(full)?;
-        let owner = self.arena.concat(&[b"x-snapd.synthetic,x-snapd.needed-by=", id]).map_err(full)?;
-        let of_tmpfs = self.arena.concat(&[owner, b",", data]).map_err(full)?;
-        let of_directory = self.arena.concat(&[b"rbind,", owner, b",x-snapd.detach"]).map_err(full)?;
-        let of_file = self.arena.concat(&[b"bind,x-snapd.kind=file,", owner]).map_err(full)?;
+        let full = |_| MEMORY.exceeded();
+        const OURS: &[u8] = b"x-snapd.synthetic,x-snapd.needed-by=";
+        let mut data = heapless::Vec::<u8, 48>::new();
+        data.put(b"mode=");
+        write_mode(&mut data, stat.mode);
+        data.put(b",uid=");
+        write_number(&mut data, stat.uid.into());
+        data.put(b",gid=");
+        write_number(&mut data, stat.gid.into());
+        let of_tmpfs = self.arena.concat(&[OURS, id, b",", &data]).map_err(full)?;
+        let of_directory = self.arena.concat(&[b"rbind,", OURS, id, b",x-snapd.detach"]).map_err(full)?;
+        let of_file = self.arena.concat(&[b"bind,x-snapd.kind=file,", OURS, id]).map_err(full)?;
 
         let safe = match self.set_aside {
             true => Some(self.set_aside(&fd, dir)?),
@@ -99,10 +93,14 @@ impl<'t> Mimics<'_, 't> {
         };
         let done = match safe {
             Some(safe) => match self.walker.open_directory(safe) {
-                Ok(aside) => self.cover_and_fill(&fd, &aside, dir, data),
-                Err(errno) => Err(Fault::Gone(Error::call("cannot open %q: %e", safe, errno))),
+                Ok(aside) => self.cover_and_fill(&fd, &aside, dir, &data),
+                Err(errno) => Err(Fault::Gone(Error::call(
+                    "cannot open its directory of safe-keeping below /tmp/.snap: %e",
+                    dir,
+                    errno,
+                ))),
             },
-            None => self.cover_and_fill(&fd, &fd, dir, data),
+            None => self.cover_and_fill(&fd, &fd, dir, &data),
         };
         if let Some(safe) = safe {
             self.put_back(safe);
@@ -164,7 +162,7 @@ impl<'t> Mimics<'_, 't> {
             && full.is_none()
         {}
         if let Some(limit) = full {
-            return Err(too_many(limit));
+            return Err(limit.exceeded());
         }
         sort::sort(self.children, |a, b| a.dir < b.dir);
         Ok(())
@@ -173,8 +171,9 @@ impl<'t> Mimics<'_, 't> {
     /// Binds the directory, with all below it, to its place of safe-keeping.
     fn set_aside(&mut self, fd: &Fd, dir: &'t [u8]) -> Result<'t, &'t [u8]> {
         const SAFE: &[u8] = b"/tmp/.snap";
-        let safe = self.arena.concat(&[SAFE, dir]).map_err(|_| too_many(&MEMORY))?;
-        let made = create::create(safe, What::Directory, self.ground, ROOT).map_err(|b| b.error(safe))?;
+        let safe = self.arena.concat(&[SAFE, dir]).map_err(|_| MEMORY.exceeded())?;
+        let made = create::create(safe, What::Directory, self.ground)
+            .map_err(|_| Error::about("cannot create its directory of safe-keeping below /tmp/.snap", dir))?;
         let undo = |error| {
             create::take_back(safe, What::Directory, made);
             error
@@ -186,8 +185,13 @@ impl<'t> Mimics<'_, 't> {
             let stat = fd.and_then(|fd| file::stat(&fd));
             match stat {
                 Ok(stat) if stat.uid == 0 && stat.mode & 0o022 == 0 => {}
-                Ok(_) => return Err(undo(Error::about("cannot use %q: not safely owned by root", here))),
-                Err(errno) => return Err(undo(Error::call("cannot inspect %q: lstat %s: %e", here, errno))),
+                Ok(_) => {
+                    return Err(undo(Error::about(
+                        "cannot use /tmp/.snap: it is not safely owned by root",
+                        dir,
+                    )));
+                }
+                Err(errno) => return Err(undo(Error::call("cannot use /tmp/.snap: %e", dir, errno))),
             }
             match path::prefixes(safe).find(|prefix| prefix.len() > here.len()) {
                 Some(next) => here = next,
@@ -202,7 +206,8 @@ impl<'t> Mimics<'_, 't> {
 
     /// Takes the place of safe-keeping away again; what is left over does no harm and is no failure.
     fn put_back(&self, safe: &[u8]) {
-        let Ok((parent, name)) = self.walker.open_parent(safe) else { return };
+        let Ok(Some(parent)) = self.walker.open_parent(safe) else { return };
+        let name = path::name(safe);
         if let Ok(top) = file::open_at(&parent, name, Open::PATH_DIR, 0) {
             let _ = mount::make_private(&top);
         }
@@ -268,49 +273,50 @@ fn put(source: &Fd, top: &Fd, name: &[u8], kind: FileType) -> crate::kernel::Res
 
 /// Takes the tmpfs of a mimic away, in one step with all its parts; what it covered is there again.
 pub fn uncover<'t>(walker: &Walker, dir: &'t [u8]) -> Result<'t, ()> {
-    let no = |errno| Error::call("cannot unmount %q: %e", dir, errno);
-    let (parent, name) = match walker.open_parent(dir) {
-        Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(()),
-        other => other.map_err(no)?,
-    };
+    take_away(walker, dir).map_err(|errno| Error::call("cannot unmount %q: %e", dir, errno))
+}
+
+fn take_away(walker: &Walker, dir: &[u8]) -> crate::kernel::Result<()> {
+    let Some(parent) = walker.open_parent(dir)? else { return Ok(()) };
+    let name = path::name(dir);
     {
         let top = match file::open_at(&parent, name, Open::PATH, 0) {
             Err(Errno::ENOENT) => return Ok(()),
-            other => other.map_err(no)?,
+            other => other?,
         };
-        let is_root = super::place::is_mount_root(&parent, name).map_err(no)?;
-        if !is_root || file::file_system(&top).map_err(no)?.magic != FileSystem::TMPFS {
+        if !super::place::is_mount_root(&parent, name)? || file::file_system(&top)?.magic != FileSystem::TMPFS
+        {
             return Ok(());
         }
         // Detached as it is, the tree would take copies of its mounts elsewhere along.
         let _ = mount::make_private(&top);
     }
-    mount::unmount_at(&parent, name, true).map_err(no)
+    mount::unmount_at(&parent, name, true)
 }
 
-/// The twelve permission bits as an octal number with a leading zero: `0755`, `01777`, plain `0`.
-fn octal_mode(mode: u32, digits: &mut [u8; 5]) -> &[u8] {
-    let mut rest = mode & 0o7777;
-    let mut used = 1;
-    for place in digits.iter_mut().rev() {
-        if rest == 0 {
-            break;
+/// Writes the twelve permission bits as an octal number with a leading zero: `0755`, `01777`, plain `0`.
+fn write_mode(w: &mut dyn Out, mode: u32) {
+    let mut shift = 12;
+    w.put(b"0");
+    while shift > 0 {
+        shift -= 3;
+        if (mode & 0o7777) >> shift != 0 {
+            w.put(&[b'0' + (mode >> shift & 7) as u8]);
         }
-        *place = b'0' + (rest & 7) as u8;
-        rest >>= 3;
-        used += 1;
     }
-    digits.get(digits.len().saturating_sub(used)..).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::octal_mode;
+    use super::write_mode;
+    use std::vec::Vec;
 
     #[test]
     fn a_mode_has_one_leading_zero() {
         for (mode, text) in [(0o755, "0755"), (0o1777, "01777"), (0o700, "0700"), (0, "0"), (0o7, "07")] {
-            assert_eq!(octal_mode(mode, &mut [b'0'; 5]), text.as_bytes());
+            let mut written = Vec::new();
+            write_mode(&mut written, mode);
+            assert_eq!(written, text.as_bytes());
         }
     }
 }

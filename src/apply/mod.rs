@@ -416,7 +416,7 @@ impl<'t> Apply<'_, 't> {
             let Some(outcome) = self.results.outcomes.get(*at as usize) else { continue };
             if item.class == class && outcome.mounted && !outcome.stays {
                 // What was made for it once is still made for it.
-                let made = outcome.ready.target.is_some() || self.notes.find(item.entry.dir) == Some(true);
+                let made = outcome.ready.target > 0 || self.notes.find(item.entry.dir) == Some(true);
                 each(item.entry, Some(made));
             }
         }

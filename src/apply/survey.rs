@@ -58,7 +58,7 @@ pub const LINE_BUFFER: usize = MOUNTINFO_LINE.max + 4096;
 /// over: one odd line must not blind the whole survey.
 pub fn each_mount(
     buffer: &mut [u8],
-    mut each: impl FnMut(&MountInfo<'_>) -> bool,
+    each: &mut dyn FnMut(&MountInfo<'_>) -> bool,
 ) -> crate::kernel::Result<()> {
     let fd = file::open(b"/proc/self/mountinfo", Open::READ, 0)?;
     let mut lines = Lines::new(buffer);
@@ -90,7 +90,7 @@ pub fn mounts<'t>(
     let buffer = arena.take(LINE_BUFFER).map_err(|_| MEMORY.exceeded())?;
     let mut count = 0;
     let mut over: Option<&'static Limit> = None;
-    let done = each_mount(buffer, |line| {
+    let done = each_mount(buffer, &mut |line| {
         count += 1;
         if count > MOUNTINFO_LINES.max {
             over = Some(&MOUNTINFO_LINES);

@@ -29,9 +29,12 @@ impl Walker {
         self.open_as(path, Open::PATH_DIR)
     }
 
-    /// The directory of a path's last component, and that component.
-    pub fn open_parent<'p>(&self, path: &'p [u8]) -> Result<(Fd, &'p [u8])> {
-        Ok((self.open_directory(path::parent(path))?, path::name(path)))
+    /// The directory of a path's last component; nothing when that is missing, or is none.
+    pub fn open_parent(&self, path: &[u8]) -> Result<Option<Fd>> {
+        match self.open_directory(path::parent(path)) {
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+            done => done.map(Some),
+        }
     }
 
     fn open_as(&self, path: &[u8], how: Open) -> Result<Fd> {

@@ -4,8 +4,8 @@
 //! Everything is opened close-on-exec. Only the functions with *follow* in their name follow a symbolic link in
 //! the last component.
 
-use super::{EMPTY, Errno, Fd, FdPath, NameBuffer, PathBuffer, Result, check, check_long};
-use core::ffi::{c_int, c_uint, c_ulong};
+use super::{Errno, Fd, FdPath, HERE, PATH_BUFFER, Result, call, call_at, done, terminate};
+use core::ffi::{c_int, c_long, c_ulong};
 use core::mem::MaybeUninit;
 
 /// What an object is, from `st_mode`.
@@ -99,84 +99,85 @@ const RESOLVE_NO_SYMLINKS: u64 = 0x04;
 
 /// Opens an absolute path from the process's root. Links in directory position are followed.
 pub fn open(path: &[u8], how: Open, mode: u32) -> Result<Fd> {
-    open_flags(libc::AT_FDCWD, &PathBuffer::new(path)?, how.0 | libc::O_NOFOLLOW, mode)
+    open_flags(HERE, path, how.0 | libc::O_NOFOLLOW, mode)
 }
 
 /// Opens an absolute path, following links everywhere, also in the last component.
 pub fn open_follow(path: &[u8], how: Open) -> Result<Fd> {
-    open_flags(libc::AT_FDCWD, &PathBuffer::new(path)?, how.0, 0)
-}
-
-fn open_flags<const N: usize>(
-    dir: c_int,
-    path: &super::Terminated<N>,
-    flags: c_int,
-    mode: u32,
-) -> Result<Fd> {
-    loop {
-        // SAFETY: the path ends in NUL and outlives the call.
-        let fd = unsafe { libc::openat(dir, path.as_ptr(), flags | libc::O_CLOEXEC, mode as c_uint) };
-        match check(fd) {
-            Err(Errno::EINTR) => {}
-            done => return done.map(Fd::own),
-        }
-    }
+    open_flags(HERE, path, how.0, 0)
 }
 
 /// Opens one name in a directory.
 pub fn open_at(dir: &Fd, name: &[u8], how: Open, mode: u32) -> Result<Fd> {
-    open_flags(dir.raw(), &NameBuffer::new(name)?, how.0 | libc::O_NOFOLLOW, mode)
+    open_flags(dir.raw(), name, how.0 | libc::O_NOFOLLOW, mode)
+}
+
+#[inline(never)]
+fn open_flags(dir: usize, path: &[u8], flags: c_int, mode: u32) -> Result<Fd> {
+    let flags = flags | libc::O_CLOEXEC | libc::O_LARGEFILE;
+    // SAFETY: flags and mode are what openat(2) takes.
+    unsafe { call_at(libc::SYS_openat, dir, path, flags as usize, mode as usize, 0) }.map(Fd::own)
 }
 
 /// Opens an absolute path with no symbolic link anywhere in it, in one call: openat2(2), Linux 5.6.
 /// `ELOOP` when a directory in it is a link; the last component may be one, and is then opened itself
 /// (`O_PATH`). `ENOSYS` on older kernels.
 pub fn open_no_symlinks(path: &[u8], how: Open) -> Result<Fd> {
-    let path = PathBuffer::new(path)?;
     let how = OpenHow {
         flags: (how.0 | libc::O_NOFOLLOW | libc::O_CLOEXEC) as u64,
         mode: 0,
         resolve: RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
     };
     loop {
-        // SAFETY: path and structure outlive the call, and the size is the structure's.
-        let fd = unsafe {
-            libc::syscall(
-                SYS_OPENAT2,
-                libc::AT_FDCWD,
-                path.as_ptr(),
-                &raw const how,
-                core::mem::size_of::<OpenHow>(),
-            )
-        };
-        match check(fd as c_int) {
-            Err(Errno::EINTR | Errno::EAGAIN) => {}
+        // SAFETY: the structure outlives the call, and the size is the structure's.
+        let opened =
+            unsafe { call_at(SYS_OPENAT2, HERE, path, &raw const how as usize, size_of::<OpenHow>(), 0) };
+        match opened {
+            Err(Errno::EAGAIN) => {}
             done => return done.map(Fd::own),
         }
     }
 }
 
+#[cfg(target_arch = "arm")]
+const SYS_FSTATAT: c_long = libc::SYS_fstatat64;
+#[cfg(not(target_arch = "arm"))]
+const SYS_FSTATAT: c_long = libc::SYS_newfstatat;
+
+/// The structure is the kernel's own on our 64-bit machines. On 32-bit Arm so is that of musl's first years, which
+/// is the one the libc crate knows: `struct stat64` in the kernel.
+type KernelStat = libc::stat;
+#[cfg(target_arch = "arm")]
+const _: () = {
+    assert!(size_of::<KernelStat>() == 104);
+    assert!(core::mem::offset_of!(KernelStat, st_mode) == 16);
+    assert!(core::mem::offset_of!(KernelStat, st_size) == 48);
+    assert!(core::mem::offset_of!(KernelStat, st_ino) == 96);
+};
+
+/// A link is looked at itself, and nothing is automounted.
+const AS_IT_IS: c_int = libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT;
+
 /// fstat(2); works on `O_PATH` descriptors since Linux 3.6.
 pub fn stat(fd: &Fd) -> Result<Stat> {
-    stat_flags(fd.raw(), EMPTY.as_ptr(), libc::AT_EMPTY_PATH)
+    stat_flags(fd.raw(), b"", libc::AT_EMPTY_PATH)
 }
 
 /// fstatat(2) of a name in a directory; a link is looked at itself.
 pub fn stat_at(dir: &Fd, name: &[u8]) -> Result<Stat> {
-    let name = NameBuffer::new(name)?;
-    stat_flags(dir.raw(), name.as_ptr(), libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT)
+    stat_flags(dir.raw(), name, AS_IT_IS)
 }
 
 /// lstat(2) of an absolute path: links in directory position are followed.
 pub fn lstat(path: &[u8]) -> Result<Stat> {
-    let path = PathBuffer::new(path)?;
-    stat_flags(libc::AT_FDCWD, path.as_ptr(), libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT)
+    stat_flags(HERE, path, AS_IT_IS)
 }
 
-fn stat_flags(dir: c_int, path: *const core::ffi::c_char, flags: c_int) -> Result<Stat> {
-    let mut stat = MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: every caller's path ends in NUL and outlives the call; `stat` has the right size.
-    check(unsafe { libc::fstatat(dir, path, stat.as_mut_ptr(), flags) })?;
+#[inline(never)]
+fn stat_flags(dir: usize, path: &[u8], flags: c_int) -> Result<Stat> {
+    let mut stat = MaybeUninit::<KernelStat>::uninit();
+    // SAFETY: `stat` has the size that the kernel fills.
+    unsafe { call_at(SYS_FSTATAT, dir, path, stat.as_mut_ptr() as usize, flags as usize, 0) }?;
     // SAFETY: the call succeeded, so it filled the structure.
     let stat = unsafe { stat.assume_init() };
     Ok(Stat {
@@ -191,11 +192,11 @@ fn stat_flags(dir: c_int, path: *const core::ffi::c_char, flags: c_int) -> Resul
         mode: stat.st_mode & 0o7777,
         uid: stat.st_uid,
         gid: stat.st_gid,
-        size: u64::try_from(stat.st_size).unwrap_or(0),
+        size: stat.st_size as u64,
     })
 }
 
-/// `struct statfs` as musl has it, and the GNU library on 64-bit machines; the libc crate hides `f_flags`.
+/// `struct statfs` of the kernel; on 32-bit Arm its `struct statfs64`. The libc crate hides `f_flags`.
 #[repr(C)]
 struct StatFs {
     kind: c_ulong,
@@ -213,8 +214,13 @@ const _: () = assert!(size_of::<StatFs>() == size_of::<libc::statfs>());
 /// fstatfs(2)
 pub fn file_system(fd: &Fd) -> Result<FileSystem> {
     let mut fs = MaybeUninit::<StatFs>::uninit();
-    // SAFETY: `StatFs` has the size and layout of the C library's structure.
-    check(unsafe { libc::fstatfs(fd.raw(), fs.as_mut_ptr().cast()) })?;
+    let place = fs.as_mut_ptr() as usize;
+    // SAFETY: `StatFs` has the size and layout of the kernel's structure.
+    #[cfg(not(target_arch = "arm"))]
+    unsafe { call(libc::SYS_fstatfs, fd.raw(), place, 0, 0, 0) }?;
+    // SAFETY: `StatFs` has the size and layout of the kernel's structure. (Padded; the kernel knows both sizes.)
+    #[cfg(target_arch = "arm")]
+    unsafe { call(libc::SYS_fstatfs64, fd.raw(), size_of::<StatFs>(), place, 0, 0) }?;
     // SAFETY: the call succeeded, so it filled the structure.
     let fs = unsafe { fs.assume_init() };
     Ok(FileSystem {
@@ -226,35 +232,37 @@ pub fn file_system(fd: &Fd) -> Result<FileSystem> {
 
 /// read(2) into `buffer`; 0 at the end of the file.
 pub fn read(fd: &Fd, buffer: &mut [u8]) -> Result<usize> {
-    loop {
-        // SAFETY: pointer and length are one slice's.
-        let got = unsafe { libc::read(fd.raw(), buffer.as_mut_ptr().cast(), buffer.len()) };
-        match check_long(got) {
-            Err(Errno::EINTR) => {}
-            done => return done,
-        }
-    }
+    // SAFETY: pointer and length are one slice's.
+    unsafe { call(libc::SYS_read, fd.raw(), buffer.as_mut_ptr() as usize, buffer.len(), 0, 0) }
+}
+
+/// read(2), once: what was got.
+pub fn read_once<'b>(fd: &Fd, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
+    read(fd, buffer).map(|got| buffer.get(..got).unwrap_or_default())
 }
 
 /// The text of `/proc/self/fdinfo/N` (proc_pid_fdinfo(5)), as far as it fits.
 pub fn read_fdinfo<'b>(fd: &Fd, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
-    let path = super::FdPath::info(fd);
+    let path = FdPath::info(fd);
+    let flags = (libc::O_RDONLY | libc::O_CLOEXEC) as usize;
     // SAFETY: the path ends in NUL and outlives the call.
-    let info = Fd::own(check(unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) })?);
-    let got = read(&info, buffer)?;
-    Ok(buffer.get(..got).unwrap_or_default())
+    let info = unsafe { call(libc::SYS_openat, HERE, path.raw(), flags, 0, 0) }.map(Fd::own)?;
+    read_once(&info, buffer)
 }
 
 /// write(2) until everything is written.
-pub fn write_all(fd: &Fd, mut bytes: &[u8]) -> Result<()> {
+pub fn write_all(fd: &Fd, bytes: &[u8]) -> Result<()> {
+    write_number(fd.raw(), bytes)
+}
+
+/// write(2) to the descriptor of this number until everything is written.
+#[inline(never)]
+pub(super) fn write_number(fd: usize, mut bytes: &[u8]) -> Result<()> {
     while !bytes.is_empty() {
         // SAFETY: pointer and length are one slice's.
-        let put = unsafe { libc::write(fd.raw(), bytes.as_ptr().cast(), bytes.len()) };
-        match check_long(put) {
-            Err(Errno::EINTR) => {}
-            Err(other) => return Err(other),
-            Ok(0) => return Err(Errno::EIO),
-            Ok(put) => bytes = bytes.get(put..).unwrap_or_default(),
+        match unsafe { call(libc::SYS_write, fd, bytes.as_ptr() as usize, bytes.len(), 0, 0) }? {
+            0 => return Err(Errno::EIO),
+            put => bytes = bytes.get(put..).unwrap_or_default(),
         }
     }
     Ok(())
@@ -262,53 +270,80 @@ pub fn write_all(fd: &Fd, mut bytes: &[u8]) -> Result<()> {
 
 /// mkdirat(2); the caller's umask is 0.
 pub fn make_directory(dir: &Fd, name: &[u8], mode: u32) -> Result<()> {
-    let name = NameBuffer::new(name)?;
-    // SAFETY: the name ends in NUL and outlives the call.
-    check(unsafe { libc::mkdirat(dir.raw(), name.as_ptr(), mode as libc::mode_t) }).map(drop)
+    // SAFETY: what follows is a mode.
+    unsafe { call_at(libc::SYS_mkdirat, dir.raw(), name, mode as usize, 0, 0) }.map(drop)
+}
+
+/// mkdir(2) of an absolute path: links in directory position are followed.
+pub fn make_directory_path(path: &[u8], mode: u32) -> Result<()> {
+    // SAFETY: what follows is a mode.
+    unsafe { call_at(libc::SYS_mkdirat, HERE, path, mode as usize, 0, 0) }.map(drop)
 }
 
 /// symlinkat(2)
 pub fn make_symlink(dir: &Fd, name: &[u8], text: &[u8]) -> Result<()> {
-    let (name, text) = (NameBuffer::new(name)?, PathBuffer::new(text)?);
+    two_strings(libc::SYS_symlinkat, text, dir, name)
+}
+
+/// renameat(2) inside one directory.
+pub fn rename(dir: &Fd, from: &[u8], to: &[u8]) -> Result<()> {
+    two_strings(libc::SYS_renameat, from, dir, to)
+}
+
+/// symlinkat(2) or renameat(2), whose first name is in the same directory.
+#[inline(never)]
+fn two_strings(number: c_long, from: &[u8], dir: &Fd, to: &[u8]) -> Result<()> {
+    let (mut first, mut second) = (PATH_BUFFER, PATH_BUFFER);
+    let from = terminate(from, &mut first)? as usize;
+    let to = terminate(to, &mut second)? as usize;
     // SAFETY: both strings end in NUL and outlive the call.
-    check(unsafe { libc::symlinkat(text.as_ptr(), dir.raw(), name.as_ptr()) }).map(drop)
+    unsafe {
+        if number == libc::SYS_renameat {
+            done(number, dir.raw(), from, dir.raw(), to, 0)
+        } else {
+            done(number, from, dir.raw(), to, 0, 0)
+        }
+    }
 }
 
 /// readlinkat(2) of an open link (`O_PATH`); the text is cut at the buffer's end, as the call does.
 pub fn read_link<'b>(fd: &Fd, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
-    // SAFETY: the empty path ends in NUL; pointer and length are one slice's.
-    let got = unsafe { libc::readlinkat(fd.raw(), EMPTY.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
-    let got = check_long(got)?;
-    Ok(buffer.get(..got).unwrap_or_default())
+    link_text(fd.raw(), c"".as_ptr() as usize, buffer)
 }
 
 /// readlink(2) of `/proc/self/fd/N`: where the object behind the descriptor is by now, for a sentence.
 pub fn path_of<'b>(fd: &Fd, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
-    let link = FdPath::of(fd);
-    // SAFETY: the path ends in NUL and outlives the call; pointer and length are one slice's.
+    link_text(HERE, FdPath::of(fd).raw(), buffer)
+}
+
+/// `path` is the address of a C string.
+fn link_text(dir: usize, path: usize, buffer: &mut [u8]) -> Result<&[u8]> {
+    // SAFETY: both callers' paths end in NUL and outlive the call; pointer and length are one slice's.
     let got =
-        unsafe { libc::readlinkat(libc::AT_FDCWD, link.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
-    let got = check_long(got)?;
+        unsafe { call(libc::SYS_readlinkat, dir, path, buffer.as_mut_ptr() as usize, buffer.len(), 0) }?;
     Ok(buffer.get(..got).unwrap_or_default())
 }
 
 /// fchownat(2) of the object behind the descriptor, `O_PATH` and links included.
 pub fn chown(fd: &Fd, uid: u32, gid: u32) -> Result<()> {
-    // SAFETY: the empty path ends in NUL.
-    check(unsafe { libc::fchownat(fd.raw(), EMPTY.as_ptr(), uid, gid, libc::AT_EMPTY_PATH) }).map(drop)
+    chown_at_or(fd, b"", uid, gid, libc::AT_EMPTY_PATH)
 }
 
 /// fchownat(2) of a name in a directory; a link is changed itself.
 pub fn chown_at(dir: &Fd, name: &[u8], uid: u32, gid: u32) -> Result<()> {
-    let name = NameBuffer::new(name)?;
-    // SAFETY: the name ends in NUL and outlives the call.
-    check(unsafe { libc::fchownat(dir.raw(), name.as_ptr(), uid, gid, libc::AT_SYMLINK_NOFOLLOW) }).map(drop)
+    chown_at_or(dir, name, uid, gid, libc::AT_SYMLINK_NOFOLLOW)
 }
 
-/// fchmod(2)
+fn chown_at_or(dir: &Fd, name: &[u8], uid: u32, gid: u32, flags: c_int) -> Result<()> {
+    // SAFETY: what follows are two ids and flags.
+    unsafe { call_at(libc::SYS_fchownat, dir.raw(), name, uid as usize, gid as usize, flags as usize) }
+        .map(drop)
+}
+
+/// fchmod(2); not of an `O_PATH` descriptor.
 pub fn chmod(fd: &Fd, mode: u32) -> Result<()> {
     // SAFETY: no memory is passed.
-    check(unsafe { libc::fchmod(fd.raw(), mode as libc::mode_t) }).map(drop)
+    unsafe { done(libc::SYS_fchmod, fd.raw(), mode as usize, 0, 0, 0) }
 }
 
 /// unlinkat(2) of something that is not a directory.
@@ -322,22 +357,14 @@ pub fn remove_directory(dir: &Fd, name: &[u8]) -> Result<()> {
 }
 
 fn unlink_flags(dir: &Fd, name: &[u8], flags: c_int) -> Result<()> {
-    let name = NameBuffer::new(name)?;
-    // SAFETY: the name ends in NUL and outlives the call.
-    check(unsafe { libc::unlinkat(dir.raw(), name.as_ptr(), flags) }).map(drop)
-}
-
-/// renameat(2) inside one directory.
-pub fn rename(dir: &Fd, from: &[u8], to: &[u8]) -> Result<()> {
-    let (from, to) = (NameBuffer::new(from)?, NameBuffer::new(to)?);
-    // SAFETY: both names end in NUL and outlive the call.
-    check(unsafe { libc::renameat(dir.raw(), from.as_ptr(), dir.raw(), to.as_ptr()) }).map(drop)
+    // SAFETY: what follows are flags.
+    unsafe { call_at(libc::SYS_unlinkat, dir.raw(), name, flags as usize, 0, 0) }.map(drop)
 }
 
 /// fsync(2)
 pub fn sync(fd: &Fd) -> Result<()> {
     // SAFETY: no memory is passed.
-    check(unsafe { libc::fsync(fd.raw()) }).map(drop)
+    unsafe { done(libc::SYS_fsync, fd.raw(), 0, 0, 0, 0) }
 }
 
 /// One name in a directory.
@@ -347,37 +374,38 @@ pub struct DirEntry<'b> {
     pub name: &'b [u8],
     /// What it is; absent where the file system does not say (`DT_UNKNOWN`).
     pub kind: Option<FileType>,
-    /// Where the next entry is, for [`seek`].
-    pub next: i64,
 }
 
 /// getdents64(2): calls `each` for what one call brought into `buffer`; false at the end of the directory.
 /// `each` ends the run early by answering false, and gets no further entry then.
 pub fn list(dir: &Fd, buffer: &mut [u8], mut each: impl FnMut(DirEntry<'_>) -> bool) -> Result<bool> {
+    list_each(dir, buffer, &mut each)
+}
+
+#[inline(never)]
+fn list_each(dir: &Fd, buffer: &mut [u8], each: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<bool> {
     // SAFETY: pointer and length are one slice's.
-    let got = unsafe { libc::syscall(libc::SYS_getdents64, dir.raw(), buffer.as_mut_ptr(), buffer.len()) };
-    let got = check_long(got as isize)?;
+    let got =
+        unsafe { call(libc::SYS_getdents64, dir.raw(), buffer.as_mut_ptr() as usize, buffer.len(), 0, 0) }?;
     // struct linux_dirent64: ino 8, off 8, reclen 2, type 1, name
     let mut rest = buffer.get(..got).unwrap_or_default();
-    while let (Some(Ok(off)), Some(&[low, high])) =
-        (rest.get(8..16).map(<[u8; 8]>::try_from), rest.first_chunk::<18>().and_then(|c| c.last_chunk::<2>()))
-    {
+    while let Some(&[_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, low, high, kind]) = rest.first_chunk() {
         let len = usize::from(u16::from_ne_bytes([low, high]));
-        let (Some(record), Some(behind)) = (rest.get(..len), rest.get(len..)) else { break };
+        let Some((record, behind)) = rest.split_at_checked(len) else { break };
         rest = behind;
         let name = record.get(19..).unwrap_or_default();
         let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
         if matches!(name, b"." | b"..") {
             continue;
         }
-        let kind = match record.get(18).copied().unwrap_or(libc::DT_UNKNOWN) {
+        let kind = match kind {
             libc::DT_DIR => Some(FileType::Directory),
             libc::DT_REG => Some(FileType::Regular),
             libc::DT_LNK => Some(FileType::Symlink),
             libc::DT_UNKNOWN => None,
             _ => Some(FileType::Special),
         };
-        if !each(DirEntry { name, kind, next: i64::from_ne_bytes(off) }) {
+        if !each(DirEntry { name, kind }) {
             return Ok(true);
         }
         if len == 0 {
@@ -387,9 +415,8 @@ pub fn list(dir: &Fd, buffer: &mut [u8], mut each: impl FnMut(DirEntry<'_>) -> b
     Ok(got != 0)
 }
 
-/// lseek(2) from the start of the file, or to a place that [`DirEntry::next`] named.
-pub fn seek(fd: &Fd, place: i64) -> Result<()> {
+/// lseek(2) to the start of the file.
+pub fn rewind(fd: &Fd) -> Result<()> {
     // SAFETY: no memory is passed.
-    let at = unsafe { libc::lseek(fd.raw(), place as libc::off_t, libc::SEEK_SET) };
-    if at == -1 { Err(super::errno()) } else { Ok(()) }
+    unsafe { done(libc::SYS_lseek, fd.raw(), 0, libc::SEEK_SET as usize, 0, 0) }
 }

@@ -5,15 +5,23 @@
 //! One function is one system call with its dangers already refused: close-on-exec and no-follow are not
 //! parameters, a call that was interrupted is made again, casts end here. Paths are bytes without NUL; they are
 //! copied into a buffer on the stack, and one that does not fit is `ENAMETOOLONG`, as the kernel would say.
+//!
+//! Calls are made by their numbers and not by the C library's functions. Those do more than we want (they look for
+//! newer variants of a call, or speak to all threads), and one way through one door is a quarter of the code. Where
+//! 32-bit Arm has another number or structure, it is written beside.
 #![allow(unsafe_code)]
 
-use core::ffi::{CStr, c_char, c_int};
+use crate::text::Out;
+use core::ffi::{c_char, c_int, c_long};
+use core::mem::MaybeUninit;
+use heapless::Vec;
 
 pub use crate::error::Errno;
 
 pub mod file;
 pub mod mount;
 pub mod process;
+pub(crate) mod sentences;
 
 /// What a system call gives: its value, or the error number.
 pub type Result<T> = core::result::Result<T, Errno>;
@@ -24,79 +32,109 @@ pub struct Fd(c_int);
 
 impl Fd {
     /// Takes over a descriptor number that the caller owns.
-    pub(crate) fn own(raw: c_int) -> Self {
-        Fd(raw)
+    pub(crate) fn own(raw: usize) -> Self {
+        Fd(raw as c_int)
     }
 
-    /// The number, for a system call or a path below `/proc/self/fd`.
-    pub(crate) fn raw(&self) -> c_int {
-        self.0
+    /// The number, for a system call; a register of it.
+    pub(crate) fn raw(&self) -> usize {
+        self.0 as usize
     }
 }
 
 impl Drop for Fd {
+    #[inline(never)]
     fn drop(&mut self) {
-        // SAFETY: the number is ours alone (`Fd` is not `Copy`), so nobody uses it after this.
+        // SAFETY: the number is ours alone (`Fd` is not `Copy`), so nobody uses it after this. Linux has freed it
+        // even where close(2) was interrupted.
         unsafe { libc::close(self.0) };
     }
 }
 
-/// The error number of the call that just failed.
-pub(crate) fn errno() -> Errno {
-    // SAFETY: errno's location is valid for the life of the thread.
-    Errno(unsafe { *libc::__errno_location() } as u16)
-}
+/// `AT_FDCWD` as a register.
+pub(crate) const HERE: usize = libc::AT_FDCWD as usize;
 
-/// Turns "-1 and errno" into a `Result`.
-pub(crate) fn check(value: c_int) -> Result<c_int> {
-    if value == -1 { Err(errno()) } else { Ok(value) }
-}
-
-/// The same for calls that answer with a `long` or an `ssize_t`.
-pub(crate) fn check_long(value: isize) -> Result<usize> {
-    usize::try_from(value).map_err(|_| errno())
-}
-
-/// Bytes with a NUL behind them, on the stack.
-pub(crate) struct Terminated<const N: usize> {
-    bytes: [core::mem::MaybeUninit<u8>; N],
-}
-
-impl<const N: usize> Terminated<N> {
-    /// Copies `text`; `ENAMETOOLONG` when it does not fit, `EINVAL` when it holds a NUL.
-    pub(crate) fn new(text: &[u8]) -> Result<Self> {
-        let mut bytes = [core::mem::MaybeUninit::uninit(); N];
-        if text.len() >= N {
-            return Err(Errno::ENAMETOOLONG);
+/// A system call, made again when a signal interrupted it.
+///
+/// # Safety
+///
+/// The arguments are what the call of this number expects: pointers to live memory of the size that it reads or
+/// writes, strings with a NUL at their end.
+#[inline(never)]
+pub(crate) unsafe fn call(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize) -> Result<usize> {
+    loop {
+        // SAFETY: the caller answers for the arguments.
+        let value = unsafe { libc::syscall(number, a, b, c, d, e) };
+        if value != -1 {
+            return Ok(value as usize);
         }
-        if text.contains(&0) {
+        // SAFETY: errno's location is valid for the life of the thread.
+        let errno = Errno(unsafe { *libc::__errno_location() } as u16);
+        if errno != Errno::EINTR {
+            return Err(errno);
+        }
+    }
+}
+
+/// The same for calls whose value means nothing.
+///
+/// # Safety
+///
+/// That of [`call`].
+#[inline(never)]
+pub(crate) unsafe fn done(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize) -> Result<()> {
+    // SAFETY: the caller answers for the arguments.
+    unsafe { call(number, a, b, c, d, e) }.map(drop)
+}
+
+/// The family of openat(2): a system call with a directory, a path and up to three further arguments.
+///
+/// # Safety
+///
+/// The further arguments are what the call of this number expects behind a directory and a path.
+#[inline(never)]
+pub(crate) unsafe fn call_at(
+    number: c_long,
+    dir: usize,
+    path: &[u8],
+    c: usize,
+    d: usize,
+    e: usize,
+) -> Result<usize> {
+    let mut buffer = PATH_BUFFER;
+    let path = terminate(path, &mut buffer)?;
+    // SAFETY: the path ends in NUL and outlives the call; the caller answers for the rest.
+    unsafe { call(number, dir, path as usize, c, d, e) }
+}
+
+/// Room for a C string of up to `PATH_MAX` of limits.h, on the stack.
+pub(crate) const PATH_BUFFER: [MaybeUninit<u8>; 4096] = [MaybeUninit::uninit(); 4096];
+
+/// Copies `text` and a NUL behind it; `ENAMETOOLONG` when that does not fit, `EINVAL` when it holds a NUL.
+#[inline(never)]
+pub(crate) fn terminate(text: &[u8], buffer: &mut [MaybeUninit<u8>]) -> Result<*const c_char> {
+    let start = buffer.as_ptr();
+    let Some((end, room)) = buffer.get_mut(..=text.len()).and_then(<[_]>::split_last_mut) else {
+        return Err(Errno::ENAMETOOLONG);
+    };
+    for (to, from) in room.iter_mut().zip(text) {
+        if *from == 0 {
             return Err(Errno::EINVAL);
         }
-        for (to, from) in bytes.iter_mut().zip(text.iter().chain(core::iter::once(&0))) {
-            to.write(*from);
-        }
-        Ok(Terminated { bytes })
+        to.write(*from);
     }
-
-    /// The C string.
-    pub(crate) fn as_ptr(&self) -> *const c_char {
-        self.bytes.as_ptr().cast()
-    }
+    end.write(0);
+    Ok(start.cast())
 }
 
-/// A whole path, `PATH_MAX` of limits.h.
-pub(crate) type PathBuffer = Terminated<4096>;
-/// One component of a path, `NAME_MAX` and its NUL.
-pub(crate) type NameBuffer = Terminated<256>;
+/// Bytes in the longest path below `/proc/self`: a name inside a directory, and the NUL.
+const LONGEST: usize = "/proc/self/fdinfo/2147483647/".len() + 256;
 
-/// `/proc/self/fd/N`, or a name inside that directory: how mount(2) and umount2(2) are given a descriptor.
-pub(crate) struct FdPath {
-    bytes: [u8; FdPath::LONGEST],
-}
+/// `/proc/self/fd/N`, or a name inside that directory, with a NUL: how mount(2) and umount2(2) are given a
+/// descriptor.
+pub(crate) struct FdPath(Vec<u8, LONGEST>);
 
 impl FdPath {
-    const LONGEST: usize = "/proc/self/fdinfo/2147483647/".len() + 256;
-
     /// The object behind the descriptor itself.
     pub(crate) fn of(fd: &Fd) -> Self {
         Self::build(b"/proc/self/fd/", fd, b"")
@@ -115,34 +153,23 @@ impl FdPath {
         Ok(Self::build(b"/proc/self/fd/", fd, name))
     }
 
+    #[inline(never)]
     fn build(folder: &[u8], fd: &Fd, name: &[u8]) -> Self {
-        let mut path = FdPath { bytes: [0; FdPath::LONGEST] };
-        let mut digits = [0u8; "2147483647".len()];
-        let mut used = 0;
-        let mut rest = fd.0.unsigned_abs();
-        for place in digits.iter_mut().rev() {
-            *place = b'0' + (rest % 10) as u8;
-            rest /= 10;
-            used += 1;
-            if rest == 0 {
-                break;
-            }
+        let mut path = FdPath(Vec::new());
+        // The longest of all fits.
+        let out: &mut dyn Out = &mut path.0;
+        out.put(folder);
+        out.number(fd.raw() as u64);
+        if !name.is_empty() {
+            out.put(b"/");
+            out.put(name);
         }
-        let number = digits.iter().skip(digits.len() - used);
-        let slash: &[u8] = if name.is_empty() { b"" } else { b"/" };
-        let all = folder.iter().chain(number).chain(slash).chain(name);
-        // The longest of all still leaves a NUL behind it.
-        for (to, from) in path.bytes.iter_mut().zip(all) {
-            *to = *from;
-        }
+        out.put(b"\0");
         path
     }
 
-    /// The C string.
-    pub(crate) fn as_ptr(&self) -> *const c_char {
-        self.bytes.as_ptr().cast()
+    /// The C string, as a register.
+    pub(crate) fn raw(&self) -> usize {
+        self.0.as_ptr() as usize
     }
 }
-
-/// The empty path, for calls with `AT_EMPTY_PATH`.
-pub(crate) const EMPTY: &CStr = c"";

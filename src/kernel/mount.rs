@@ -6,10 +6,9 @@
 //! before it matches, and compares the whole set of flags with its rules; so the flags here are exactly those
 //! that snapd's profiles grant.
 
-use super::{Errno, Fd, FdPath, PathBuffer, Result, Terminated, check};
-use core::ffi::{CStr, c_char, c_int, c_uint, c_ulong};
+use super::{Errno, Fd, FdPath, PATH_BUFFER, Result, call_at, done, terminate};
+use core::ffi::{CStr, c_ulong};
 use core::mem::MaybeUninit;
-use core::ptr::null;
 
 /// Whether a call reaches the mounts below the one it is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,48 +28,44 @@ impl Reach {
     }
 }
 
-fn call(
-    source: *const c_char,
-    target: &FdPath,
-    fstype: &CStr,
-    flags: c_ulong,
-    data: *const c_char,
-) -> Result<()> {
+/// mount(2) on what the descriptor names; `source` and `data` are the addresses of C strings, `data` may be 0.
+#[inline(never)]
+fn mount(source: usize, target: &Fd, fstype: usize, flags: c_ulong, data: usize) -> Result<()> {
+    let target = FdPath::of(target);
     // SAFETY: every string ends in NUL and outlives the call; `data` is null or such a string.
-    check(unsafe { libc::mount(source, target.as_ptr(), fstype.as_ptr(), flags, data.cast()) }).map(drop)
+    unsafe { done(libc::SYS_mount, source, target.raw(), fstype, flags as usize, data) }
+}
+
+/// The address of a C string.
+fn raw(text: &'static CStr) -> usize {
+    text.as_ptr() as usize
 }
 
 /// Bind mount: what `source` names appears at `target`.
 pub fn bind(source: &Fd, target: &Fd, reach: Reach) -> Result<()> {
-    let source = FdPath::of(source);
-    call(source.as_ptr(), &FdPath::of(target), c"", libc::MS_BIND | reach.flag(), null())
+    mount(FdPath::of(source).raw(), target, raw(c""), libc::MS_BIND | reach.flag(), 0)
 }
 
 /// Remounts the bind mount whose root is `target` read-only. The call sets the flags absolutely (mount(2)), so
 /// nosuid, nodev and noexec that the mount has must be named in `keep` (`MS_` bits).
 pub fn remount_read_only(target: &Fd, keep: u32) -> Result<()> {
     let flags = libc::MS_REMOUNT | libc::MS_BIND | libc::MS_RDONLY | c_ulong::from(keep);
-    call(c"none".as_ptr(), &FdPath::of(target), c"", flags, null())
+    mount(raw(c"none"), target, raw(c""), flags, 0)
 }
 
 /// Mounts a new file system. `data` holds the options of the file system, joined with commas; empty for none.
 pub fn new(source: &[u8], target: &Fd, fstype: &[u8], flags: u32, data: &[u8]) -> Result<()> {
-    let source = PathBuffer::new(source)?;
-    let fstype = Terminated::<64>::new(fstype).map_err(|_| Errno::ENODEV)?;
+    let (mut buffer, mut kind, mut text) = (PATH_BUFFER, [MaybeUninit::uninit(); 64], PATH_BUFFER);
+    let source = terminate(source, &mut buffer)? as usize;
+    let fstype = terminate(fstype, &mut kind).map_err(|_| Errno::ENODEV)? as usize;
     // The kernel reads at most a page of options.
-    let text = Terminated::<4096>::new(data)?;
-    let data = if data.is_empty() { null() } else { text.as_ptr() };
-    let target = FdPath::of(target);
-    // SAFETY: every string ends in NUL and outlives the call; `data` is null or such a string.
-    check(unsafe {
-        libc::mount(source.as_ptr(), target.as_ptr(), fstype.as_ptr(), c_ulong::from(flags), data.cast())
-    })
-    .map(drop)
+    let text = terminate(data, &mut text)? as usize;
+    mount(source, target, fstype, c_ulong::from(flags), if data.is_empty() { 0 } else { text })
 }
 
 /// Changes the propagation of the mount whose root is `target`: one of `MS_SHARED`, `MS_SLAVE`, `MS_PRIVATE`.
 pub fn change_propagation(target: &Fd, propagation: u32, reach: Reach) -> Result<()> {
-    call(c"none".as_ptr(), &FdPath::of(target), c"", c_ulong::from(propagation) | reach.flag(), null())
+    mount(raw(c"none"), target, raw(c""), c_ulong::from(propagation) | reach.flag(), 0)
 }
 
 /// `MS_PRIVATE` for the whole tree whose root is `target`.
@@ -89,7 +84,7 @@ struct MountAttr {
 
 const SYS_MOUNT_SETATTR: libc::c_long = 442;
 const MOUNT_ATTR_RDONLY: u64 = 1;
-const AT_RECURSIVE: c_uint = 0x8000;
+const AT_RECURSIVE: usize = 0x8000;
 
 /// Makes the mount whose root is `target`, or the tree below it, read-only, all or nothing, and leaves every other
 /// flag alone: mount_setattr(2), Linux 5.12; `ENOSYS` before.
@@ -99,18 +94,10 @@ pub fn set_read_only(target: &Fd, reach: Reach) -> Result<()> {
         Reach::Tree => AT_RECURSIVE,
     };
     let attr = MountAttr { set: MOUNT_ATTR_RDONLY, clear: 0, propagation: 0, userns_fd: 0 };
+    let flags = libc::AT_EMPTY_PATH as usize | recursive;
+    let (attr, size) = (&raw const attr as usize, size_of::<MountAttr>());
     // SAFETY: the empty path ends in NUL; the size is the structure's.
-    let done = unsafe {
-        libc::syscall(
-            SYS_MOUNT_SETATTR,
-            target.raw(),
-            super::EMPTY.as_ptr(),
-            libc::AT_EMPTY_PATH as c_uint | recursive,
-            &raw const attr,
-            size_of::<MountAttr>(),
-        )
-    };
-    check(done as c_int).map(drop)
+    unsafe { done(SYS_MOUNT_SETATTR, target.raw(), raw(c""), flags, attr, size) }
 }
 
 /// Takes away the top mount at a name in a directory; `MNT_DETACH` when `detach`. A symbolic link is not
@@ -119,7 +106,7 @@ pub fn unmount_at(dir: &Fd, name: &[u8], detach: bool) -> Result<()> {
     let path = FdPath::inside(dir, name)?;
     let flags = libc::UMOUNT_NOFOLLOW | if detach { libc::MNT_DETACH } else { 0 };
     // SAFETY: the path ends in NUL and outlives the call.
-    check(unsafe { libc::umount2(path.as_ptr(), flags) }).map(drop)
+    unsafe { done(libc::SYS_umount2, path.raw(), flags as usize, 0, 0, 0) }
 }
 
 /// Where an object lies among the mounts.
@@ -152,20 +139,11 @@ const _: () = assert!(size_of::<Statx>() == 256 && core::mem::offset_of!(Statx, 
 /// statx(2), Linux 4.11, of a name in a directory, or of the descriptor itself when the name is empty. Links are
 /// not followed, nothing is automounted.
 pub fn place_at(dir: &Fd, name: &[u8]) -> Result<Place> {
-    let name = super::NameBuffer::new(name)?;
+    const FLAGS: i32 = libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT;
     let mut answer = MaybeUninit::<Statx>::zeroed();
-    // SAFETY: the name ends in NUL, `answer` has the size the call fills.
-    let done = unsafe {
-        libc::syscall(
-            libc::SYS_statx,
-            dir.raw(),
-            name.as_ptr(),
-            libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT,
-            STATX_MNT_ID,
-            answer.as_mut_ptr(),
-        )
-    };
-    check(done as c_int)?;
+    let place = answer.as_mut_ptr() as usize;
+    // SAFETY: `answer` has the size the call fills.
+    unsafe { call_at(libc::SYS_statx, dir.raw(), name, FLAGS as usize, STATX_MNT_ID as usize, place) }?;
     // SAFETY: all bit patterns are valid, and it was zeroed before the call.
     let answer = unsafe { answer.assume_init() };
     Ok(Place {

@@ -4,9 +4,8 @@
 //! The program has one thread. Identity is changed by the bare system calls: the C library's functions also
 //! change the other threads, of which there are none. On 32-bit Arm they are the calls with 32-bit ids.
 
-use super::{Errno, Fd, Result, check, check_long};
-use core::ffi::{CStr, c_char, c_int, c_long, c_uint, c_ulong};
-use core::mem::MaybeUninit;
+use super::{Errno, Fd, Result, call, done, file};
+use core::ffi::{CStr, c_char, c_int, c_long};
 
 #[cfg(not(target_arch = "arm"))]
 use libc::{SYS_setgroups as SYS_SETGROUPS, SYS_setresgid as SYS_SETRESGID, SYS_setresuid as SYS_SETRESUID};
@@ -41,26 +40,22 @@ pub fn id() -> u32 {
 
 /// setgroups(2): the only supplementary group is `gid` from here on.
 pub fn set_only_group(gid: u32) -> Result<()> {
-    let groups = [gid];
     // SAFETY: one group is announced and one is there.
-    let done = unsafe { libc::syscall(SYS_SETGROUPS, groups.len(), groups.as_ptr()) };
-    check_call(done)
+    unsafe { done(SYS_SETGROUPS, 1, &raw const gid as usize, 0, 0, 0) }
 }
 
 /// setresgid(2): real, effective and saved group.
 pub fn set_gid(gid: u32) -> Result<()> {
+    let id = gid as usize;
     // SAFETY: no memory is passed.
-    check_call(unsafe { libc::syscall(SYS_SETRESGID, gid, gid, gid) })
+    unsafe { done(SYS_SETRESGID, id, id, id, 0, 0) }
 }
 
 /// setresuid(2): real, effective and saved user.
 pub fn set_uid(uid: u32) -> Result<()> {
+    let id = uid as usize;
     // SAFETY: no memory is passed.
-    check_call(unsafe { libc::syscall(SYS_SETRESUID, uid, uid, uid) })
-}
-
-fn check_call(value: c_long) -> Result<()> {
-    check_long(value as isize).map(drop)
+    unsafe { done(SYS_SETRESUID, id, id, id, 0, 0) }
 }
 
 /// A set of capabilities, one bit each; capabilities(7).
@@ -120,7 +115,7 @@ pub fn effective_capabilities() -> Result<Capabilities> {
     let mut header = CapabilityHeader::ours();
     let mut data = [CapabilityData::default(); 2];
     // SAFETY: version 3 writes two records, and there is room for two.
-    check_call(unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) })?;
+    unsafe { done(libc::SYS_capget, &raw mut header as usize, data.as_mut_ptr() as usize, 0, 0, 0) }?;
     let [low, high] = data;
     Ok(Capabilities(u64::from(low.effective) | u64::from(high.effective) << 32))
 }
@@ -131,111 +126,114 @@ pub fn set_capabilities(set: Capabilities) -> Result<()> {
     let half = |bits: u32| CapabilityData { effective: bits, permitted: bits, inheritable: 0 };
     let data = [half(set.0 as u32), half((set.0 >> 32) as u32)];
     // SAFETY: version 3 reads two records, and two are there.
-    check_call(unsafe { libc::syscall(libc::SYS_capset, &raw mut header, data.as_ptr()) })
+    unsafe { done(libc::SYS_capset, &raw mut header as usize, data.as_ptr() as usize, 0, 0, 0) }
 }
 
 /// prctl(2), `PR_SET_KEEPCAPS`: permitted capabilities survive the change from root to another user.
 pub fn keep_capabilities() -> Result<()> {
     // SAFETY: no memory is passed.
-    check_call(unsafe { libc::syscall(libc::SYS_prctl, libc::PR_SET_KEEPCAPS, 1, 0, 0, 0) })
+    unsafe { done(libc::SYS_prctl, libc::PR_SET_KEEPCAPS as usize, 1, 0, 0, 0) }
 }
 
 /// ioctl_ns(2), `NS_GET_NSTYPE`, Linux 4.11: whether the namespace file is that of a mount namespace; `ENOTTY`
 /// on older kernels.
 pub fn is_mount_namespace(file: &Fd) -> Result<bool> {
     // SAFETY: the request takes no argument.
-    let kind = unsafe { libc::syscall(libc::SYS_ioctl, file.raw(), 0xb703 as c_ulong, 0) };
-    check_long(kind as isize).map(|kind| kind == libc::CLONE_NEWNS as usize)
+    let kind = unsafe { call(libc::SYS_ioctl, file.raw(), 0xb703, 0, 0, 0) };
+    kind.map(|kind| kind == libc::CLONE_NEWNS as usize)
 }
 
 /// setns(2) into a mount namespace. Root and working directory become the namespace's root.
 pub fn join_mount_namespace(file: &Fd) -> Result<()> {
     // SAFETY: no memory is passed.
-    check(unsafe { libc::setns(file.raw(), libc::CLONE_NEWNS) }).map(drop)
+    unsafe { done(libc::SYS_setns, file.raw(), libc::CLONE_NEWNS as usize, 0, 0, 0) }
 }
 
 /// umask(2) of 0: files get exactly the mode that is asked for.
 pub fn clear_umask() {
     // SAFETY: no memory is passed; the call cannot fail.
-    unsafe { libc::umask(0) };
+    let _ = unsafe { call(libc::SYS_umask, 0, 0, 0, 0, 0) };
 }
 
 /// flock(2), exclusive, waiting for as long as it takes.
 pub fn lock(file: &Fd) -> Result<()> {
-    loop {
-        // SAFETY: no memory is passed.
-        match check(unsafe { libc::flock(file.raw(), libc::LOCK_EX) }) {
-            Err(Errno::EINTR) => {}
-            done => return done.map(drop),
-        }
-    }
+    // SAFETY: no memory is passed.
+    unsafe { done(libc::SYS_flock, file.raw(), libc::LOCK_EX as usize, 0, 0, 0) }
 }
 
 /// flock(2), exclusive, without waiting: false when somebody else holds it.
 pub fn try_lock(file: &Fd) -> Result<bool> {
     // SAFETY: no memory is passed.
-    match check(unsafe { libc::flock(file.raw(), libc::LOCK_EX | libc::LOCK_NB) }) {
-        Ok(_) => Ok(true),
+    match unsafe { done(libc::SYS_flock, file.raw(), (libc::LOCK_EX | libc::LOCK_NB) as usize, 0, 0, 0) } {
+        Ok(()) => Ok(true),
         Err(Errno::EAGAIN) => Ok(false),
         Err(other) => Err(other),
     }
 }
 
+/// The kernel's set of signals: signal N is bit N - 1, on every machine of ours.
+type Signals = u64;
+
+/// rt_sigprocmask(2), the bare system call; the set before it. It cannot fail.
+fn change_mask(how: c_int, set: Signals) -> Signals {
+    let mut before: Signals = 0;
+    let (new, old) = (&raw const set as usize, &raw mut before as usize);
+    // SAFETY: both sets have the size that is told.
+    let _ = unsafe { call(libc::SYS_rt_sigprocmask, how as usize, new, old, size_of::<Signals>(), 0) };
+    before
+}
+
 /// Signals held back; they are delivered when this is dropped. `SIGKILL` and `SIGSTOP` cannot be held back.
 pub struct SignalsHeld {
-    before: libc::sigset_t,
+    before: Signals,
 }
 
 /// sigprocmask(2): holds back every signal that can be. A program that died with processes frozen and a record
 /// half true would be worse than one that is late in dying. To be called with the lock held and not before, so
 /// that a wait for the lock can be ended by hand.
-pub fn hold_signals() -> Result<SignalsHeld> {
-    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: the set is filled by the call, which cannot fail for a valid pointer.
-    unsafe { libc::sigfillset(all.as_mut_ptr()) };
-    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: `all` is filled and `before` has the right size.
-    check(unsafe { libc::sigprocmask(libc::SIG_BLOCK, all.as_ptr(), before.as_mut_ptr()) })?;
-    // SAFETY: the call succeeded, so it filled the old set.
-    Ok(SignalsHeld { before: unsafe { before.assume_init() } })
+pub fn hold_signals() -> SignalsHeld {
+    SignalsHeld { before: change_mask(libc::SIG_BLOCK, Signals::MAX) }
 }
 
 impl Drop for SignalsHeld {
     fn drop(&mut self) {
-        // SAFETY: the set is the one that sigprocmask gave; no old set is asked for.
-        unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const self.before, core::ptr::null_mut()) };
+        change_mask(libc::SIG_SETMASK, self.before);
     }
 }
 
 /// sigprocmask(2): holds back `SIGPIPE` for good, so that a reader of our messages who went away makes a
 /// failed write(2) and not a death in the middle of an update.
 pub fn hold_broken_pipe() {
-    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: the set is filled by the first call before the second and third use it; no old set is asked for.
-    unsafe {
-        libc::sigemptyset(set.as_mut_ptr());
-        libc::sigaddset(set.as_mut_ptr(), libc::SIGPIPE);
-        libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), core::ptr::null_mut());
-    }
+    change_mask(libc::SIG_BLOCK, 1 << (libc::SIGPIPE - 1));
 }
 
-/// poll(2) for `POLLPRI` on a file of a control group, for at most `milliseconds`. Returns also when there was
-/// nothing, or a signal: the caller reads the file again in any case.
+/// ppoll(2) for `POLLPRI` on a file of a control group, for at most `milliseconds`. Returns also when there was
+/// nothing: the caller reads the file again in any case.
 pub fn wait_for_change(file: &Fd, milliseconds: u64) {
-    let mut poll = libc::pollfd { fd: file.raw(), events: libc::POLLPRI, revents: 0 };
-    // SAFETY: one structure is announced and one is there.
-    unsafe { libc::poll(&raw mut poll, 1, timeout(milliseconds)) };
+    wait(file.raw(), milliseconds);
 }
 
-/// poll(2) of nothing: sleeps, perhaps for less when there is a signal.
+/// ppoll(2) of nothing: sleeps.
 pub fn sleep(milliseconds: u64) {
-    // SAFETY: no structure is announced.
-    unsafe { libc::poll(core::ptr::null_mut(), 0, timeout(milliseconds)) };
+    wait(NOBODY, milliseconds);
 }
 
-fn timeout(milliseconds: u64) -> c_int {
-    c_int::try_from(milliseconds).unwrap_or(c_int::MAX)
+/// A descriptor that poll(2) passes over.
+const NOBODY: usize = usize::MAX;
+
+fn wait(fd: usize, milliseconds: u64) {
+    let mut poll = libc::pollfd { fd: fd as c_int, events: libc::POLLPRI, revents: 0 };
+    let milliseconds = milliseconds as u32;
+    let mut time: Time = [(milliseconds / 1_000) as c_long, (milliseconds % 1_000 * 1_000_000) as c_long];
+    let (poll, time) = (&raw mut poll as usize, &raw mut time as usize);
+    // SAFETY: one structure is announced and one is there; the time has the kernel's form; there is no set of
+    // signals.
+    let _ = unsafe { call(libc::SYS_ppoll, poll, 1, time, 0, 0) };
 }
+
+/// `struct timespec` as these calls have it: seconds and nanoseconds. On 32-bit Arm it lasts for 68 years, from the
+/// machine's start.
+type Time = [c_long; 2];
 
 /// A moment of a clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -249,32 +247,19 @@ pub struct Moment {
 impl Moment {
     /// Milliseconds from the clock's start.
     pub fn milliseconds(self) -> u64 {
-        self.seconds.saturating_mul(1000).saturating_add(u64::from(self.nanoseconds / 1_000_000))
+        self.seconds * 1_000 + u64::from(self.nanoseconds / 1_000_000)
     }
 }
 
-/// clock_gettime(2), `CLOCK_MONOTONIC`: never set, starts with the machine.
+/// clock_gettime(2), `CLOCK_MONOTONIC`: never set, starts with the machine. It cannot fail.
 pub fn uptime() -> Moment {
-    clock(libc::CLOCK_MONOTONIC)
-}
-
-/// clock_gettime(2), `CLOCK_REALTIME`: since 1970, UTC.
-pub fn wall_clock() -> Moment {
-    clock(libc::CLOCK_REALTIME)
-}
-
-fn clock(which: libc::clockid_t) -> Moment {
-    let mut time = MaybeUninit::<libc::timespec>::uninit();
-    // SAFETY: the structure has the right size.
-    if unsafe { libc::clock_gettime(which, time.as_mut_ptr()) } != 0 {
-        return Moment::default(); // cannot happen: both clocks always exist
-    }
-    // SAFETY: the call succeeded, so it filled the structure.
-    let time = unsafe { time.assume_init() };
-    Moment {
-        seconds: u64::try_from(time.tv_sec).unwrap_or(0),
-        nanoseconds: u32::try_from(time.tv_nsec).unwrap_or(0),
-    }
+    let mut time: Time = [0; 2];
+    // SAFETY: the structure has the kernel's form.
+    let _ = unsafe {
+        call(libc::SYS_clock_gettime, libc::CLOCK_MONOTONIC as usize, &raw mut time as usize, 0, 0, 0)
+    };
+    let [seconds, nanoseconds] = time;
+    Moment { seconds: seconds as u64, nanoseconds: nanoseconds as u32 }
 }
 
 /// `struct rlimit64`, the same on every machine.
@@ -286,22 +271,17 @@ struct ResourceLimit {
 }
 
 /// prlimit(2): as many open files as the hard limit allows. A refusal changes nothing and is not told.
-///
-/// The bare system call, because musl's setrlimit(2) brings its machinery for changing all threads.
 pub fn raise_open_files() {
+    const OPEN_FILES: usize = libc::RLIMIT_NOFILE as usize;
     let mut limit = ResourceLimit::default();
-    let none: *const ResourceLimit = core::ptr::null();
+    let place = &raw mut limit as usize;
     // SAFETY: no new limit is given, and there is room for the old one.
-    let got = unsafe { libc::syscall(libc::SYS_prlimit64, 0, OPEN_FILES, none, &raw mut limit) };
-    if got == 0 && limit.soft < limit.hard {
+    if unsafe { done(libc::SYS_prlimit64, 0, OPEN_FILES, 0, place, 0) }.is_ok() {
         limit.soft = limit.hard;
         // SAFETY: the new limit is there, and the old one is not asked for.
-        unsafe { libc::syscall(libc::SYS_prlimit64, 0, OPEN_FILES, &raw const limit, none) };
+        let _ = unsafe { done(libc::SYS_prlimit64, 0, OPEN_FILES, &raw const limit as usize, 0, 0) };
     }
 }
-
-/// `RLIMIT_NOFILE`, whose type the C libraries do not agree on.
-const OPEN_FILES: c_int = libc::RLIMIT_NOFILE as c_int;
 
 /// The variables of the environment that are looked at. There is no way to ask for another: the environment
 /// belongs to whoever started us.
@@ -311,8 +291,6 @@ pub enum Variable {
     Debug,
     /// `SNAP_REAL_HOME`: the user's home directory; only believed in user mode.
     RealHome,
-    /// `TERM`: somebody is watching, so messages carry the time.
-    Terminal,
 }
 
 impl Variable {
@@ -321,7 +299,6 @@ impl Variable {
         match self {
             Variable::Debug => b"SNAPD_DEBUG=",
             Variable::RealHome => b"SNAP_REAL_HOME=",
-            Variable::Terminal => b"TERM=",
         }
     }
 }
@@ -365,20 +342,10 @@ pub enum Stream {
 }
 
 /// write(2) until all is written or the stream takes no more; nothing could be said about that anywhere.
-pub fn write_stream(stream: Stream, mut bytes: &[u8]) {
+pub fn write_stream(stream: Stream, bytes: &[u8]) {
     let fd = match stream {
         Stream::Output => libc::STDOUT_FILENO,
         Stream::Error => libc::STDERR_FILENO,
     };
-    while !bytes.is_empty() {
-        // SAFETY: pointer and length are one slice's.
-        let put = unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) };
-        match check_long(put) {
-            Err(Errno::EINTR) => {}
-            Err(_) | Ok(0) => return,
-            Ok(put) => bytes = bytes.get(put..).unwrap_or_default(),
-        }
-    }
+    let _ = file::write_number(fd as usize, bytes);
 }
-
-const _: () = assert!(size_of::<c_uint>() == 4, "ids are passed as unsigned int");

@@ -15,7 +15,7 @@ use heapless::{Vec, VecView};
 
 pub use super::expand::{ExpandFault, expand};
 use super::{MountEntry, Options};
-use crate::error::{Error, Result};
+use crate::error::{Errno, Error, Result};
 use crate::limits::{PROFILE_ENTRIES, PROFILE_LINE};
 use crate::text::escape::unescape;
 use crate::text::number::parse_i64;
@@ -37,7 +37,7 @@ pub fn parse<'t, const N: usize>(text: &'t mut [u8], into: &mut Vec<MountEntry<'
 fn parse_lines<'t>(text: &'t mut [u8], into: &mut VecView<MountEntry<'t>>) -> Result<'t, ()> {
     for (line, number) in text.split_mut(|&byte| byte == b'\n').zip(1u32..) {
         if line.len() > PROFILE_LINE.max {
-            return Err(Error { says: TOO_LONG, number, ..Error::NONE });
+            return Err(Error::count(TOO_LONG, b"", Errno::NONE, number));
         }
         if let Some(entry) = parse_line(line)? {
             if into.len() >= PROFILE_ENTRIES.max {
@@ -61,11 +61,7 @@ fn parse_line<'t>(line: &'t mut [u8]) -> Result<'t, Option<MountEntry<'t>>> {
     }
     if count < 3 {
         let number = count as u64;
-        return Err(Error {
-            says: "expected at least 3 fields, found %n",
-            number: number as u32,
-            ..Error::NONE
-        });
+        return Err(Error::count("expected at least 3 fields, found %n", b"", Errno::NONE, number as u32));
     }
     // (1) source, (2) target, (3) type
     let (name, rest) = cut(line, 1);

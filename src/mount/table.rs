@@ -45,6 +45,16 @@ pub struct Mount<'t> {
 }
 
 impl Mount<'_> {
+    /// Whether it is a file system of this type, and the whole of it.
+    pub fn is_whole(&self, fstype: &[u8]) -> bool {
+        self.root == b"/" && self.fstype == fstype
+    }
+
+    /// Whether it has one of the marks.
+    pub fn is_marked(&self, bits: u8) -> bool {
+        self.mark & bits != 0
+    }
+
     /// Whether what it shows was removed: the kernel says `//deleted`, which no path can contain.
     pub fn is_deleted(&self) -> bool {
         self.root.ends_with(b"//deleted")
@@ -78,7 +88,12 @@ pub mod marks {
     pub const PART: u8 = 2;
     /// The tmpfs of a writable mimic.
     pub const MIMIC: u8 = 4;
+    /// Made by an entry of one of the profiles: to be taken away with it.
+    pub const OURS: u8 = 8;
 }
+
+/// Mounts on one directory that are looked at; twenty interrupted runs of the original make as many.
+pub const STACK: usize = 64;
 
 /// The kept lines of one reading of mountinfo.
 pub struct Table<'t> {
@@ -242,6 +257,22 @@ impl<'t> Table<'t> {
             }
         }
         here
+    }
+
+    /// The mounts on a directory, from the bottom; the first is the one that the directory lies on. Those with a mark
+    /// of `beneath` are left out together with what is on them; `above` are the marks to look beneath on the way. Of
+    /// more than [`STACK`] only the lowest are told.
+    pub fn stack(&self, dir: &[u8], above: u8, beneath: u8) -> heapless::Vec<MountRef, STACK> {
+        let mut stack = heapless::Vec::new();
+        // Nothing is mounted on "/" that could be reached.
+        let mut next = self.visible(path::parent(dir), above);
+        while let Some(here) = next {
+            if stack.push(here).is_err() {
+                break;
+            }
+            next = self.child(here, dir, beneath);
+        }
+        stack
     }
 
     /// The mount that is visible at a clean absolute path, which need not exist, as it was before the mounts with a

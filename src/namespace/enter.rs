@@ -9,14 +9,11 @@
 
 use crate::error::{Errno, Error, Result};
 use crate::kernel::file::{self, FileSystem, FileType, Open};
-use crate::kernel::{Fd, process};
-
-const CANNOT_OPEN: &str = "cannot open mount namespace file: %e";
-const CANNOT_SWITCH: &str = "cannot switch mount namespace: %e";
+use crate::kernel::{self, Fd, process};
 
 /// Whether there is a mount namespace behind `path`. Never waits, whatever the path leads to.
 pub fn look<'t>(path: &[u8]) -> Result<'t, bool> {
-    find(path).map(|found| found.is_some())
+    Ok(find(path)?.is_some())
 }
 
 /// Joins the mount namespace behind `path`; false when there is none, and then nothing has changed. Every path
@@ -27,39 +24,37 @@ pub fn join<'t>(path: &[u8]) -> Result<'t, bool> {
         Ok(()) => Ok(true),
         // A namespace of another kind, on a kernel that does not tell kinds apart.
         Err(Errno::EINVAL) => Ok(false),
-        Err(errno) => Err(Error::call(CANNOT_SWITCH, b"", errno)),
+        Err(errno) => Err(Error::call("cannot switch mount namespace: %e", b"", errno)),
     }
 }
 
 /// Opens a mount namespace's file, and nothing else.
+#[inline(never)]
 fn find<'t>(path: &[u8]) -> Result<'t, Option<Fd>> {
-    let cannot_open = |errno| Error::call(CANNOT_OPEN, b"", errno);
-    // The object is first only named: opening a fifo or a device already does something to it.
-    let named = match file::open(path, Open::PATH, 0) {
-        Ok(named) => named,
-        Err(Errno::ENOENT) => return Ok(None),
-        Err(errno) => return Err(cannot_open(errno)),
-    };
-    if file::stat(&named).map_err(cannot_open)?.kind == FileType::Symlink {
-        return Err(cannot_open(Errno::ELOOP));
+    match open(path) {
+        Err(Errno::ENOENT) => Ok(None),
+        Err(errno) => Err(Error::call("cannot open mount namespace file: %e", b"", errno)),
+        // Linux before 4.11 cannot say which kind of namespace it is; setns(2) then does.
+        Ok(found) => Ok(found.filter(|file| process::is_mount_namespace(file) != Ok(false))),
     }
-    if !is_nsfs(&named).map_err(cannot_open)? {
-        return Ok(None);
-    }
-    // This opens the path again, so it is asked again what it is; without waiting, should it be a fifo by now.
-    let opened = match file::open(path, Open::READ, 0) {
-        Ok(opened) => opened,
-        Err(Errno::ENOENT) => return Ok(None),
-        Err(errno) => return Err(cannot_open(errno)),
-    };
-    if !is_nsfs(&opened).map_err(cannot_open)? {
-        return Ok(None);
-    }
-    // Linux before 4.11 cannot say which kind of namespace it is; setns(2) then does.
-    let other_kind = process::is_mount_namespace(&opened) == Ok(false);
-    Ok((!other_kind).then_some(opened))
 }
 
-fn is_nsfs(fd: &Fd) -> core::result::Result<bool, Errno> {
-    Ok(file::file_system(fd)?.magic == FileSystem::NSFS)
+/// Opens a file of nsfs; there is none in the place of any other file.
+fn open(path: &[u8]) -> kernel::Result<Option<Fd>> {
+    // The object is first only named: opening a fifo or a device already does something to it. Then the path is
+    // opened again, so it is asked again what it is; without waiting, should it be a fifo by now.
+    let mut how = Open::PATH;
+    loop {
+        let file = file::open(path, how, 0)?;
+        if file::stat(&file)?.kind == FileType::Symlink {
+            return Err(Errno::ELOOP);
+        }
+        if file::file_system(&file)?.magic != FileSystem::NSFS {
+            return Ok(None);
+        }
+        if how == Open::READ {
+            return Ok(Some(file));
+        }
+        how = Open::READ;
+    }
 }

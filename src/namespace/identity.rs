@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 use crate::error::{Errno, Error, Result};
+use crate::kernel;
 use crate::kernel::process::{self, Capabilities};
 
 /// Refuses an ordinary caller without the capabilities that every mode needs. Root passes unasked. Comes before
@@ -15,23 +16,28 @@ pub fn require_capabilities() -> Result<'static, ()> {
     if process::real_uid() == 0 {
         return Ok(());
     }
-    let effective = process::effective_capabilities().map_err(failed("cannot query capabilities: %e"))?;
-    match missing(effective) {
-        Some(says) => Err(Error { says, errno: Errno::EPERM, ..Error::NONE }),
+    let (says, errno) = match process::effective_capabilities() {
+        Ok(effective) => (missing(effective), Errno::EPERM),
+        Err(errno) => (Some("cannot query capabilities: %e"), errno),
+    };
+    match says {
+        Some(says) => Err(Error::call(says, b"", errno)),
         None => Ok(()),
     }
 }
 
 /// The sentence for the first capability that is missing.
 fn missing(effective: Capabilities) -> Option<&'static str> {
-    [
-        (Capabilities::SYS_ADMIN, "CAP_SYS_ADMIN capability not in effective set: %e"),
-        (Capabilities::CHOWN, "CAP_CHOWN capability not in effective set: %e"),
-        (Capabilities::DAC_OVERRIDE, "CAP_DAC_OVERRIDE capability not in effective set: %e"),
-    ]
-    .into_iter()
-    .find(|(needed, _)| !effective.has(*needed))
-    .map(|(_, says)| says)
+    if !effective.has(Capabilities::SYS_ADMIN) {
+        return Some("CAP_SYS_ADMIN capability not in effective set: %e");
+    }
+    if !effective.has(Capabilities::CHOWN) {
+        return Some("CAP_CHOWN capability not in effective set: %e");
+    }
+    if !effective.has(Capabilities::DAC_OVERRIDE) {
+        return Some("CAP_DAC_OVERRIDE capability not in effective set: %e");
+    }
+    None
 }
 
 /// How snap-confine hands over a user.
@@ -52,22 +58,29 @@ fn protocol(real: u32, effective: u32) -> Protocol {
 /// directories are created and looked up with the user's own permissions; a FUSE mount of the user would not
 /// even let root in.
 pub fn become_user() -> Result<'static, ()> {
-    if protocol(process::real_uid(), process::effective_uid()) == Protocol::SetUid {
-        let (uid, gid) = (process::real_uid(), process::real_gid());
-        let needed = Capabilities::SYS_ADMIN.and(Capabilities::SETUID).and(Capabilities::SETGID);
-        process::set_capabilities(needed).map_err(failed("cannot set permitted capabilities mask: %e"))?;
-        process::keep_capabilities()
-            .map_err(failed("cannot tell kernel to keep capabilities over setuid: %e"))?;
-        process::set_only_group(gid).map_err(failed("cannot drop supplementary groups: %e"))?;
-        process::set_gid(gid).map_err(failed("cannot switch to real group ID: %e"))?;
-        process::set_uid(uid).map_err(failed("cannot switch to real user ID: %e"))?;
-    }
-    process::set_capabilities(Capabilities::SYS_ADMIN)
-        .map_err(failed("cannot enable capabilities after switching to real user: %e"))
+    let mut says = "";
+    drop_rights(&mut says).map_err(|errno| Error::call(says, b"", errno))
 }
 
-fn failed(says: &'static str) -> impl Fn(Errno) -> Error<'static> {
-    move |errno| Error { says, errno, ..Error::NONE }
+/// `says` is the sentence for the step that failed.
+fn drop_rights(says: &mut &'static str) -> kernel::Result<()> {
+    if protocol(process::real_uid(), process::effective_uid()) == Protocol::SetUid {
+        let (uid, gid) = (process::real_uid(), process::real_gid());
+        *says = "cannot set permitted capabilities mask: %e";
+        process::set_capabilities(
+            Capabilities::SYS_ADMIN.and(Capabilities::SETUID).and(Capabilities::SETGID),
+        )?;
+        *says = "cannot tell kernel to keep capabilities over setuid: %e";
+        process::keep_capabilities()?;
+        *says = "cannot drop supplementary groups: %e";
+        process::set_only_group(gid)?;
+        *says = "cannot switch to real group ID: %e";
+        process::set_gid(gid)?;
+        *says = "cannot switch to real user ID: %e";
+        process::set_uid(uid)?;
+    }
+    *says = "cannot enable capabilities after switching to real user: %e";
+    process::set_capabilities(Capabilities::SYS_ADMIN)
 }
 
 #[cfg(test)]

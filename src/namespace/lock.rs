@@ -9,6 +9,7 @@
 use crate::error::{Error, Result, Within};
 use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::{Errno, Fd, process};
+use crate::text::path;
 
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
@@ -23,49 +24,49 @@ pub struct Held {
 /// Takes the lock of the snap, however long that takes; or, started by snap-confine, makes sure that it is
 /// taken. `directory` and its missing parents are created; `path` is a file in it.
 pub fn acquire<'t>(directory: &'t [u8], path: &'t [u8], from_snap_confine: bool) -> Result<'t, Held> {
-    let cannot_open = |error: Error<'t>| error.within(Within::OpeningLock);
-    let cannot_lock = |errno| Error::call("cannot lock mount namespace of snap %i: %e", b"", errno);
-    ensure_directory(directory).map_err(cannot_open)?;
-    let file = file::open(path, Open::LOCK, FILE_MODE)
-        .map_err(|errno| cannot_open(Error::call("open %s: %e", path, errno)))?;
-    match file::stat(&file) {
-        Ok(stat) if stat.kind == FileType::Regular => {}
-        Ok(_) => return Err(cannot_open(Error::about("open %s: not a regular file", path))),
-        Err(errno) => return Err(cannot_open(Error::call("stat %s: %e", path, errno))),
+    let file = open(directory, path).map_err(|error| error.within(Within::OpeningLock))?;
+    let locked = match from_snap_confine {
+        true => process::try_lock(&file).map(|was_free| !was_free),
+        false => process::lock(&file).map(|()| true),
+    };
+    match locked {
+        Ok(true) => Ok(Held { _file: file }),
+        Ok(false) => {
+            Err(Error::plain("mount namespace of snap %i is not locked but --from-snap-confine was used"))
+        }
+        Err(errno) => Err(Error::call("cannot lock mount namespace of snap %i: %e", b"", errno)),
     }
-    if !from_snap_confine {
-        process::lock(&file).map_err(cannot_lock)?;
-    } else if process::try_lock(&file).map_err(cannot_lock)? {
-        return Err(Error::plain(
-            "mount namespace of snap %i is not locked but --from-snap-confine was used",
-        ));
-    }
-    Ok(Held { _file: file })
 }
 
-/// Creates the directory and its missing parents, each 0700; the common case is one look.
+/// Opens the file of the lock, creating it where it is missing.
+fn open<'t>(directory: &'t [u8], path: &'t [u8]) -> Result<'t, Fd> {
+    ensure_directory(directory)?;
+    let failed = |says, errno| Err(Error::call(says, path, errno));
+    let file = match file::open(path, Open::LOCK, FILE_MODE) {
+        Ok(file) => file,
+        Err(errno) => return failed("open %s: %e", errno),
+    };
+    match file::stat(&file) {
+        Ok(stat) if stat.kind == FileType::Regular => Ok(file),
+        Ok(_) => failed("open %s: not a regular file", Errno::NONE),
+        Err(errno) => failed("stat %s: %e", errno),
+    }
+}
+
+/// Creates the directory and its missing parents, each 0700; the common case is one look. Parents are named by
+/// their paths, for one may be a link: /run is one on some systems.
 fn ensure_directory(directory: &[u8]) -> Result<'_, ()> {
-    let failed = |path, errno| Error::call("cannot create lock directory: mkdir %s: %e", path, errno);
+    let failed = |path, errno| Err(Error::call("cannot create lock directory: mkdir %s: %e", path, errno));
     match file::open_follow(directory, Open::PATH_DIR) {
         Ok(_) => return Ok(()),
         Err(Errno::ENOENT) => {}
-        Err(errno) => return Err(failed(directory, errno)),
+        Err(errno) => return failed(directory, errno),
     }
-    let mut parent = file::open_follow(b"/", Open::PATH_DIR).map_err(|errno| failed(b"/", errno))?;
-    let mut end = 0;
-    for name in directory.split(|byte| *byte == b'/') {
-        end += name.len();
-        let so_far = directory.get(..end).unwrap_or_default();
-        end += 1;
-        if name.is_empty() {
-            continue;
-        }
-        match file::make_directory(&parent, name, DIRECTORY_MODE) {
+    for path in path::prefixes(directory) {
+        match file::make_directory_path(path, DIRECTORY_MODE) {
             Ok(()) | Err(Errno::EEXIST) => {}
-            Err(errno) => return Err(failed(so_far, errno)),
+            Err(errno) => return failed(path, errno),
         }
-        // By its path, for a parent may be a link: /run is one on some systems.
-        parent = file::open_follow(so_far, Open::PATH_DIR).map_err(|errno| failed(so_far, errno))?;
     }
     Ok(())
 }

@@ -2,10 +2,10 @@
 //! Keep, unmount, mount; and the order of each.
 #![forbid(unsafe_code)]
 
-use super::order::{item_of, key};
+use super::order::key;
 use super::paths::NOWHERE;
 use super::{Action, Item, Plan, Removal, State, is_mount};
-use crate::text::sort;
+use crate::text::{path, sort};
 
 /// A mark of what changes without being mounted in this run.
 const CHANGED: u32 = 1;
@@ -23,8 +23,13 @@ impl<'t> Plan<'t> {
         self.coming.reset(&self.paths);
         for item in self.items.iter() {
             if item.needs_mimic && item.state == State::Absent {
-                let dir = self.paths.find(item.under.unwrap_or_default());
-                self.coming.raise(&self.paths, dir, CHANGED);
+                // Everything below the directory; it need not be a path of the plan itself.
+                let under = item.under.unwrap_or_default();
+                let mut inside = self.paths.first_behind(under);
+                while self.paths.path(inside).is_some_and(|path| path::is_inside(path, under)) {
+                    self.coming.raise(&self.paths, inside, CHANGED);
+                    inside = self.paths.end(inside);
+                }
             }
         }
         // A mimic that goes can make others go. Each round finds at least one more, or is the last; should that take
@@ -53,20 +58,16 @@ impl<'t> Plan<'t> {
             let Some(&mimic) = self.mimics.get(at) else { break };
             let owner = self.line(mimic.line).and_then(|line| line.needed_by()).unwrap_or_default();
             let (from, to) = (mimic.dir.wrapping_add(1), self.paths.end(mimic.dir));
-            let wanted = |key: &u64| {
-                let item = self.items.get(item_of(*key))?;
-                let counts = item.desired && !matches!(item.action, Action::Duplicate | Action::Unknown);
-                counts.then_some(item)
-            };
             // An owner with an id that is not its target is only found inside.
-            let at_owner = self.at_dir(self.paths.find(owner)).iter().filter_map(wanted);
-            let mut inside = self.in_dirs(from, to).iter().filter_map(wanted);
+            let dir = self.paths.find(owner);
             let is_inside = |dir| from <= dir && dir < to;
-            let owned = at_owner.clone().any(|item| is_inside(item.dir) || is_inside(item.source));
-            let heir = inside.next().map(|item| item.entry.id());
-            let goes = !mimic.whole || (!owned && heir.is_none());
+            let owns =
+                &mut |item: &Item<'t>| item.is_wanted() && (is_inside(item.dir) || is_inside(item.source));
+            let owned = self.find_at(dir, dir.saturating_add(1), owns).is_some();
+            let heir = self.find_at(from, to, &mut Item::is_wanted).and_then(|heir| self.items.get(heir));
+            let heir = heir.map(|item| item.entry.id());
             if let Some(mimic) = self.mimics.get_mut(at) {
-                mimic.goes = goes;
+                mimic.goes = !mimic.whole || (!owned && heir.is_none());
                 mimic.heir = heir.filter(|heir| !owned && *heir != owner);
             }
         }
@@ -106,9 +107,10 @@ impl<'t> Plan<'t> {
     /// Whether a mimic under its target or its source goes, or a new one will come to lie over it.
     fn loses_ground(&self, item: &Item<'t>) -> bool {
         let (gone, coming) = (&self.gone, &self.coming);
-        let below_source = gone.below(item.source) | coming.below(item.source) | coming.at(item.source);
+        let below_source = gone.below(item.source) | coming.below(item.source);
         let all = gone.above(&self.paths, item.dir)
             | coming.above(&self.paths, item.dir)
+            | coming.at(item.dir)
             | gone.above(&self.paths, item.source)
             | gone.at(item.source)
             | if item.recursive { below_source } else { 0 }
@@ -157,19 +159,22 @@ impl<'t> Plan<'t> {
         for at in 0..self.mimics.len() {
             let Some(mimic) = self.mimics.get(at).filter(|m| !m.goes) else { continue };
             let dir = mimic.dir;
-            let above =
-                [&self.changed, &self.gone, &self.coming].iter().any(|m| m.above(&self.paths, dir) > 0);
-            // An entry that is to be taken away may lie beneath the mimic's tmpfs.
-            let beneath = (self.changed.at(dir) | self.changed.below(dir)) > 0
-                && self.in_dirs(dir, self.paths.end(dir)).iter().any(|key| {
-                    self.items.get(item_of(*key)).is_some_and(|i| i.hidden && i.action != Action::Keep)
-                });
-            // So would one that is mounted there now, if the mimic stayed.
-            let under = self.at_dir(dir).iter().any(|key| {
-                let item = self.items.get(item_of(*key));
-                item.is_some_and(|item| is_mount(item.entry) && matches!(item.action, Action::Mount(_)))
-            });
-            if let Some(mimic) = self.mimics.get_mut(at).filter(|_| all || above || beneath || under) {
+            let above = self.changed.above(&self.paths, dir)
+                | self.gone.above(&self.paths, dir)
+                | self.coming.above(&self.paths, dir)
+                | self.coming.at(dir);
+            // An entry that is to be taken away may lie beneath the mimic's tmpfs; so would one that is mounted on its
+            // directory now, if the mimic stayed.
+            let beneath = &mut |item: &Item<'t>| match item.action {
+                Action::Mount(_) if item.dir == dir && is_mount(item.entry) => true,
+                Action::Mount(_) | Action::Unmount => item.hidden,
+                _ => false,
+            };
+            let touched = self.changed.at(dir) | self.changed.below(dir);
+            let goes = all
+                || above > 0
+                || (touched > 0 && self.find_at(dir, self.paths.end(dir), beneath).is_some());
+            if let Some(mimic) = self.mimics.get_mut(at).filter(|_| goes) {
                 mimic.goes = true;
                 added = true;
             }

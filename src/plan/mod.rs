@@ -117,6 +117,11 @@ pub struct Item<'t> {
 }
 
 impl Item<'_> {
+    /// Whether it will be there when the plan is performed.
+    fn is_wanted(&self) -> bool {
+        self.desired && matches!(self.action, Action::Keep | Action::Mount(_))
+    }
+
     /// The round in which it is mounted; the last of all for what is not mounted.
     pub fn round(&self) -> u32 {
         match self.action {
@@ -261,21 +266,17 @@ impl<'t> Plan<'t> {
     /// Whether the target of an item that is taken away is used again as it is: by a desired entry that needs the same
     /// kind of thing there, while nothing above it changes.
     pub fn leaves_target_of(&self, item: &Item<'t>) -> bool {
-        let moves = |marks: &Marks<'_>| marks.above(&self.paths, item.dir) > 0;
-        !moves(&self.changed)
-            && !moves(&self.gone)
-            && self.at_dir(item.dir).iter().any(|at| {
-                self.items.get(order::item_of(*at)).is_some_and(|other| {
-                    matches!(other.action, Action::Keep | Action::Mount(_)) && other.kind == item.kind
-                })
-            })
+        let moves = self.changed.above(&self.paths, item.dir) | self.gone.above(&self.paths, item.dir);
+        moves == 0
+            && self
+                .find_at(item.dir, item.dir + 1, &mut |other| other.is_wanted() && other.kind == item.kind)
+                .is_some()
     }
 
     /// The desired entry that is mounted in place of a duplicate.
     pub fn winner(&self, item: &Item<'t>) -> Option<&'t MountEntry<'t>> {
-        let mut same = self.at_dir(item.dir).iter().filter_map(|at| self.items.get(order::item_of(*at)));
-        let wins = |i: &&Item<'t>| i.desired && matches!(i.action, Action::Keep | Action::Mount(_));
-        same.find(|i| wins(i) && i.kind != Kind::EnsureDir).map(|item| item.entry)
+        let wins = &mut |other: &Item<'t>| other.is_wanted() && other.kind != Kind::EnsureDir;
+        self.items.get(self.find_at(item.dir, item.dir + 1, wins)?).map(|item| item.entry)
     }
 
     /// Calls `each` for every directory on which the record has a tmpfs that is there: the namespace's root, mimics, and

@@ -27,6 +27,12 @@ impl<'t> Plan<'t> {
         }
         for item in self.items.iter_mut().rev() {
             if !super::is_mount(item.entry) {
+                // What a later entry covers cannot be looked at; what is on record counts then.
+                let dir = item.entry.dir;
+                item.hidden = table.visible(dir, 0) != table.visible(dir, marks::COVER);
+                if item.hidden && item.record.is_some() {
+                    item.state = if item.desired { State::InEffect } else { State::Different };
+                }
                 continue;
             }
             let recorded = item.record.is_some();
@@ -38,7 +44,7 @@ impl<'t> Plan<'t> {
                 };
                 (state, None, false)
             } else {
-                judge_mount(item.entry, recorded, table)
+                judge_mount(item.entry, recorded, item.desired, table)
             };
         }
     }
@@ -46,73 +52,81 @@ impl<'t> Plan<'t> {
     /// The tmpfs of a mimic, and whether every part that is on record shows what the covered directory holds.
     fn judge_mimic(&self, mimic: u32, table: &mut Table<'t>) -> (Option<MountRef>, bool) {
         let line = self.mimics.get(mimic as usize).and_then(|mimic| self.line(mimic.line));
-        let Some(line) = line else { return (None, false) };
-        let parts = || self.parts(mimic).filter_map(|part| self.line(part));
-        // The stack at the directory, from the bottom; the mimic is the topmost tmpfs that carries parts.
-        let Some(mut here) = table.visible(path::parent(line.dir), 0) else { return (None, false) };
-        let mut found: Option<(MountRef, MountRef)> = None;
-        while let Some(next) = table.child(here, line.dir, 0) {
-            let is_tmpfs = table.get(next).is_some_and(|m| m.fstype == b"tmpfs" && m.root == b"/");
-            let carries = parts().any(|part| table.child(next, part.dir, 0).is_some());
-            if is_tmpfs && !table.is_marked(next, marks::MIMIC) && (carries || parts().next().is_none()) {
-                found = Some((here, next));
-            }
-            here = next;
-        }
-        let Some((under, tmpfs)) = found else { return (None, false) };
+        let Some(dir) = line.map(|line| line.dir) else { return (None, false) };
+        // The mimic is the topmost tmpfs that carries one of the parts, if there are any.
+        let stack = table.stack(dir, 0, 0);
+        let mut pairs = stack.iter().rev().zip(stack.iter().rev().skip(1));
+        let found = pairs.find(|(tmpfs, _)| {
+            let carries =
+                |part| self.line(part).is_some_and(|part| table.child(**tmpfs, part.dir, 0).is_some());
+            let is_new =
+                table.get(**tmpfs).is_some_and(|m| m.is_whole(b"tmpfs") && !m.is_marked(marks::MIMIC));
+            is_new && (self.parts(mimic).any(carries) || self.parts(mimic).next().is_none())
+        });
+        let Some((&tmpfs, &under)) = found else { return (None, false) };
         table.mark(tmpfs, marks::MIMIC);
         let mut whole = table.get(under).is_some_and(|m| !m.is_deleted());
-        for part in parts() {
+        for part in self.parts(mimic).filter_map(|part| self.line(part)) {
             let Some(mount) = table.child(tmpfs, part.dir, 0) else {
                 whole = false;
                 continue;
             };
-            let seen = table.identity(mount, part.dir);
-            let covered = table.walk(under, line.dir, part.dir, 0);
-            let was = table.identity(covered, part.dir);
-            whole &= was.is_none() || was == seen;
+            let was = table.identity(table.walk(under, dir, part.dir, 0), part.dir);
+            whole &= was.is_none() || was == table.identity(mount, part.dir);
             table.mark(mount, marks::PART);
         }
         (Some(tmpfs), whole)
     }
 }
 
-/// Judges one mount entry, and marks its mount so that earlier entries are judged beneath it: what is there of it, the
-/// mount, and whether a mimic hides that.
+/// Judges one mount entry, and marks its mounts so that earlier entries are judged beneath them: what is there of it,
+/// the mount, and whether a mimic hides that.
 fn judge_mount<'t>(
     entry: &MountEntry<'t>,
     recorded: bool,
+    desired: bool,
     table: &mut Table<'t>,
 ) -> (State, Option<MountRef>, bool) {
     let mut in_place = None;
-    for (beneath, hidden) in [(marks::COVER, false), (marks::COVER | marks::MIMIC, true)] {
-        let found = table.mounted_at(entry.dir, beneath);
-        let found = found.filter(|mount| !table.is_marked(*mount, marks::PART | marks::MIMIC));
-        let Some(mount) = found.filter(|_| found != in_place.map(|(mount, _)| mount)) else { continue };
-        if shows(entry, mount, table) {
-            return (State::InEffect, found, hidden);
+    // As it is seen, and then beneath the mimics of directories above.
+    for above in [marks::COVER, marks::COVER | marks::MIMIC] {
+        let mut hidden = above != marks::COVER;
+        let (mut ours, mut foreign) = (None, false);
+        // The lowest of the stack is what the target lies on. From the top: an entry may be there more than once, and
+        // mounts of others over it.
+        for &mount in table.stack(entry.dir, above, marks::COVER).iter().skip(1).rev() {
+            if table.is_marked(mount, marks::PART | marks::MIMIC) {
+                hidden |= ours.is_none() && table.is_marked(mount, marks::MIMIC);
+                continue;
+            }
+            in_place = in_place.or(Some((mount, hidden)));
+            table.mark(mount, marks::COVER);
+            if matches(entry, mount, table) {
+                table.mark(mount, marks::OURS);
+                ours = ours.or(Some(mount));
+            } else {
+                table.unmark(mount, marks::COVER);
+                foreign |= ours.is_none();
+            }
         }
-        in_place = in_place.or(Some((mount, hidden)));
+        if ours.is_some() {
+            // What somebody else's mount covers is mounted again over that, and cannot be taken away.
+            let state = match (foreign, desired) {
+                (false, _) => State::InEffect,
+                (true, true) => State::Absent,
+                (true, false) => State::Different,
+            };
+            return (state, ours, hidden);
+        }
     }
     match in_place {
         // What lies at a recorded target is what was mounted there, even if it shows something else by now.
         Some((mount, hidden)) if recorded => {
-            table.mark(mount, marks::COVER);
+            table.mark(mount, marks::COVER | marks::OURS);
             (State::Different, Some(mount), hidden)
         }
         _ => (State::Absent, None, false),
     }
-}
-
-/// Whether a mount at an entry's target is what the entry asks for; it is marked as the entry's own then.
-fn shows<'t>(entry: &MountEntry<'t>, mount: MountRef, table: &mut Table<'t>) -> bool {
-    let marked = table.is_marked(mount, marks::COVER);
-    table.mark(mount, marks::COVER);
-    let matches = matches(entry, mount, table);
-    if !matches && !marked {
-        table.unmark(mount, marks::COVER);
-    }
-    matches
 }
 
 fn matches<'t>(entry: &MountEntry<'t>, mount: MountRef, table: &Table<'t>) -> bool {
@@ -122,44 +136,37 @@ fn matches<'t>(entry: &MountEntry<'t>, mount: MountRef, table: &Table<'t>) -> bo
         return false;
     }
     if !flags.bind {
-        return line.root == b"/" && line.fstype == entry.fstype;
+        return line.is_whole(entry.fstype);
     }
-    if !has_source(entry) {
-        return false;
-    }
-    let source = entry.name;
+    let from = table.visible(entry.name, marks::COVER);
+    let (Some(from), true) = (from, has_source(entry)) else { return false };
     // A bind inherits the flags of the mount that is visible at its source: without `ro` it is as writable as that.
-    let Some(from) = table.visible(source, marks::COVER) else { return false };
-    if line.is_bound_read_only
-        && !flags.read_only
-        && table.get(from).is_some_and(|from| !from.is_bound_read_only)
-    {
+    let inherited = table.get(from).is_some_and(|from| from.is_bound_read_only == line.is_bound_read_only);
+    if !flags.read_only && !inherited {
         return false;
     }
-    let wanted = table.identity(from, source);
-    let seen = table.identity(mount, entry.dir);
+    let wanted = table.identity(from, entry.name);
     wanted.is_some()
-        && wanted == seen
-        && (!flags.recursive || shows_submounts(entry.dir, source, mount, table))
+        && wanted == table.identity(mount, entry.dir)
+        && (!flags.recursive || shows_submounts(entry, mount, table))
 }
 
 /// Whether every mount that is visible below the source of a recursive bind is found at its place below the
 /// target. More may be there: entries of the profile, or what propagated.
-fn shows_submounts(target: &[u8], source: &[u8], mount: MountRef, table: &Table<'_>) -> bool {
-    if path::covers(source, target) || path::covers(target, source) {
-        return true;
-    }
+fn shows_submounts(entry: &MountEntry<'_>, mount: MountRef, table: &Table<'_>) -> bool {
+    let (target, source) = (entry.dir, entry.name);
+    let apart = !path::covers(source, target) && !path::covers(target, source);
     let mut there = heapless::Vec::<u8, { PATH.max }>::new();
-    table.at_or_below(source).all(|below| {
-        let Some(line) = table.get(below) else { return true };
-        let rest = path::below(line.dir, source).unwrap_or_default();
-        let visible = table.mounted_at(line.dir, marks::COVER) == Some(below);
-        if rest.is_empty() || !visible || line.unbindable {
-            return true;
-        }
-        there.clear();
-        let joined = [target, b"/", rest].iter().all(|part| there.extend_from_slice(part).is_ok());
-        let shown = table.walk(mount, target, &there, marks::COVER);
-        !joined || table.identity(shown, &there) == table.identity(below, line.dir)
-    })
+    !apart
+        || table.at_or_below(source).all(|below| {
+            let Some(line) = table.get(below) else { return true };
+            let rest = line.dir.get(source.len()..).unwrap_or_default();
+            if rest.is_empty() || line.unbindable || table.mounted_at(line.dir, marks::COVER) != Some(below) {
+                return true;
+            }
+            there.clear();
+            let fits = there.extend_from_slice(target).and_then(|()| there.extend_from_slice(rest)).is_ok();
+            let shown = table.walk(mount, target, &there, marks::COVER);
+            !fits || table.identity(shown, &there) == table.identity(below, line.dir)
+        })
 }

@@ -46,6 +46,11 @@ impl<'t> Plan<'t> {
         for (entry, at) in self.record.iter().zip(0u16..).filter(|(entry, _)| entry.is_synthetic()) {
             if entry.fstype == b"tmpfs" {
                 let dir = self.paths.find(entry.dir);
+                let last = self.mimics.get(self.gone.at(dir).wrapping_sub(1) as usize);
+                // A line that is there twice counts once.
+                if last.and_then(|last| self.line(last.line)) == Some(entry) {
+                    continue;
+                }
                 let mimic = Mimic { line: at, dir, mount: None, whole: true, goes: false, heir: None };
                 let _ = self.mimics.push(mimic);
                 self.gone.raise(&self.paths, dir, self.mimics.len() as u32);
@@ -123,10 +128,9 @@ impl<'t> Plan<'t> {
             if entry.origin() == Origin::Rootfs || of_mimic || entry.kind() == Kind::Unknown {
                 continue;
             }
-            let twin = self.at_dir(self.paths.find(entry.dir)).iter().map(|key| item_of(*key)).find(|twin| {
-                self.items.get(*twin).is_some_and(|item| {
-                    item.record.is_none() && item.action == Action::Keep && item.entry.same(entry)
-                })
+            let dir = self.paths.find(entry.dir);
+            let twin = self.find_at(dir, dir.saturating_add(1), &mut |item| {
+                item.record.is_none() && item.action == Action::Keep && item.entry.same(entry)
             });
             match twin.and_then(|twin| self.items.get_mut(twin)) {
                 Some(item) => item.record = Some(at),
@@ -198,16 +202,21 @@ impl<'t> Plan<'t> {
         }
     }
 
-    /// The items with this target, as keys for [`item_of`].
-    pub(super) fn at_dir(&self, dir: PathId) -> &[u64] {
-        self.in_dirs(dir, dir.saturating_add(1))
-    }
-
-    /// The items with these targets.
-    pub(super) fn in_dirs(&self, from: PathId, to: PathId) -> &[u64] {
+    /// The first item with one of these targets that passes a test.
+    pub(super) fn find_at(
+        &self,
+        from: PathId,
+        to: PathId,
+        test: &mut dyn FnMut(&Item<'t>) -> bool,
+    ) -> Option<usize> {
         let start = self.by_dir.partition_point(|at| *at < key(from, 0));
-        let end = self.by_dir.partition_point(|at| *at < key(to, 0));
-        self.by_dir.get(start..end).unwrap_or_default()
+        let (_, list) = self.by_dir.split_at_checked(start)?;
+        for at in list.iter().take_while(|at| **at < key(to, 0)).map(|at| item_of(*at)) {
+            if test(self.items.get(at)?) {
+                return Some(at);
+            }
+        }
+        None
     }
 }
 
