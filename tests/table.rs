@@ -19,6 +19,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -35,7 +36,13 @@ const SHARED_MOUNTS: u32 = 12;
 const MOST_LINES: usize = 220;
 /// Names in the trees: with everything that mountinfo escapes, and with what sorts around a slash.
 const NAMES: &[&str] = &["a", "b", "c", "a-1", "x y", "h#", "b\\s", "t\tb", "n\nl", "deleted"];
-const WORK: &str = "/mnt";
+
+/// Where the trees are: a directory of the test's own, on which each child mounts a tmpfs that always stays. Whatever a
+/// step renames or removes is on that.
+fn work() -> PathBuf {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(target).join("tables")
+}
 
 /// What one child has found.
 #[derive(Default)]
@@ -53,6 +60,7 @@ fn the_model_answers_as_the_kernel_does() {
         eprintln!("SKIPPED: only root can make mount namespaces");
         return;
     }
+    fs::create_dir_all(work()).expect("a directory to mount on");
     let number = |name: &str| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let count = number("TABLES").unwrap_or(if env::var_os("TABLES_FULL").is_some() { 10_000 } else { 500 });
     let first = number("TABLES_SEED").unwrap_or(1);
@@ -148,8 +156,10 @@ fn live(seed: u64) -> io::Result<Found> {
     let proc = Proc(rustix::fs::open("/proc", OFlags::PATH, Mode::empty())?);
     rustix::process::chdir("/")?;
     let mut dice = Dice(seed.wrapping_mul(0x1234_5678_9abc_def1));
-    tmpfs(Path::new(WORK))?;
-    furnish(Path::new(WORK), &mut dice, 3)?;
+    let work = work();
+    tmpfs(&work, &mut dice)?;
+    let device = fs::metadata(&work)?.dev();
+    furnish(&work, &mut dice, 3)?;
     let mut log = Vec::new();
     let with_propagation = dice.below(3) == 0;
     let mut shared = false;
@@ -163,10 +173,14 @@ fn live(seed: u64) -> io::Result<Found> {
             break;
         }
         left -= u32::from(shared);
-        let done = step(&mut dice, &text, with_propagation, &mut shared);
+        // Nothing of the machine's is ever changed.
+        if fs::metadata(&work)?.dev() != device {
+            break;
+        }
+        let done = step(&mut dice, &work, &text, with_propagation, &mut shared);
         log.push(done);
     }
-    let root = ending(&mut dice, &mut log)?;
+    let root = ending(&mut dice, &work, &mut log)?;
     let text = proc.table()?;
     let mut found = compare(&text, &root, &mut dice)?;
     if !found.wrong.is_empty() {
@@ -175,10 +189,10 @@ fn live(seed: u64) -> io::Result<Found> {
     Ok(found)
 }
 
-fn tmpfs(at: &Path) -> io::Result<()> {
+fn tmpfs(at: &Path, dice: &mut Dice) -> io::Result<()> {
     let data = CString::new("mode=0755")?;
     // A source that is empty is an empty field.
-    let source = if at.as_os_str().len().is_multiple_of(3) { "" } else { "so#u r" };
+    let source = if dice.below(3) == 0 { "" } else { "so#u r" };
     Ok(rustix::mount::mount(source, at, "tmpfs", MountFlags::empty(), data.as_c_str())?)
 }
 
@@ -212,21 +226,22 @@ fn seen(at: &Path, depth: usize, list: &mut Vec<(PathBuf, bool)>) {
 }
 
 /// One step; what it was, and whether it could be done.
-fn step(dice: &mut Dice, table: &[u8], with_propagation: bool, shared: &mut bool) -> String {
+fn step(dice: &mut Dice, work: &Path, table: &[u8], with_propagation: bool, shared: &mut bool) -> String {
     let mut all = Vec::new();
-    seen(Path::new(WORK), 4, &mut all);
+    seen(work, 4, &mut all);
     all.sort();
     let dirs: Vec<&PathBuf> = all.iter().filter(|(_, is_dir)| *is_dir).map(|(path, _)| path).collect();
     let files: Vec<&PathBuf> = all.iter().filter(|(_, is_dir)| !*is_dir).map(|(path, _)| path).collect();
-    let points: Vec<PathBuf> = points(table).into_iter().filter(|path| path.starts_with(WORK)).collect();
-    let work = PathBuf::from(WORK);
-    let dir = |dice: &mut Dice| -> &PathBuf { dirs.get(dice.below(dirs.len())).copied().unwrap_or(&work) };
-    let file = |dice: &mut Dice| -> &PathBuf { files.get(dice.below(files.len())).copied().unwrap_or(&work) };
-    let point = |dice: &mut Dice| -> &PathBuf { points.get(dice.below(points.len())).unwrap_or(&work) };
+    let points: Vec<PathBuf> =
+        points(table).into_iter().filter(|path| path.starts_with(work) && path != work).collect();
+    let nothing = work.join("nothing"); // has none of the names, so every step with it fails
+    let dir = |dice: &mut Dice| -> &PathBuf { dirs.get(dice.below(dirs.len())).copied().unwrap_or(&nothing) };
+    let file = |dice: &mut Dice| -> &PathBuf { files.get(dice.below(files.len())).copied().unwrap_or(&nothing) };
+    let point = |dice: &mut Dice| -> &PathBuf { points.get(dice.below(points.len())).unwrap_or(&nothing) };
     let (what, done) = match dice.below(16) {
         0 | 1 => {
             let at = dir(dice);
-            let done = tmpfs(at).and_then(|()| furnish(at, dice, 1));
+            let done = tmpfs(at, dice).and_then(|()| furnish(at, dice, 1));
             (format!("tmpfs {at:?}"), done)
         }
         2..=4 => {
@@ -290,52 +305,53 @@ fn step(dice: &mut Dice, table: &[u8], with_propagation: bool, shared: &mut bool
 }
 
 /// What becomes of the root in the end. The tree of the test is found at the path that is returned.
-fn ending(dice: &mut Dice, log: &mut Vec<String>) -> io::Result<PathBuf> {
+fn ending(dice: &mut Dice, work: &Path, log: &mut Vec<String>) -> io::Result<PathBuf> {
     let mut all = Vec::new();
-    seen(Path::new(WORK), 1, &mut all);
+    seen(work, 1, &mut all);
+    all.sort();
     let somewhere = |dice: &mut Dice| {
         let dirs: Vec<&PathBuf> = all.iter().filter(|(_, is_dir)| *is_dir).map(|(path, _)| path).collect();
-        dirs.get(dice.below(dirs.len())).map_or_else(|| PathBuf::from(WORK), |path| path.to_path_buf())
+        dirs.get(dice.below(dirs.len())).map_or_else(|| work.to_path_buf(), |path| path.to_path_buf())
     };
     let how = dice.below(8);
     let root = match how {
-        0 | 1 => PathBuf::from(WORK),
+        0 | 1 => work.to_path_buf(),
         2 | 3 => {
-            let root = if how == 2 { PathBuf::from(WORK) } else { somewhere(dice) };
+            let root = if how == 2 { work.to_path_buf() } else { somewhere(dice) };
             rustix::process::chroot(&root)?;
             rustix::process::chdir("/")?;
             if dice.below(2) == 0 {
                 // It comes to lie over the root, and a path that starts at "/" does not see it.
-                let _ = tmpfs(Path::new("/"));
+                let _ = tmpfs(Path::new("/"), dice);
             }
             PathBuf::from("/")
         }
         4 | 5 => {
-            rustix::process::chdir(WORK)?;
+            rustix::process::chdir(work)?;
             // A shared mount cannot be a root that others are put on.
             rustix::mount::mount_change("/", Propagation::PRIVATE | Propagation::REC)?;
             if let Err(why) = rustix::process::pivot_root(".", ".") {
                 log.push(format!("pivot_root: {why}"));
                 rustix::process::chdir("/")?;
-                return Ok(PathBuf::from(WORK));
+                return Ok(work.to_path_buf());
             }
             rustix::mount::unmount(".", UnmountFlags::DETACH)?;
             rustix::process::chdir("/")?;
             if how == 5 {
-                let _ = tmpfs(Path::new("/"));
-                let _ = tmpfs(Path::new("/"));
+                let _ = tmpfs(Path::new("/"), dice);
+                let _ = tmpfs(Path::new("/"), dice);
             }
             PathBuf::from("/")
         }
         6 => {
             // SAFETY: a namespace of this process's own.
             unsafe { unshare_unsafe(UnshareFlags::NEWNS) }?;
-            PathBuf::from(WORK)
+            work.to_path_buf()
         }
         _ => {
             let this = File::open("/proc/self/ns/mnt")?;
             move_into_link_name_space(this.as_fd(), Some(LinkNameSpaceType::Mount))?;
-            PathBuf::from(WORK)
+            work.to_path_buf()
         }
     };
     log.push(format!("ending {how}, looking at {root:?}"));

@@ -288,7 +288,13 @@ fn live(nursery: &Nursery, sequence: &Sequence) -> Result<usize, Fault> {
                 let at = step.profile.iter().filter(|entry| entry.dir == dir).count();
                 at == 1 && step.profile.iter().filter(|e| near(&e.dir) || (e.is_bind() && near(&e.name))).count() == 1
             };
-            if step.disturb.iter().any(|what| matches!(what, Disturb::Foreign(dir) if !alone(dir))) {
+            let unclear = |what: &Disturb| match what {
+                Disturb::Foreign(dir) => !alone(dir),
+                // What is bound again by hand is what is seen then: another thing where the source is covered by now.
+                Disturb::Again(name, _) => before.iter().any(|e| Path::new(name).starts_with(&e.dir)),
+                _ => false,
+            };
+            if step.disturb.iter().any(unclear) {
                 return Ok(refused);
             }
             if forgotten && before.iter().any(|entry| !step.profile.contains(entry)) {

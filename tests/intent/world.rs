@@ -20,6 +20,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 use std::thread;
 
 use rustix::fs::{FlockOperation, StatVfsMountFlags, flock};
@@ -27,7 +28,7 @@ use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
 use crate::support::image;
-use crate::support::program::Program;
+use crate::support::program::{self, Program};
 
 /// The snap whose namespace it is.
 pub const SNAP: &str = "acorn";
@@ -37,8 +38,13 @@ pub const NOTES: &str = "/run/snapd/ns/snap.acorn.fstab.made";
 pub const ROOTFS: &str = "tmpfs / tmpfs x-snapd.origin=rootfs 0 0";
 const LOCK: &str = "/run/snapd/lock/acorn.lock";
 
-/// Where the image and the building site are mounted, in namespaces of the test only.
-const SITE: &str = "/mnt";
+/// Where the image and the building site are mounted, in namespaces of the test only: an empty directory of the
+/// build's.
+static SITE: LazyLock<PathBuf> = LazyLock::new(|| {
+    let site = program::target().join("intent");
+    fs::create_dir_all(&site).expect("a directory to mount on");
+    site.canonicalize().expect("the directory's own path")
+});
 
 /// A namespace in which the image is mounted, from which all worlds are made.
 pub struct Nursery {
@@ -82,7 +88,7 @@ impl Nursery {
     pub fn new(program: Program) -> io::Result<Nursery> {
         let image = image::path();
         unshare()?;
-        tmpfs(Path::new(SITE), "mode=0755")?;
+        tmpfs(&SITE, "mode=0755")?;
         fs::create_dir(site("image"))?;
         let done = Command::new("mount").args(["-t", "squashfs", "-o", "ro,loop"]).arg(image).arg(site("image")).output()?;
         if !done.status.success() {
@@ -377,7 +383,7 @@ fn furnish(disk: &Path) -> io::Result<()> {
 }
 
 fn site(name: &str) -> PathBuf {
-    Path::new(SITE).join(name)
+    SITE.join(name)
 }
 
 fn unshare() -> io::Result<()> {
