@@ -236,7 +236,8 @@ fn step(dice: &mut Dice, work: &Path, table: &[u8], with_propagation: bool, shar
         points(table).into_iter().filter(|path| path.starts_with(work) && path != work).collect();
     let nothing = work.join("nothing"); // has none of the names, so every step with it fails
     let dir = |dice: &mut Dice| -> &PathBuf { dirs.get(dice.below(dirs.len())).copied().unwrap_or(&nothing) };
-    let file = |dice: &mut Dice| -> &PathBuf { files.get(dice.below(files.len())).copied().unwrap_or(&nothing) };
+    let file =
+        |dice: &mut Dice| -> &PathBuf { files.get(dice.below(files.len())).copied().unwrap_or(&nothing) };
     let point = |dice: &mut Dice| -> &PathBuf { points.get(dice.below(points.len())).unwrap_or(&nothing) };
     let (what, done) = match dice.below(16) {
         0 | 1 => {
@@ -278,7 +279,8 @@ fn step(dice: &mut Dice, work: &Path, table: &[u8], with_propagation: bool, shar
         }
         11 if with_propagation => {
             let at = point(dice);
-            let how = [Propagation::SHARED, Propagation::DOWNSTREAM, Propagation::PRIVATE, Propagation::UNBINDABLE];
+            let how =
+                [Propagation::SHARED, Propagation::DOWNSTREAM, Propagation::PRIVATE, Propagation::UNBINDABLE];
             let how = how[dice.below(how.len())];
             *shared |= how == Propagation::SHARED;
             (format!("{how:?} {at:?}"), rustix::mount::mount_change(at, how).map_err(Into::into))
@@ -399,7 +401,9 @@ fn compare(text: &[u8], root: &Path, dice: &mut Dice) -> io::Result<Found> {
         let mut copy = line.to_vec();
         match parse_line(&mut copy) {
             None => found.wrong += &format!("not a line: {:?}\n", String::from_utf8_lossy(line)),
-            Some(info) => table.keep(&info, &mut arena).map_err(|why| io::Error::other(format!("{why:?}")))?,
+            Some(info) => {
+                table.keep(&info, &mut arena).map_err(|why| io::Error::other(format!("{why:?}")))?
+            }
         }
         found.lines += 1;
     }
@@ -469,4 +473,3 @@ fn compare(text: &[u8], root: &Path, dice: &mut Dice) -> io::Result<Found> {
     }
     Ok(found)
 }
-

@@ -104,7 +104,9 @@ impl Disturb {
             before.iter().any(|entry| entry.dir == dir && name.is_none_or(|name| entry.name == name))
         };
         match self {
-            Disturb::Detach(dir) | Disturb::Foreign(dir) | Disturb::Unlink(dir) | Disturb::LoseLine(dir) => has(dir, None),
+            Disturb::Detach(dir) | Disturb::Foreign(dir) | Disturb::Unlink(dir) | Disturb::LoseLine(dir) => {
+                has(dir, None)
+            }
             Disturb::Again(name, dir) => has(dir, Some(name)),
             Disturb::LoseRecord | Disturb::Reversed | Disturb::Twice | Disturb::LoseNotes => true,
         }
@@ -164,7 +166,8 @@ const DIRECTORIES: &[&str] = &[
 /// Created when a layout or content needs them.
 const NEW_SOURCES: &[&str] = &["/var/snap/acorn/common/newsource", "/var/snap/birch/common/newsource/two"];
 
-const FILES: &[&str] = &["/var/snap/acorn/common/conf", "/snap/acorn/1/settings", "/etc/hosts", "/opt/readme"];
+const FILES: &[&str] =
+    &["/var/snap/acorn/common/conf", "/snap/acorn/1/settings", "/etc/hosts", "/opt/readme"];
 
 const TARGETS: &[&str] = &[
     // there, read-only
@@ -210,14 +213,23 @@ const TARGETS: &[&str] = &[
     "/opt/new/new",
 ];
 
-const FILE_TARGETS: &[&str] = &["/opt/readme", "/etc/hosts", "/snap/acorn/1/settings", "/var/snap/acorn/common/d/v"];
+const FILE_TARGETS: &[&str] =
+    &["/opt/readme", "/etc/hosts", "/snap/acorn/1/settings", "/var/snap/acorn/common/d/v"];
 
 fn covers(above: &str, below: &str) -> bool {
     Path::new(below).starts_with(above)
 }
 
 fn origin(dice: &mut Dice) -> &'static str {
-    *dice.pick(&["", "", "", "", ",x-snapd.origin=layout", ",x-snapd.origin=layout", ",x-snapd.origin=overname"])
+    *dice.pick(&[
+        "",
+        "",
+        "",
+        "",
+        ",x-snapd.origin=layout",
+        ",x-snapd.origin=layout",
+        ",x-snapd.origin=overname",
+    ])
 }
 
 /// An entry for a target, if one can be thought of.
@@ -251,7 +263,8 @@ fn entry(dice: &mut Dice, dir: &str, others: &[Entry], refreshed: bool) -> Optio
         return made("none", "none", format!("x-snapd.kind=ensure-dir,{anchor}"));
     }
     // What others mount is a source as well.
-    let theirs: Vec<&str> = others.iter().filter(|e| e.is_mount() && !e.is_file()).map(|e| e.dir.as_str()).collect();
+    let theirs: Vec<&str> =
+        others.iter().filter(|e| e.is_mount() && !e.is_file()).map(|e| e.dir.as_str()).collect();
     let source = match () {
         () if !theirs.is_empty() && dice.percent(30) => dice.pick(&theirs).to_string(),
         () if origin.ends_with("layout") && dice.percent(10) => dice.pick(NEW_SOURCES).to_string(),
@@ -341,7 +354,8 @@ pub fn generate(seed: u64, taste: Taste) -> Sequence {
                     }
                     7 => {
                         refreshed = !refreshed;
-                        let (from, to) = if refreshed { ("birch/1", "birch/2") } else { ("birch/2", "birch/1") };
+                        let (from, to) =
+                            if refreshed { ("birch/1", "birch/2") } else { ("birch/2", "birch/1") };
                         for entry in &mut profile {
                             entry.name = entry.name.replace(from, to);
                         }

@@ -90,7 +90,11 @@ impl Nursery {
         unshare()?;
         tmpfs(&SITE, "mode=0755")?;
         fs::create_dir(site("image"))?;
-        let done = Command::new("mount").args(["-t", "squashfs", "-o", "ro,loop"]).arg(image).arg(site("image")).output()?;
+        let done = Command::new("mount")
+            .args(["-t", "squashfs", "-o", "ro,loop"])
+            .arg(image)
+            .arg(site("image"))
+            .output()?;
         if !done.status.success() {
             return Err(io::Error::other(String::from_utf8_lossy(&done.stderr).into_owned()));
         }
@@ -168,11 +172,20 @@ impl World {
     pub fn run(&self, nursery: &Nursery, context: Context, debug: bool) -> Outcome {
         let (path, first) = nursery.program.command();
         let mut command = Command::new(path);
-        command.arg0("snap-update-ns").args(first.iter()).env_clear().env("SNAPD_DEBUG", if debug { "1" } else { "0" });
+        command
+            .arg0("snap-update-ns")
+            .args(first.iter())
+            .env_clear()
+            .env("SNAPD_DEBUG", if debug { "1" } else { "0" });
         let mut lock = None;
         match context {
             Context::SnapConfine => {
-                let file = File::options().create(true).truncate(false).write(true).open(LOCK).expect("open the lock");
+                let file = File::options()
+                    .create(true)
+                    .truncate(false)
+                    .write(true)
+                    .open(LOCK)
+                    .expect("open the lock");
                 flock(&file, FlockOperation::NonBlockingLockExclusive).expect("the lock is free");
                 lock = Some(file);
                 command.args(["--from-snap-confine", SNAP]);
@@ -241,7 +254,9 @@ impl World {
     pub fn take_foreign_away(&self) {
         for _ in 0..20 {
             let table = table();
-            let Some(line) = table.lines().rfind(|line| field(line, 3).ends_with("/usr/share/man")) else { return };
+            let Some(line) = table.lines().rfind(|line| field(line, 3).ends_with("/usr/share/man")) else {
+                return;
+            };
             if rustix::mount::unmount(field(line, 4), UnmountFlags::DETACH).is_err() {
                 return;
             }
