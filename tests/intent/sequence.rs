@@ -221,7 +221,7 @@ fn covers(above: &str, below: &str) -> bool {
 }
 
 fn origin(dice: &mut Dice) -> &'static str {
-    *dice.pick(&[
+    dice.pick(&[
         "",
         "",
         "",
@@ -371,8 +371,12 @@ pub fn generate(seed: u64, taste: Taste) -> Sequence {
                     false => Edit::ReplaceFile("/var/snap/acorn/common/conf"),
                 });
             }
-            if taste.disturb && !before.is_empty() && dice.percent(40) {
-                if let Some(disturb) = disturbance(&mut dice, &before) {
+            if taste.disturb
+                && !before.is_empty()
+                && dice.percent(40)
+                && let Some(disturb) = disturbance(&mut dice, &before)
+            {
+                {
                     // What nobody remembers can only be put right while it is still wanted.
                     let still = |dir: &String| profile.iter().any(|e| e.dir == *dir);
                     let needs_all = match &disturb {
