@@ -221,15 +221,9 @@ fn covers(above: &str, below: &str) -> bool {
 }
 
 fn origin(dice: &mut Dice) -> &'static str {
-    dice.pick(&[
-        "",
-        "",
-        "",
-        "",
-        ",x-snapd.origin=layout",
-        ",x-snapd.origin=layout",
-        ",x-snapd.origin=overname",
-    ])
+    const ORIGINS: &[&str] =
+        &["", "", "", "", ",x-snapd.origin=layout", ",x-snapd.origin=layout", ",x-snapd.origin=overname"];
+    ORIGINS[dice.below(ORIGINS.len())]
 }
 
 /// An entry for a target, if one can be thought of.
@@ -376,19 +370,17 @@ pub fn generate(seed: u64, taste: Taste) -> Sequence {
                 && dice.percent(40)
                 && let Some(disturb) = disturbance(&mut dice, &before)
             {
-                {
-                    // What nobody remembers can only be put right while it is still wanted.
-                    let still = |dir: &String| profile.iter().any(|e| e.dir == *dir);
-                    let needs_all = match &disturb {
-                        Disturb::LoseRecord => true,
-                        Disturb::LoseLine(dir) | Disturb::Foreign(dir) => !still(dir) || dice.percent(50),
-                        _ => dice.percent(50),
-                    };
-                    if needs_all {
-                        profile = before;
-                    }
-                    step.disturb.push(disturb);
+                // What nobody remembers can only be put right while it is still wanted.
+                let still = |dir: &String| profile.iter().any(|e| e.dir == *dir);
+                let needs_all = match &disturb {
+                    Disturb::LoseRecord => true,
+                    Disturb::LoseLine(dir) | Disturb::Foreign(dir) => !still(dir) || dice.percent(50),
+                    _ => dice.percent(50),
+                };
+                if needs_all {
+                    profile = before;
                 }
+                step.disturb.push(disturb);
             }
         }
         step.profile = profile.clone();
