@@ -20,9 +20,8 @@ use crate::error::{Error, Result};
 use crate::kernel::file::{self, FileSystem};
 use crate::limits::{MEMORY, PROFILE_ENTRIES};
 use crate::log::Log;
-use crate::mount::table::Table;
-use crate::mount::table::marks;
-use crate::mount::{MountEntry, Options, Origin};
+use crate::mount::table::{Table, marks};
+use crate::mount::{Kind, MountEntry, Options, Origin};
 use crate::plan::{Action, Class, Item, Mimic, Plan, Removal, State};
 use crate::text::Out;
 use crate::text::arena::Arena;
@@ -247,17 +246,19 @@ impl<'t> Apply<'_, 't> {
         let mut done = Ok(());
         if self.table.is_empty() || item.mount.is_none() {
             // A link; or what the table does not show, which is not there: what is there then belongs to another entry.
-            if self.table.is_empty() || item.state != State::Absent {
+            let winner = self.plan.winner(item).filter(|_| item.kind == Kind::Symlink);
+            let is_wanted = winner.is_some_and(|winner| winner.symlink_text() == item.entry.symlink_text());
+            if (self.table.is_empty() || item.state != State::Absent) && !is_wanted {
                 done = self.unmount(item.entry, None);
             }
         } else {
             // All layers of it, from the top.
-            let above = if item.hidden { marks::MIMIC } else { 0 };
-            for &mount in self.table.stack(item.entry.dir, above, 0).iter().rev() {
-                let line = self.table.get(mount).filter(|line| line.is_marked(marks::OURS));
-                if let Some(line) = line.filter(|_| done.is_ok()) {
+            let mut layer = item.mount;
+            while let Some(line) = layer.and_then(|mount| self.table.get(mount)) {
+                if line.is_marked(marks::OURS) && done.is_ok() {
                     done = self.unmount(item.entry, Some(line.id));
                 }
+                layer = self.table.beneath(line);
             }
         }
         match done {

@@ -279,6 +279,16 @@ impl<'t> Table<'t> {
         here
     }
 
+    /// The mount on the same directory that another lies on.
+    pub fn beneath(&self, mount: &Mount<'t>) -> Option<MountRef> {
+        let below = |other: &MountRef| {
+            self.get(*other).is_some_and(|other| other.id == mount.parent && other.dir == mount.dir)
+        };
+        self.at_or_below(mount.dir)
+            .take_while(|other| self.get(*other).is_some_and(|m| m.dir == mount.dir))
+            .find(below)
+    }
+
     /// How many other mounts there are of the same thing at the same path, anywhere.
     pub fn twins(&self, of: MountRef) -> usize {
         let Some(mount) = self.get(of) else { return 0 };
