@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-3.0-only
+//! Plans of profiles that are written in a test, without a kernel: the survey's answers come from a list of facts.
+#![allow(dead_code)] // each test uses its part of it
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, OnceLock};
+
+use snap_update_ns::mount::table::{self, Table};
+use snap_update_ns::mount::{Kind, MountEntry, profile};
+use snap_update_ns::plan::{self, Item, Plan, Profile, State};
+use snap_update_ns::text::{Out, path};
+
+/// As large as a plan is, there is one.
+struct Planner {
+    plan: Plan<'static>,
+    table: Table<'static>,
+    profile: &'static mut Profile<'static>,
+}
+
+static PLAN: Mutex<plan::Memory<'static>> = Mutex::new(plan::Memory::new());
+static TABLE: Mutex<table::Memory<'static>> = Mutex::new(table::Memory::new());
+static PROFILE: Mutex<Profile<'static>> = Mutex::new(Profile::new());
+
+/// Memory that is never given back.
+fn forever<T>(memory: &'static Mutex<T>) -> &'static mut T {
+    let taken: &'static mut MutexGuard<'static, T> = Box::leak(Box::new(memory.lock().expect("taken once")));
+    taken
+}
+
+fn planner() -> MutexGuard<'static, Planner> {
+    static PLANNER: OnceLock<Mutex<Planner>> = OnceLock::new();
+    let planner = PLANNER.get_or_init(|| {
+        let plan = Plan::new(forever(&PLAN));
+        let table = Table::new(forever(&TABLE));
+        Mutex::new(Planner { plan, table, profile: forever(&PROFILE) })
+    });
+    planner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+struct Text(Vec<u8>);
+
+impl Out for Text {
+    fn put(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+}
+
+/// The canonical line of an entry, without its end.
+pub fn written(entry: &MountEntry<'_>) -> String {
+    let mut text = Text(Vec::new());
+    entry.write(&mut text);
+    String::from_utf8(text.0).expect("tests write text")
+}
+
+fn parsed(text: &str, profile: &mut Profile<'static>) -> &'static [MountEntry<'static>] {
+    profile.clear();
+    // The text of a plan lives as long as its memory: for ever, and tests are short.
+    let text = Box::leak(text.as_bytes().to_vec().into_boxed_slice());
+    profile::parse(text, profile).expect("tests write profiles that can be read");
+    Box::leak(profile.to_vec().into_boxed_slice())
+}
+
+/// The canonical lines of a profile.
+pub fn formatted(text: &str) -> Vec<String> {
+    parsed(text, planner().profile).iter().map(written).collect()
+}
+
+/// Makes a plan where nothing is known of the mount table, so that the record is believed, and looks at it.
+pub fn plan<R>(
+    record: &str,
+    desired: &str,
+    survey: impl FnOnce(&mut Plan<'static>),
+    look: impl FnOnce(&Plan<'static>) -> R,
+) -> R {
+    let Planner { plan, table, profile } = &mut *planner();
+    let (record, desired) = (parsed(record, profile), parsed(desired, profile));
+    plan.begin(record, desired);
+    plan.judge(table);
+    survey(plan);
+    plan.decide();
+    look(plan)
+}
+
+/// The steps of a plan as they are printed: verb, canonical entry, and the path that it is about.
+pub fn printed(plan: &Plan<'_>) -> String {
+    let mut text = String::new();
+    plan.each_line(&mut |verb, entry, about| {
+        text += &format!("{verb} {}", written(entry));
+        if !about.is_empty() {
+            let word = if verb == "mount" { "over" } else { "for" };
+            text += &format!("  # {word} {}", String::from_utf8_lossy(about));
+        }
+        text.push('\n');
+    });
+    text
+}
+
+/// What there is at a path.
+#[derive(PartialEq)]
+enum What {
+    Directory,
+    File,
+    Link(String),
+}
+
+/// What the survey would find out by asking the file system. Of each line of the text one:
+///
+/// * `/dir/`, `/file`, `/link -> text`: it is there, and so are the directories above it
+/// * `writable /dir`, `read-only /dir`: whether names can be made there and below, as far as nothing deeper says
+///   otherwise; nowhere but in `/` if nothing is said
+#[derive(Default)]
+pub struct Facts {
+    there: BTreeMap<Vec<u8>, What>,
+    writable: BTreeMap<Vec<u8>, bool>,
+}
+
+impl Facts {
+    /// Reads them.
+    pub fn parse(text: &str) -> Self {
+        let mut facts = Facts::default();
+        for line in text.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+            let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+            let (path, what) = match (word, rest.strip_prefix("-> ")) {
+                ("writable" | "read-only", _) => {
+                    facts.writable.insert(rest.into(), word == "writable");
+                    continue;
+                }
+                (_, Some(text)) => (word, What::Link(text.into())),
+                _ => match word.strip_suffix('/') {
+                    Some(dir) => (dir, What::Directory),
+                    None => (word, What::File),
+                },
+            };
+            assert!(path.starts_with('/'), "no fact: {line}");
+            for above in path::prefixes(path::parent(path.as_bytes())) {
+                facts.there.insert(above.into(), What::Directory);
+            }
+            facts.there.insert(path.into(), what);
+        }
+        facts
+    }
+
+    fn is_writable(&self, dir: &[u8]) -> bool {
+        let known = self.writable.iter().filter(|(at, _)| path::covers(at, dir));
+        known.max_by_key(|(at, _)| at.len()).is_some_and(|(_, writable)| *writable)
+    }
+
+    /// Answers what `apply::survey::targets` asks.
+    pub fn answer(&self, plan: &mut Plan<'static>) {
+        for item in plan.items.iter_mut() {
+            let what = self.there.get(item.entry.dir);
+            match item.kind {
+                Kind::Symlink if item.desired && item.entry.ignore_missing() => {}
+                Kind::Symlink => {
+                    if let Some(What::Link(text)) = what
+                        && item.entry.symlink_text() == Some(text.as_bytes())
+                    {
+                        item.state = if item.desired { State::InEffect } else { State::Different };
+                    }
+                }
+                Kind::EnsureDir if item.desired && what == Some(&What::Directory) => {
+                    item.state = State::InEffect;
+                }
+                _ => {}
+            }
+            if item.desired && item.state == State::Absent && item.kind != Kind::EnsureDir {
+                self.find_missing(item);
+            }
+        }
+    }
+
+    fn find_missing(&self, item: &mut Item<'static>) {
+        let mut dir: &[u8] = b"/";
+        for prefix in path::prefixes(item.entry.dir) {
+            match self.there.get(prefix) {
+                Some(What::Directory) => dir = prefix,
+                Some(_) => return,
+                None => {
+                    item.under = Some(dir);
+                    item.needs_mimic = dir != b"/" && !self.is_writable(dir);
+                    return;
+                }
+            }
+        }
+    }
+}
