@@ -187,12 +187,7 @@ impl<'t> Maker<'_, 't> {
         Ok(())
     }
 
-    fn refused<T>(
-        &self,
-        done: crate::kernel::Result<T>,
-        says: &'static str,
-        at: &'t [u8],
-    ) -> Result<'t, T> {
+    fn refused<T>(&self, done: crate::kernel::Result<T>, says: &'static str, at: &'t [u8]) -> Result<'t, T> {
         done.map_err(|errno| Error::call(says, at, errno))
     }
 

@@ -71,12 +71,7 @@ impl<'t> Apply<'_, 't> {
     }
 
     /// Creates a path, covering with a mimic the directory in which that is not possible.
-    fn make(
-        &mut self,
-        at: &'t [u8],
-        may_cover: bool,
-        entry: &MountEntry<'t>,
-    ) -> Result<'t, Made> {
+    fn make(&mut self, at: &'t [u8], may_cover: bool, entry: &MountEntry<'t>) -> Result<'t, Made> {
         let mut covered = None;
         loop {
             let mut cure = None;
@@ -324,9 +319,7 @@ fn is_missing<'t>(entry: &MountEntry<'t>, kind: Kind, is_source: bool) -> Result
         Kind::File if is_source => "cannot use %q as bind-mount source: not a regular file",
         Kind::File => "cannot use %q as mount point: not a regular file",
         Kind::Symlink => "cannot create symlink in %q: existing file in the way",
-        Kind::EnsureDir | Kind::Unknown => {
-            "cannot create ensure-dir target %q: existing file in the way"
-        }
+        Kind::EnsureDir | Kind::Unknown => "cannot create ensure-dir target %q: existing file in the way",
     };
     let found = walk::open(at).and_then(|fd| Ok((file::stat(&fd)?.kind, fd)));
     match (found, kind) {

@@ -162,7 +162,9 @@ impl<'t> Apply<'_, 't> {
         let kept = &mut self.results.kept;
         kept.clear();
         // As many as there are lines.
-        kept.extend(plan.record.iter().map(|entry| entry.origin() == Origin::Rootfs));
+        for entry in plan.record {
+            let _ = kept.push(entry.origin() == Origin::Rootfs);
+        }
         for item in plan.items.iter().filter(|item| item.action == Action::Keep) {
             if let Some(line) = item.record {
                 self.keep(line, true);
@@ -269,9 +271,10 @@ impl<'t> Apply<'_, 't> {
                 if fatal.is_some() && before.is_some_and(|before| before.class == Class::Overname) {
                     break;
                 }
-                while let Some(at) =
-                    readying.next_if(|at| item(at).is_none_or(|item| item.round() <= round))
+                while let Some(&at) = readying.peek()
+                    && item(at).is_none_or(|item| item.round() <= round)
                 {
+                    readying.next();
                     self.make_ready(*at);
                 }
             }
