@@ -2,7 +2,7 @@
 //! One entry: make ready its target and source, mount it, take it away.
 #![forbid(unsafe_code)]
 
-use super::create::{self, Blocked, Made, What};
+use super::create::{self, Made, What};
 use super::{Apply, Outcome, place, survey, walk};
 use crate::error::{Error, Result};
 use crate::kernel::file::{self, FileType, Open};
@@ -86,17 +86,13 @@ impl<'t> Apply<'_, 't> {
     fn make(&mut self, at: &'t [u8], may_cover: bool, entry: &MountEntry<'t>) -> Result<'t, Made> {
         let mut covered = None;
         loop {
-            let dir = match create::create(at, what(entry), self.ground) {
-                Ok(made) => return Ok(made),
-                Err(Blocked::ReadOnly(dir) | Blocked::Trespass(dir)) if may_cover && covered != Some(dir) => {
-                    dir
-                }
-                Err(blocked) => {
-                    return Err(blocked.error(at));
-                }
-            };
-            covered = Some(dir);
-            self.cover(dir, entry)?;
+            let mut cure = None;
+            let done = create::create(at, what(entry), self.ground, &mut cure);
+            match cure {
+                Some(dir) if may_cover && covered != cure => self.cover(dir, entry)?,
+                _ => return done,
+            }
+            covered = cure;
         }
     }
 

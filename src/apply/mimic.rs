@@ -144,7 +144,7 @@ impl<'t> Apply<'_, 't> {
     fn set_aside(&mut self, fd: &Fd, cover: &Cover<'t>) -> Result<'t, ()> {
         let dir = cover.dir;
         let safe = self.arena.concat(&[b"/tmp/.snap", dir]).map_err(|_| MEMORY.exceeded())?;
-        let made = create::create(safe, What::Directory, self.ground)
+        let made = create::create(safe, What::Directory, self.ground, &mut None)
             .map_err(|_| Error::about("cannot create its directory of safe-keeping below /tmp/.snap", dir))?;
         let (says, errno) = match open_safe(safe) {
             Ok(target) => match mount::bind(fd, &target, Reach::Tree) {

@@ -185,7 +185,9 @@ impl<'t> Apply<'_, 't> {
         let kept = &mut self.results.kept;
         kept.clear();
         // As many as there are lines.
-        kept.extend(plan.record.iter().map(|entry| entry.origin() == Origin::Rootfs));
+        for entry in plan.record {
+            let _ = kept.push(entry.origin() == Origin::Rootfs);
+        }
         for item in plan.items.iter().filter(|item| item.action == Action::Keep) {
             if let Some(line) = item.record {
                 self.keep(line, true);
@@ -309,7 +311,10 @@ impl<'t> Apply<'_, 't> {
                 }
                 // Targets first, as soon as what lies above them is mounted: so mimics are there before anything is
                 // mounted in the directories that they cover. Sources have to wait for what makes them.
-                while let Some(at) = readying.next_if(|at| item(at).is_none_or(|item| item.opens <= round)) {
+                while let Some(&at) = readying.peek()
+                    && item(at).is_none_or(|item| item.opens <= round)
+                {
+                    readying.next();
                     self.make_ready(*at, false);
                 }
                 let group = plan.schedule.iter().skip(place);
