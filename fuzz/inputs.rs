@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use heapless::Vec as Fixed;
 use snap_update_ns::mount::{MountEntry, Options, info, profile};
-use snap_update_ns::plan::{Plan, State};
+use snap_update_ns::plan::{Plan, Profile, State};
 use snap_update_ns::text::Out;
 use snap_update_ns::{invocation, text};
 
@@ -107,8 +107,13 @@ pub fn arguments(data: &[u8]) {
     }
 }
 
-/// As large as a plan is, there is one.
-static PLAN: Mutex<Plan<'static>> = Mutex::new(Plan::new());
+/// As large as a plan is, there is one; and the profiles that it is made from.
+struct Planning {
+    plan: Plan<'static>,
+    profiles: [Box<Profile<'static>>; 2],
+}
+
+static PLANNING: Mutex<Option<Planning>> = Mutex::new(None);
 
 /// A record and a desired profile, with the byte 0 between them and before the states of their items: a plan is
 /// made, names only items that exist, and comes out the same a second time.
@@ -118,26 +123,31 @@ pub fn plan(data: &[u8]) {
     let (record, desired, states) = (part(), part(), part());
     let again: [*mut [u8]; 3] = [record, desired, states];
 
-    let mut plan = PLAN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    plan.record.clear();
-    plan.desired.clear();
-    let read = profile::parse(record, &mut plan.record).is_ok()
-        && profile::parse(desired, &mut plan.desired).is_ok();
-    if read {
-        let first = decided(&mut plan, states);
-        assert_eq!(decided(&mut plan, states), first);
+    let mut planning = PLANNING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let Planning { plan, profiles } = planning.get_or_insert_with(|| Planning {
+        plan: Plan::new(Box::leak(Box::default())),
+        profiles: [Box::default(), Box::default()],
+    });
+    let [old, new] = profiles;
+    old.clear();
+    new.clear();
+    if profile::parse(record, &mut **old).is_ok() && profile::parse(desired, &mut **new).is_ok() {
+        // SAFETY: the profiles are not touched again before the plan has forgotten them, below.
+        let (old, new) = unsafe { (&*core::ptr::from_ref(&**old), &*core::ptr::from_ref(&**new)) };
+        let first = decided(plan, old, new, states);
+        assert_eq!(decided(plan, old, new, states), first);
     }
-    plan.record.clear();
-    plan.desired.clear();
-    plan.begin();
+    plan.begin(&[], &[]);
     for part in again {
         // SAFETY: leaked above, by this call; the plan no longer refers to it.
         drop(unsafe { Box::from_raw(part) });
     }
 }
 
-fn decided(plan: &mut Plan<'static>, states: &[u8]) -> Vec<u8> {
-    plan.begin();
+type Entries = [MountEntry<'static>];
+
+fn decided(plan: &mut Plan<'static>, old: &'static Entries, new: &'static Entries, states: &[u8]) -> Vec<u8> {
+    plan.begin(old, new);
     for (item, state) in plan.items.iter_mut().zip(states.iter().cycle()) {
         item.state = match state % 3 {
             0 => State::InEffect,
@@ -146,10 +156,14 @@ fn decided(plan: &mut Plan<'static>, states: &[u8]) -> Vec<u8> {
         };
     }
     plan.decide();
-    for &at in plan.mounts.iter().chain(&plan.schedule) {
-        assert!(plan.item(at).is_some(), "no item {at}");
+    for &at in plan.mounts.iter().chain(plan.schedule.iter()).chain(plan.readying.iter()) {
+        assert!((at as usize) < plan.items.len(), "no item {at}");
     }
     let mut out = Text(Vec::new());
-    plan.write(&mut out);
+    plan.each_line(&mut |verb, entry, about| {
+        out.put(verb.as_bytes());
+        entry.write(&mut out);
+        out.put(about);
+    });
     out.0
 }

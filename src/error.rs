@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use crate::kernel::sentences;
-use crate::text::Out;
+use crate::text::{Out, split};
 
 /// The result of whatever can fail with a sentence.
 pub type Result<'t, T> = core::result::Result<T, Error<'t>>;
@@ -38,13 +38,14 @@ impl Sentence<'_> {
 
     /// Writes the sentence, without a line end. `instance` is the snap's, where it is known.
     pub fn write(&self, instance: &[u8], w: &mut dyn Out) {
-        self.fill(self.within.words(), instance, w);
-        self.fill(self.says, instance, w);
+        self.fill(nth(WITHIN, self.within as usize), instance, w);
+        self.fill(self.says.as_bytes(), instance, w);
     }
 
-    fn fill(&self, says: &str, instance: &[u8], w: &mut dyn Out) {
+    #[inline(never)]
+    fn fill(&self, says: &[u8], instance: &[u8], w: &mut dyn Out) {
         let mut gap = false;
-        for byte in says.bytes() {
+        for &byte in says {
             match (gap, byte) {
                 (false, b'%') => {
                     gap = true;
@@ -89,22 +90,6 @@ pub enum Within {
     CoveringDirectory,
 }
 
-impl Within {
-    fn words(self) -> &'static str {
-        match self {
-            Within::Nothing => "",
-            Within::OpeningLock => "cannot open lock file for mount namespace of snap %i: ",
-            Within::LoadingDesired => "cannot load desired mount profile of snap %i: ",
-            Within::LoadingRecord => "cannot load current mount profile of snap %i: ",
-            Within::SavingRecord => "cannot save current mount profile of snap %i: ",
-            Within::Freezing => "cannot freeze processes of snap %i, ",
-            Within::FinishingFreezing => "cannot finish freezing processes of snap %i: ",
-            // What failed is the directory, or lies in it.
-            Within::CoveringDirectory => "cannot create writable mimic over %p: ",
-        }
-    }
-}
-
 impl<'t> Error<'t> {
     /// A sentence about nothing in particular.
     pub fn plain(says: &'static str) -> Self {
@@ -144,21 +129,41 @@ impl<'t> Error<'t> {
     }
 }
 
+/// The words of [`Within`] in its order, each with a line end. Of a directory that could not be covered what failed is
+/// itself, or lies in it.
+const WITHIN: &str = concat!(
+    "\n",
+    "cannot open lock file for mount namespace of snap %i: \n",
+    "cannot load desired mount profile of snap %i: \n",
+    "cannot load current mount profile of snap %i: \n",
+    "cannot save current mount profile of snap %i: \n",
+    "cannot freeze processes of snap %i, \n",
+    "cannot finish freezing processes of snap %i: \n",
+    "cannot create writable mimic over %p: \n",
+);
+
+/// The line with that number, counted from 0; empty behind the last.
+fn nth(lines: &'static str, number: usize) -> &'static [u8] {
+    let mut lines = split(lines.as_bytes(), b'\n');
+    for _ in 0..number {
+        lines.next();
+    }
+    lines.next().unwrap_or_default()
+}
+
 /// An error number of errno(3), as Linux numbers them on x86, arm and arm64 alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Errno(pub u16);
+pub struct Errno(pub u32);
 
 macro_rules! errnos {
     ($($name:ident $number:literal $text:literal)*) => {
         #[allow(missing_docs)]
         impl Errno { $(pub const $name: Errno = Errno($number);)* }
 
-        impl Errno {
-            /// The text of strerror(3) in the C locale, in lower case; the number where it is not in our table.
-            pub fn text(self) -> Option<&'static str> {
-                match self.0 { $($number => Some($text),)* _ => None }
-            }
-        }
+        /// The numbers that have a text.
+        const NUMBERS: &[u8] = &[$($number),*];
+        /// Their texts in the same order, each with a line end.
+        const TEXTS: &str = concat!($($text, "\n"),*);
     };
 }
 
@@ -204,14 +209,20 @@ errnos! {
 }
 
 impl Errno {
+    /// The text of strerror(3) in the C locale, in lower case; empty where it is not in our table.
+    pub fn text(self) -> &'static [u8] {
+        let at = NUMBERS.iter().take_while(|number| u32::from(**number) != self.0).count();
+        nth(TEXTS, at)
+    }
+
     /// Writes the text, or `errno N`.
+    #[inline(never)]
     pub fn write(self, w: &mut dyn Out) {
-        match self.text() {
-            Some(text) => w.put(text.as_bytes()),
-            None => {
-                w.put(b"errno ");
-                w.number(self.0.into());
-            }
+        let text = self.text();
+        w.put(text);
+        if text.is_empty() {
+            w.put(b"errno ");
+            w.number(self.0.into());
         }
     }
 }

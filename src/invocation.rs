@@ -10,7 +10,6 @@ use crate::error::{Error, Result, Sentence};
 use crate::limits;
 use crate::text::arena::{Arena, Full};
 use crate::text::number::parse_u64;
-use crate::text::path;
 
 /// What the command line asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,12 +151,8 @@ pub struct Names<'t> {
     pub lock: &'t [u8],
     /// The desired mount profile, written by snapd: of the snap, or of its users.
     pub desired: &'t [u8],
-    /// The directory of the record.
-    pub record_dir: &'t [u8],
     /// The current mount profile, written by us. That of a user is only a name: it is neither read nor written.
     pub record: &'t [u8],
-    /// The same in its directory.
-    pub record_name: &'t [u8],
     /// The log, written to when it is there.
     pub log: &'t [u8],
 }
@@ -199,9 +194,7 @@ impl<'t> Invocation<'t> {
             lock_dir: b"/run/snapd/lock",
             lock: name("/run/snapd/lock/%s.lock")?,
             desired: name(desired)?,
-            record_dir: b"/run/snapd/ns",
             record,
-            record_name: path::name(record),
             log: name(log)?,
         })
     }
@@ -369,9 +362,7 @@ mod tests {
                 lock_dir: b"/run/snapd/lock",
                 lock: b"/run/snapd/lock/maple_blue.lock",
                 desired: b"/var/lib/snapd/mount/snap.maple_blue.fstab",
-                record_dir: b"/run/snapd/ns",
                 record: b"/run/snapd/ns/snap.maple_blue.fstab",
-                record_name: b"snap.maple_blue.fstab",
                 log: b"/run/snapd/ns/snap.maple_blue.log",
             }
         );
@@ -384,7 +375,6 @@ mod tests {
         let names = invocation.names(u32::MAX, &mut Arena::new(&mut room)).unwrap();
         assert_eq!(names.desired, b"/var/lib/snapd/mount/snap.acorn.user-fstab");
         assert_eq!(names.record, b"/run/snapd/ns/snap.acorn.4294967295.user-fstab");
-        assert_eq!(names.record_name, b"snap.acorn.4294967295.user-fstab");
         assert_eq!(names.log, b"/run/snapd/ns/snap.acorn.user.4294967295.log");
         assert_eq!(invocation.names(0, &mut Arena::new(&mut [0; 60])), Err(Full));
     }

@@ -20,10 +20,12 @@ static mut WORLD: Memory<'static> = Memory::new();
 /// The C library's entry point. Exit status 0 is success, 1 a failure that was said on standard output.
 #[unsafe(no_mangle)]
 extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
-    // SAFETY: `main` is called once, by the C library, before there is any other thread; nobody else names these
-    // three, so the references are the only ones.
-    let (text, profiles, world) =
-        unsafe { (&mut *&raw mut TEXT, &mut *&raw mut PROFILES, &mut *&raw mut WORLD) };
+    let (text, profiles, world) = {
+        let (text, profiles, world) = (&raw mut TEXT, &raw mut PROFILES, &raw mut WORLD);
+        // SAFETY: `main` is called once, by the C library, before there is any other thread; nobody else names these
+        // three, so the references are the only ones.
+        unsafe { (&mut *text, &mut *profiles, &mut *world) }
+    };
     if argc < 1 {
         log::fatal(&Error::plain("argv0 is corrupted"), b"");
         return 1;

@@ -5,7 +5,6 @@
 use crate::apply::create::Owner;
 use crate::apply::ground::{self, Ground};
 use crate::apply::notes::{self, Notes};
-use crate::apply::walk::Walker;
 use crate::apply::{self, Apply, Results, save, survey};
 use crate::error::{Errno, Error, Result, Within};
 use crate::invocation::{self, Invocation, Names};
@@ -21,7 +20,7 @@ use crate::namespace::freezer::{self, Freezer, Frozen};
 use crate::namespace::{enter, identity, lock};
 use crate::plan::{self, Action, Plan, Profile};
 use crate::text::arena::{Arena, Full};
-use crate::text::{Out, path, write_number, write_quoted};
+use crate::text::{Out, path, write_number};
 
 /// The profiles as they are read.
 pub struct Profiles<'t> {
@@ -46,7 +45,7 @@ impl Default for Profiles<'_> {
 pub struct Memory<'t> {
     plan: plan::Memory<'t>,
     table: table::Memory<'t>,
-    ground: ground::Memory<'t>,
+    ground: ground::Devices,
     notes: notes::List<'t>,
     results: Results<'t>,
 }
@@ -58,7 +57,6 @@ struct World<'t> {
     ground: Ground<'t>,
     notes: Notes<'t>,
     results: &'t mut Results<'t>,
-    walker: Walker,
 }
 
 impl Memory<'_> {
@@ -67,7 +65,7 @@ impl Memory<'_> {
         Memory {
             plan: plan::Memory::new(),
             table: table::Memory::new(),
-            ground: ground::Memory::new(),
+            ground: ground::Devices::new(),
             notes: notes::List::new(),
             results: Results::new(),
         }
@@ -89,7 +87,6 @@ impl<'t> World<'t> {
             ground: Ground::new(ground),
             notes: Notes::new(notes),
             results,
-            walker: Walker::new(),
         }
     }
 }
@@ -173,57 +170,63 @@ fn system<'t>(
     let _signals = process::hold_signals();
     freezer.release_stale(&mut log);
 
-    let World { plan, table, ground, notes, results, walker } = world;
     read_profile(names.desired, &mut profiles.desired, arena)
         .map_err(|e| e.within(Within::LoadingDesired))?;
     let recorded = read_profile(names.record, &mut profiles.record, arena)
         .map_err(|e| e.within(Within::LoadingRecord))?;
-    let notes_name = arena.concat(&[names.record_name, notes::SUFFIX]).map_err(full)?;
-    let notes_path = arena.concat(&[names.record, notes::SUFFIX]).map_err(full)?;
-    let mut noted: &[u8] = b"";
+    let mut old = Old {
+        record: (names.record, recorded),
+        notes: (arena.concat(&[names.record, notes::SUFFIX]).map_err(full)?, Some(b"")),
+    };
     // Notes that cannot be read are no notes.
-    if let Ok(Some(text)) = survey::read(notes_path, arena) {
-        noted = arena.concat(&[text]).map_err(full)?;
-        notes.parse(text);
+    if let Ok(Some(text)) = survey::read(old.notes.0, arena) {
+        old.notes.1 = Some(arena.concat(&[text]).map_err(full)?);
+        world.notes.parse(text);
     }
-
-    plan.begin(&profiles.record, &profiles.desired);
-    ground.set_free(&free_paths(&invocation, arena)?);
-    make_plan(plan, table, ground, walker, arena, &mut log)?;
-
-    let confined = invocation.from_snap_confine;
+    world.plan.begin(&profiles.record, &profiles.desired);
+    // The snap's own places, and those shared by design.
+    for path in [&b"/tmp"[..], b"/var/snap", b"/dev/shm", b"/run/systemd", b"/var/lib/snapd/hostfs/tmp"] {
+        world.ground.add_free(path);
+    }
+    for name in [instance, invocation.snap_name()] {
+        world.ground.add_free(arena.concat(&[b"/snap/", name]).map_err(full)?);
+    }
     let user = Owner { uid: process::effective_uid(), gid: 0 };
-    let changes = plan.changes_anything();
-    let mut apply =
-        Apply { plan, table, ground, notes, results, arena, log: &mut log, walker, confined, user };
+    carry_out(world, arena, &mut log, invocation.from_snap_confine, user, Some((&freezer, &old)))
+}
+
+/// What is on disk: where, and the text that was there, if any.
+struct Old<'t> {
+    record: (&'t [u8], Option<&'t [u8]>),
+    notes: (&'t [u8], Option<&'t [u8]>),
+}
+
+/// Makes the plan and performs it, in system mode on processes that are held still; and records what came of it.
+#[inline(never)]
+fn carry_out<'t>(
+    world: &mut World<'t>,
+    arena: &mut Arena<'t>,
+    log: &mut Log,
+    confined: bool,
+    user: Owner,
+    system: Option<(&Freezer<'t>, &Old<'t>)>,
+) -> Result<'t, ()> {
+    let World { plan, table, ground, notes, results } = world;
+    make_plan(plan, table, ground, arena, log)?;
+    let mut apply = Apply { plan, table, ground, notes, results, arena, log, confined, user };
     apply.check_room()?;
+    let Some((freezer, old)) = system else { return apply.run() };
     let mut frozen = Frozen::new();
-    if changes {
+    if apply.plan.changes_anything() {
         freezer.freeze(&mut frozen, apply.arena, apply.log)?;
     }
     let done = apply.run();
-    let saved = save_record(&apply, names, recorded, noted, (notes_name, notes_path));
+    // The truth, also after a failure. The notes first: a note without its entry does no harm.
+    let saved = save::update(old.notes, &|w| apply.write(true, w))
+        .and_then(|()| save::update(old.record, &|w| apply.write(false, w)));
     frozen.thaw(apply.log);
     done?;
     saved.map_err(|e| e.within(Within::SavingRecord))
-}
-
-/// Saves the truth, also after a failure; what is on disk already is not written again.
-fn save_record<'t>(
-    apply: &Apply<'_, 't>,
-    names: &Names<'t>,
-    recorded: Option<&[u8]>,
-    noted: &[u8],
-    (notes_name, notes_path): (&[u8], &'t [u8]),
-) -> Result<'t, ()> {
-    // The notes first: a note without its entry does no harm.
-    if !save::is_same(noted, &|w| apply.write_notes(w)) {
-        save::replace(names.record_dir, notes_name, notes_path, &|w| apply.write_notes(w))?;
-    }
-    match recorded {
-        Some(recorded) if save::is_same(recorded, &|w| apply.write_record(w)) => Ok(()),
-        _ => save::replace(names.record_dir, names.record_name, names.record, &|w| apply.write_record(w)),
-    }
 }
 
 /// Applies the user's own mounts to the namespace of one program that is about to start. Nothing is recorded.
@@ -237,29 +240,26 @@ fn user<'t>(
     process::clear_umask();
     let (uid, gid) = (process::real_uid(), process::real_gid());
     let home = home();
+    let usable = home.ok();
 
-    let World { plan, table, ground, notes, results, walker } = world;
     read_profile(names.desired, desired, arena).map_err(|e| e.within(Within::LoadingDesired))?;
     let mut digits = heapless::Vec::<u8, 20>::new();
     write_number(&mut digits, uid.into());
     let runtime_dir = arena.concat(&[b"/run/user/", &digits]).map_err(full)?;
     for entry in &mut *desired {
-        match profile::expand(*entry, home.ok(), runtime_dir, arena) {
+        match profile::expand(*entry, usable, runtime_dir, arena) {
             Ok(expanded) => *entry = expanded,
             Err(ExpandFault::Full) => return Err(MEMORY.exceeded()),
-            Err(ExpandFault::NoHome) => return Err(bad_home(entry, home, arena)),
+            Err(ExpandFault::NoHome) => {
+                return Err(home.map_or_else(|bad| bad_home(entry, bad, arena), |_| MEMORY.exceeded()));
+            }
         }
     }
-    plan.begin(&[], desired);
-    if let Ok(home) = home {
-        ground.set_free(&[home]);
+    world.plan.begin(&[], desired);
+    if let Some(home) = usable {
+        world.ground.add_free(home);
     }
-    make_plan(plan, table, ground, walker, arena, &mut log)?;
-    let user = Owner { uid, gid };
-    let mut apply =
-        Apply { plan, table, ground, notes, results, arena, log: &mut log, walker, confined: true, user };
-    apply.check_room()?;
-    apply.run()
+    carry_out(world, arena, &mut log, true, Owner { uid, gid }, None)
 }
 
 /// The questions and the moves of a plan, in their order.
@@ -267,14 +267,13 @@ fn make_plan<'t>(
     plan: &mut Plan<'t>,
     table: &mut Table<'t>,
     ground: &mut Ground<'t>,
-    walker: &Walker,
     arena: &mut Arena<'t>,
     log: &mut Log,
 ) -> Result<'t, ()> {
     survey::mounts(plan, table, arena, log)?;
     plan.judge(table);
     apply::trust(plan, table, ground, false);
-    survey::targets(plan, ground, walker);
+    survey::targets(plan, ground);
     plan.decide();
     say_conflicts(plan, log);
     if log.is_debug() {
@@ -333,58 +332,28 @@ fn read_profile<'t>(
     Ok(Some(before))
 }
 
-/// Where the system's update may create names: the snap's own places, and those shared by design.
-fn free_paths<'t>(invocation: &Invocation<'t>, arena: &mut Arena<'t>) -> Result<'t, [&'t [u8]; 7]> {
-    let of_instance = arena.concat(&[b"/snap/", invocation.instance]).map_err(full)?;
-    let of_snap = match invocation.instance_key() {
-        Some(_) => arena.concat(&[b"/snap/", invocation.snap_name()]).map_err(full)?,
-        None => of_instance,
-    };
-    Ok([
-        b"/tmp",
-        b"/var/snap",
-        of_instance,
-        of_snap,
-        b"/dev/shm",
-        b"/run/systemd",
-        b"/var/lib/snapd/hostfs/tmp",
-    ])
-}
-
-/// Why a home directory cannot be used.
-#[derive(Clone, Copy)]
-struct BadHome {
-    value: &'static [u8],
-    rule: &'static str,
-    errno: Errno,
-}
-
-/// The user's home, as snap-confine names it.
-fn home() -> core::result::Result<&'static [u8], BadHome> {
+/// The user's home, as snap-confine names it; or why it cannot be used.
+fn home() -> Result<'static, &'static [u8]> {
     let value = process::variable(Variable::RealHome).unwrap_or_default();
-    let bad = |rule| Err(BadHome { value, rule, errno: Errno::NONE });
-    if value.is_empty() {
-        return bad("cannot allow empty path");
-    }
-    if !path::is_clean(value) {
-        return bad("cannot allow unclean path");
-    }
-    if !path::is_absolute(value) {
-        return bad("cannot allow relative path");
-    }
-    match file::open(value, Open::READ_DIR, 0) {
-        Ok(_) => Ok(value),
-        Err(Errno::ELOOP) => Err(BadHome { value, rule: "", errno: Errno::ENOTDIR }),
-        Err(errno) => Err(BadHome { value, rule: "", errno }),
-    }
+    let mut errno = Errno::NONE;
+    let says = if value.is_empty() {
+        "cannot allow empty path"
+    } else if !path::is_clean(value) {
+        "cannot allow unclean path"
+    } else if !path::is_absolute(value) {
+        "cannot allow relative path"
+    } else {
+        errno = match file::open(value, Open::READ_DIR, 0) {
+            Ok(_) => return Ok(value),
+            Err(Errno::ELOOP) => Errno::ENOTDIR,
+            Err(errno) => errno,
+        };
+        "%e"
+    };
+    Err(Error::call(says, value, errno))
 }
 
-fn bad_home<'t>(
-    entry: &MountEntry<'t>,
-    home: core::result::Result<&'static [u8], BadHome>,
-    arena: &mut Arena<'t>,
-) -> Error<'t> {
-    let Err(bad) = home else { return Error::plain("") };
+fn bad_home<'t>(entry: &MountEntry<'t>, bad: Error<'_>, arena: &mut Arena<'t>) -> Error<'t> {
     struct Free<'f>(&'f mut [u8], usize);
     impl Out for Free<'_> {
         fn put(&mut self, bytes: &[u8]) {
@@ -395,17 +364,12 @@ fn bad_home<'t>(
         }
     }
     let mut free = Free(arena.free(), 0);
-    entry.write(&mut free);
-    free.put(b"): cannot use invalid home directory ");
-    write_quoted(&mut free, bad.value);
-    free.put(b": ");
-    free.put(bad.rule.as_bytes());
+    let out: &mut dyn Out = &mut free;
+    entry.write(out);
+    out.put(b"): cannot use invalid home directory ");
+    out.quoted(bad.one);
+    out.put(b": ");
+    bad.write(b"", out);
     let len = free.1;
-    let text: &'t [u8] = arena.take(len).map_or(b"", |text| text);
-    let says = if bad.errno == Errno::NONE {
-        "cannot expand mount entry (%s"
-    } else {
-        "cannot expand mount entry (%s%e"
-    };
-    Error::call(says, text, bad.errno)
+    Error::about("cannot expand mount entry (%s", arena.take(len).map_or(b"", |text| text))
 }

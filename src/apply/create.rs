@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::ground::{Answer, Ground, mode};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::{Errno, Fd};
 use crate::text::path;
@@ -20,35 +20,6 @@ pub enum What<'t> {
     File,
     /// A symbolic link with this text.
     Symlink(&'t [u8]),
-}
-
-/// Why nothing, or not all, was made. What was made is taken away again.
-#[derive(Clone, Copy, Debug)]
-pub enum Blocked<'t> {
-    /// This directory is on a read-only file system; a mimic over it would help.
-    ReadOnly(&'t [u8]),
-    /// The host would see what is made in this directory; a mimic over it would help.
-    Trespass(&'t [u8]),
-    /// Nothing helps.
-    Failed(Error<'t>),
-}
-
-impl<'t> Blocked<'t> {
-    /// The sentence for the case that no mimic may be made; `wanted` is what was to be created.
-    pub fn error(self, wanted: &'t [u8]) -> Error<'t> {
-        match self {
-            Blocked::ReadOnly(at) => Error::about("cannot operate on read-only filesystem at %s", at),
-            Blocked::Trespass(b"/") => Error::plain("cannot recover from trespassing over /"),
-            // The directory lies above what was wanted.
-            Blocked::Trespass(at) => Error::count(
-                "cannot write to %q because it would affect the host in %p",
-                wanted,
-                Errno::NONE,
-                at.len() as u32,
-            ),
-            Blocked::Failed(error) => error,
-        }
-    }
 }
 
 /// What was made: the path's length up to and including the first component that had been missing; 0 when everything
@@ -67,10 +38,16 @@ pub struct Owner {
 /// What the system owns.
 pub const ROOT: Owner = Owner { uid: 0, gid: 0 };
 
-/// Makes what is missing of a clean absolute path. Existing things of the right type are left as they are.
-pub fn create<'t>(at: &'t [u8], what: What<'t>, ground: &mut Ground<'t>) -> Result<Made, Blocked<'t>> {
-    check_path(at, what).map_err(Blocked::Failed)?;
-    let mut maker = Maker { at, what, made: 0, home: None, ground: Some(ground) };
+/// Makes what is missing of a clean absolute path. Existing things of the right type are left as they are. On failure
+/// what was made is taken away again; where a mimic over a directory would help, `cure` names that.
+pub fn create<'t>(
+    at: &'t [u8],
+    what: What<'t>,
+    ground: &mut Ground<'t>,
+    cure: &mut Option<&'t [u8]>,
+) -> Result<'t, Made> {
+    check_path(at, what)?;
+    let mut maker = Maker { at, what, made: 0, home: None, ground: Some(ground), cure };
     let done = maker.make();
     if done.is_err() {
         take_back(at, what, maker.made);
@@ -80,7 +57,7 @@ pub fn create<'t>(at: &'t [u8], what: What<'t>, ground: &mut Ground<'t>) -> Resu
 
 /// Makes the missing directories of `at` below `anchor`, which has to exist; with the rights of the user, whose
 /// they will be, 0700.
-pub fn ensure_directory<'t>(at: &'t [u8], anchor: &'t [u8], owner: Owner) -> Result<(), Error<'t>> {
+pub fn ensure_directory<'t>(at: &'t [u8], anchor: &'t [u8], owner: Owner) -> Result<'t, ()> {
     check_path(at, What::Directory)?;
     if !path::is_absolute(anchor) {
         return Err(Error::about("cannot use relative parent path %q", anchor));
@@ -95,13 +72,11 @@ pub fn ensure_directory<'t>(at: &'t [u8], anchor: &'t [u8], owner: Owner) -> Res
         Err(errno) => return Err(Error::call("cannot inspect %q: lstat %s: %e", anchor, errno)),
     }
     let home = Some((anchor, owner));
-    Maker { at, what: What::Directory, made: 0, home, ground: None }
-        .make()
-        .map_err(|blocked| blocked.error(at))
+    Maker { at, what: What::Directory, made: 0, home, ground: None, cure: &mut None }.make()
 }
 
 /// Refuses a path that nothing can be created at.
-pub fn check_path<'t>(at: &'t [u8], what: What<'t>) -> Result<(), Error<'t>> {
+pub fn check_path<'t>(at: &'t [u8], what: What<'t>) -> Result<'t, ()> {
     let says = if !path::is_clean(at) {
         "cannot split unclean path %q"
     } else if !path::is_absolute(at) {
@@ -129,10 +104,12 @@ struct Maker<'m, 't> {
     home: Option<(&'t [u8], Owner)>,
     /// Who is asked whether a name may be created; nobody, in the user's home.
     ground: Option<&'m mut Ground<'t>>,
+    /// The directory over which a mimic would help.
+    cure: &'m mut Option<&'t [u8]>,
 }
 
 impl<'t> Maker<'_, 't> {
-    fn make(&mut self) -> Result<(), Blocked<'t>> {
+    fn make(&mut self) -> Result<'t, ()> {
         // In the user's home only what lies above the anchor may be reached over links.
         let mut dir: &'t [u8] = self.home.map_or(b"/", |(anchor, _)| anchor);
         let mut here =
@@ -172,7 +149,7 @@ impl<'t> Maker<'_, 't> {
         Ok(())
     }
 
-    fn make_leaf(&mut self, here: &Fd, dir: &'t [u8], name: &[u8]) -> Result<(), Blocked<'t>> {
+    fn make_leaf(&mut self, here: &Fd, dir: &'t [u8], name: &[u8]) -> Result<'t, ()> {
         self.may_write(here, dir)?;
         let at = self.at;
         let done = match self.what {
@@ -182,7 +159,7 @@ impl<'t> Maker<'_, 't> {
         let is_link = matches!(self.what, What::Symlink(_));
         if is_link && done == Err(Errno::EEXIST) {
             let says = "cannot create symbolic link %q: existing file in the way";
-            return Err(Blocked::Failed(Error::about(says, at)));
+            return Err(Error::about(says, at));
         }
         let says = if is_link { "cannot create symlink %q: %e" } else { "cannot open file %q: %e" };
         self.made_it(done, at, says, dir)?;
@@ -199,58 +176,56 @@ impl<'t> Maker<'_, 't> {
         at: &'t [u8],
         says: &'static str,
         dir: &'t [u8],
-    ) -> Result<(), Blocked<'t>> {
+    ) -> Result<'t, ()> {
         match done {
             // A path has 4,095 bytes at most: longer ones fail in the first call.
             Ok(()) if self.made == 0 => self.made = at.len() as u16,
             Ok(()) | Err(Errno::EEXIST) => {}
-            Err(Errno::EROFS) => return Err(read_only(dir)),
+            Err(Errno::EROFS) => return Err(self.read_only(dir)),
             Err(_) => return self.refused(done, says, at),
         }
         Ok(())
     }
 
-    fn refused<T>(
-        &self,
-        done: crate::kernel::Result<T>,
-        says: &'static str,
-        at: &'t [u8],
-    ) -> Result<T, Blocked<'t>> {
-        done.map_err(|errno| Blocked::Failed(Error::call(says, at, errno)))
+    fn refused<T>(&self, done: crate::kernel::Result<T>, says: &'static str, at: &'t [u8]) -> Result<'t, T> {
+        done.map_err(|errno| Error::call(says, at, errno))
     }
 
     /// May a name be created here? What was made just now is our own.
-    fn may_write(&mut self, fd: &Fd, dir: &'t [u8]) -> Result<(), Blocked<'t>> {
+    fn may_write(&mut self, fd: &Fd, dir: &'t [u8]) -> Result<'t, ()> {
         let Some(ground) = self.ground.as_mut().filter(|_| self.made == 0) else { return Ok(()) };
-        if ground.is_free(self.at) {
-            return Ok(());
-        }
-        match ground.ask(fd, dir) {
+        match ground.ask(fd, self.at) {
             Ok(Answer::Free) => Ok(()),
-            Ok(Answer::ReadOnly) => Err(read_only(dir)),
-            // Nothing helps against that.
-            Ok(Answer::Trespass) if dir == b"/" => Err(Blocked::Failed(Blocked::Trespass(dir).error(dir))),
-            Ok(Answer::Trespass) => Err(Blocked::Trespass(dir)),
-            Err(errno) => Err(Blocked::Failed(Error::call("cannot fstatfs %q: %e", dir, errno))),
+            Ok(Answer::ReadOnly) => Err(self.read_only(dir)),
+            Ok(Answer::Trespass) if dir == b"/" => {
+                Err(Error::plain("cannot recover from trespassing over /"))
+            }
+            Ok(Answer::Trespass) => {
+                *self.cure = Some(dir);
+                // The directory lies above what was wanted.
+                let says = "cannot write to %q because it would affect the host in %p";
+                Err(Error::count(says, self.at, Errno::NONE, dir.len() as u32))
+            }
+            Err(errno) => Err(Error::call("cannot fstatfs %q: %e", dir, errno)),
         }
     }
-}
 
-/// A mimic over "/" would put an empty root on top of everything (L10).
-fn read_only(dir: &[u8]) -> Blocked<'_> {
-    match dir {
-        b"/" => Blocked::Failed(Blocked::ReadOnly(dir).error(dir)),
-        _ => Blocked::ReadOnly(dir),
+    #[inline(never)]
+    fn read_only(&mut self, dir: &'t [u8]) -> Error<'t> {
+        // A mimic over "/" would put an empty root on top of everything (L10).
+        if dir != b"/" {
+            *self.cure = Some(dir);
+        }
+        Error::about("cannot operate on read-only filesystem at %s", dir)
     }
 }
 
 /// Removes what [`create`] made, from the leaf up to the first directory that was missing. Errors are passed over:
 /// somebody may use the place by now.
 pub fn take_back(at: &[u8], what: What<'_>, made: Made) {
-    let walker = super::walk::Walker::new();
     let mut here = at;
     while made > 0 && here.len() >= usize::from(made) {
-        let Ok(Some(parent)) = walker.open_parent(here) else { return };
+        let Ok(Some(parent)) = super::walk::open_parent(here) else { return };
         let is_leaf = here.len() == at.len() && !matches!(what, What::Directory);
         let remove = if is_leaf { file::unlink } else { file::remove_directory };
         if remove(&parent, path::name(here)).is_err() {

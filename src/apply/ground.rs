@@ -23,67 +23,33 @@ pub enum Answer {
 pub struct Ground<'t> {
     /// Paths that are free with everything below them.
     free: heapless::Vec<&'t [u8], 8>,
-    /// Directories with a tmpfs on them that is on record, sorted.
-    ours: &'t mut heapless::Vec<&'t [u8], { PROFILE_ENTRIES.max }>,
-    /// `st_dev` of every tmpfs that was found to be ours.
-    devices: &'t mut heapless::Vec<u64, { PROFILE_ENTRIES.max }>,
+    /// `st_dev` of every tmpfs that is ours.
+    devices: &'t mut Devices,
 }
 
-/// Room for that; lives in `.bss`.
-pub struct Memory<'t> {
-    ours: heapless::Vec<&'t [u8], { PROFILE_ENTRIES.max }>,
-    devices: heapless::Vec<u64, { PROFILE_ENTRIES.max }>,
-}
-
-impl Memory<'_> {
-    /// Empty room.
-    pub const fn new() -> Self {
-        Memory { ours: heapless::Vec::new(), devices: heapless::Vec::new() }
-    }
-}
-
-impl Default for Memory<'_> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+/// Room for one of each entry; lives in `.bss`.
+pub type Devices = heapless::Vec<u64, { PROFILE_ENTRIES.max }>;
 
 impl<'t> Ground<'t> {
     /// Knows of nothing.
-    pub fn new(memory: &'t mut Memory<'t>) -> Self {
-        let Memory { ours, devices } = memory;
-        Ground { free: heapless::Vec::new(), ours, devices }
+    pub fn new(devices: &'t mut Devices) -> Self {
+        Ground { free: heapless::Vec::new(), devices }
     }
 
-    /// Takes the free paths of an update of the system profile, or of the user's: their home only, if it is usable.
-    pub fn set_free(&mut self, paths: &[&'t [u8]]) {
-        self.free.clear();
-        for path in paths {
-            let _ = self.free.push(path);
-        }
+    /// Adds a path that is free in this update: of the system's there are seven, of a user's one.
+    #[inline(never)]
+    pub fn add_free(&mut self, path: &'t [u8]) {
+        let _ = self.free.push(path);
     }
 
     /// Forgets every tmpfs.
     pub fn forget(&mut self) {
-        self.ours.clear();
         self.devices.clear();
     }
 
-    /// Trusts the tmpfs on a directory, which is on record. To be called in no particular order, and then
-    /// [`Ground::sort`].
-    pub fn trust(&mut self, dir: &'t [u8]) {
-        // One for each entry at most.
-        let _ = self.ours.push(dir);
-    }
-
-    /// Ends a series of [`Ground::trust`].
-    pub fn sort(&mut self) {
-        crate::text::sort::sort(self.ours, |a, b| a < b);
-    }
-
-    /// Trusts a tmpfs that was just mounted, by its device.
+    /// Trusts a tmpfs, by its device.
     pub fn trust_device(&mut self, dev: u64) {
-        // When there are more than can be remembered, the rest is looked up by its path.
+        // Where there are more than can be remembered, the last are not trusted.
         let _ = self.devices.push(dev);
     }
 
@@ -92,34 +58,22 @@ impl<'t> Ground<'t> {
         self.free.iter().any(|free| path::covers(free, path))
     }
 
-    /// Whether a directory, open at `fd`, lies on a tmpfs of ours.
-    pub fn is_ours(&mut self, fd: &Fd, dir: &[u8]) -> bool {
-        file::file_system(fd).is_ok_and(|fs| fs.magic == FileSystem::TMPFS) && self.is_our_tmpfs(fd, dir)
+    /// Whether an open directory lies on a tmpfs of ours.
+    pub fn is_ours(&self, fd: &Fd) -> bool {
+        file::stat(fd).is_ok_and(|stat| self.devices.contains(&stat.dev))
     }
 
-    fn is_our_tmpfs(&mut self, fd: &Fd, dir: &[u8]) -> bool {
-        let Ok(stat) = file::stat(fd) else { return false };
-        if self.devices.contains(&stat.dev) {
-            return true;
-        }
-        let ours = self.ours.binary_search(&dir).is_ok();
-        if ours {
-            self.trust_device(stat.dev);
-        }
-        ours
-    }
-
-    /// May a name be created in this directory?
-    pub fn ask(&mut self, fd: &Fd, dir: &[u8]) -> crate::kernel::Result<Answer> {
-        if self.is_free(dir) {
-            return Ok(Answer::Free);
-        }
+    /// May a name be created in this open directory, on the way to `target`? On a read-only file system not even a
+    /// free path can be made.
+    pub fn ask(&self, fd: &Fd, target: &[u8]) -> crate::kernel::Result<Answer> {
         let fs = file::file_system(fd)?;
-        if fs.read_only || fs.magic == FileSystem::SQUASHFS {
-            return Ok(Answer::ReadOnly);
-        }
-        let ours = fs.magic == FileSystem::TMPFS && self.is_our_tmpfs(fd, dir);
-        Ok(if ours { Answer::Free } else { Answer::Trespass })
+        Ok(if fs.read_only || fs.magic == FileSystem::SQUASHFS {
+            Answer::ReadOnly
+        } else if self.is_free(target) || self.is_ours(fd) {
+            Answer::Free
+        } else {
+            Answer::Trespass
+        })
     }
 }
 

@@ -17,36 +17,38 @@ pub mod survey;
 pub mod walk;
 
 use crate::error::{Error, Result};
+use crate::kernel::file::{self, FileSystem};
 use crate::limits::{MEMORY, PROFILE_ENTRIES};
 use crate::log::Log;
-use crate::mount::table::Table;
-use crate::mount::{MountEntry, Options};
-use crate::plan::{Action, Class, Plan, Removal, State};
+use crate::mount::table::{Table, marks};
+use crate::mount::{Kind, MountEntry, Options, Origin};
+use crate::plan::{Action, Class, Item, Mimic, Plan, Removal, State};
 use crate::text::Out;
 use crate::text::arena::Arena;
-use create::Owner;
-use entry::{Failure, Ready};
+use create::{Made, Owner};
+use entry::Ready;
 use ground::Ground;
-use mimic::{Children, Mimics};
+use mimic::Children;
 use notes::Notes;
-use walk::Walker;
 
 /// What came of an item.
-#[derive(Clone, Copy, Debug, Default)]
-struct Outcome {
-    ready: Ready,
-    /// It could not be made ready: the number of its failure, counted from 1.
-    failed: u32,
-    /// It is mounted.
-    mounted: bool,
+#[derive(Clone, Copy, Debug)]
+enum Outcome<'t> {
+    /// Nothing: it is not to be mounted, or need not be.
+    Nothing,
     /// What is on record could not be taken away.
-    stays: bool,
+    Stays,
+    /// It can be mounted.
+    Ready(Ready),
+    /// It could not be made ready.
+    Failed(Error<'t>),
+    /// It is mounted; what of the target's path was made for it.
+    Mounted(Made),
 }
 
 /// Results of a run, as large as they can be; lives in `.bss`.
 pub struct Results<'t> {
-    outcomes: heapless::Vec<Outcome, { 2 * PROFILE_ENTRIES.max }>,
-    failures: heapless::Vec<Failure<'t>, { PROFILE_ENTRIES.max }>,
+    outcomes: heapless::Vec<Outcome<'t>, { 2 * PROFILE_ENTRIES.max }>,
     /// New synthetic entries, with the class of the entry that they were made for.
     synthetic: heapless::Vec<(Class, MountEntry<'t>), { PROFILE_ENTRIES.max }>,
     /// The lines of the old record that stay.
@@ -59,18 +61,9 @@ impl Results<'_> {
     pub const fn new() -> Self {
         Results {
             outcomes: heapless::Vec::new(),
-            failures: heapless::Vec::new(),
             synthetic: heapless::Vec::new(),
             kept: heapless::Vec::new(),
             children: heapless::Vec::new(),
-        }
-    }
-}
-
-impl<'t> Results<'t> {
-    fn keep(&mut self, line: Option<u16>) {
-        if let Some(kept) = line.and_then(|line| self.kept.get_mut(usize::from(line))) {
-            *kept = true;
         }
     }
 }
@@ -93,7 +86,7 @@ impl Default for Results<'_> {
 /// Everything at hand while a plan is performed.
 pub struct Apply<'a, 't> {
     /// What to do.
-    pub plan: &'a mut Plan<'t>,
+    pub plan: &'a Plan<'t>,
     /// What was mounted before.
     pub table: &'a Table<'t>,
     /// Where names may be created.
@@ -106,64 +99,39 @@ pub struct Apply<'a, 't> {
     pub arena: &'a mut Arena<'t>,
     /// Warnings.
     pub log: &'a mut Log,
-    /// Opens paths.
-    pub walker: &'a Walker,
     /// Started by snap-confine, so perhaps under AppArmor.
     pub confined: bool,
     /// Who directories in a home belong to; in system mode root, or who started us.
     pub user: Owner,
 }
 
-/// Trusts what the record and the table call ours; what only stays, if `staying`.
+/// Trusts what the record and the table call ours, if it still is what is seen there; what only stays, if `staying`.
+#[inline(never)]
 pub fn trust<'t>(plan: &Plan<'t>, table: &Table<'t>, ground: &mut Ground<'t>, staying: bool) {
     ground.forget();
-    plan.each_tmpfs(table, staying, &mut |dir| ground.trust(dir));
-    ground.sort();
+    plan.each_tmpfs(table, staying, &mut |dir, id| {
+        let Ok(fd) = walk::open(dir) else { return };
+        let is_tmpfs = file::file_system(&fd).is_ok_and(|fs| fs.magic == FileSystem::TMPFS);
+        if is_tmpfs
+            && (id.is_none() || place::mount_id(&fd) == id)
+            && let Ok(stat) = file::stat(&fd)
+        {
+            ground.trust_device(stat.dev);
+        }
+    });
 }
 
-/// Takes synthetic entries for one class.
-struct Synthetic<'r, 't> {
-    list: &'r mut heapless::Vec<(Class, MountEntry<'t>), { PROFILE_ENTRIES.max }>,
-    class: Class,
-    room: usize,
-}
-
-impl<'t> mimic::Record<'t> for Synthetic<'_, 't> {
-    fn room(&self) -> usize {
-        self.room.saturating_sub(self.list.len())
-    }
-
-    fn put(&mut self, entry: MountEntry<'t>) {
-        // There is room: it was asked for.
-        let _ = self.list.push((self.class, entry));
-    }
+/// Calls `each` for the record's lines of a mimic: that of the tmpfs, and those of its parts.
+#[inline(never)]
+fn lines_of(plan: &Plan<'_>, at: u32, mimic: &Mimic<'_>, each: &mut dyn FnMut(u16)) {
+    each(mimic.line);
+    plan.parts(at).for_each(each);
 }
 
 impl<'t> Apply<'_, 't> {
-    /// Makes a writable mimic over `dir` on behalf of an entry.
-    fn cover(&mut self, dir: &'t [u8], entry: &MountEntry<'t>) -> Result<'t, ()> {
-        let Results { children, synthetic, .. } = &mut *self.results;
-        let room = PROFILE_ENTRIES.max.saturating_sub(self.plan.record.len() + self.plan.mounts.len());
-        let mut record = Synthetic { list: synthetic, class: Class::of(entry), room };
-        let mut mimics = Mimics {
-            children,
-            arena: self.arena,
-            ground: self.ground,
-            walker: self.walker,
-            set_aside: self.confined,
-        };
-        mimics.cover(dir, entry.id(), &mut record)?;
-        self.log.debug(&|line| {
-            line.put(b"made a writable mimic over ");
-            line.quoted(dir);
-        });
-        Ok(())
-    }
-
     /// Whether what is to be recorded fits a record, before anything is touched.
     pub fn check_room(&self) -> Result<'t, ()> {
-        let adopted =
-            self.plan.items.iter().filter(|i| i.record.is_none() && i.action == Action::Keep).count();
+        let adopted = self.plan.items.iter().filter(|item| is_adopted(item)).count();
         let lines = self.plan.record.len() + self.plan.mounts.len() + adopted;
         if lines > PROFILE_ENTRIES.max {
             return Err(PROFILE_ENTRIES.exceeded());
@@ -174,57 +142,77 @@ impl<'t> Apply<'_, 't> {
     /// Performs the plan. What fails is warned of and the rest goes on; the first failure of a layout, or of the
     /// renaming of an instance, is returned. What is recorded afterwards is true in any case.
     pub fn run(&mut self) -> Result<'t, ()> {
+        let plan = self.plan;
         self.results.outcomes.clear();
         // As many as there are items.
-        let _ = self.results.outcomes.resize_default(self.plan.items.len());
-        self.results.failures.clear();
+        let _ = self.results.outcomes.resize(plan.items.len(), Outcome::Nothing);
         self.results.synthetic.clear();
         self.keep_lines()?;
-        for at in 0..self.plan.removals.len() {
-            match self.plan.removals.get(at) {
-                Some(Removal::Item(item)) => self.remove(*item),
-                Some(Removal::Mimic(mimic)) => self.remove_mimic(*mimic),
-                None => break,
+        // What a mimic hides can be reached when that, and every copy that a later mimic made of it, is gone.
+        for hidden in [false, true] {
+            for removal in plan.removals.iter() {
+                match *removal {
+                    Removal::Item(at)
+                        if plan.items.get(at as usize).is_some_and(|item| item.hidden == hidden) =>
+                    {
+                        self.remove(at);
+                    }
+                    Removal::Mimic(at) if !hidden => self.remove_mimic(at, false),
+                    _ => {}
+                }
+            }
+            for (mimic, at) in plan.mimics.iter().zip(0u32..).filter(|(mimic, _)| mimic.goes && !hidden) {
+                let copies = mimic.mount.map_or(0, |mount| self.table.twins(mount));
+                for _ in 0..copies {
+                    self.remove_mimic(at, true);
+                }
             }
         }
-        let Apply { plan, table, ground, .. } = self;
-        trust(plan, table, ground, true);
+        trust(plan, self.table, self.ground, true);
         self.mount_all()
+    }
+
+    fn keep(&mut self, line: u16, stays: bool) {
+        if let Some(kept) = self.results.kept.get_mut(usize::from(line)) {
+            *kept = stays;
+        }
     }
 
     /// Marks the lines of the record that stay as they are. The lines of a mimic that serves another entry from now on
     /// are written anew.
     fn keep_lines(&mut self) -> Result<'t, ()> {
-        let Apply { plan, results, arena, .. } = self;
-        results.kept.clear();
-        let _ = results.kept.resize(plan.record.len(), false);
-        for (entry, kept) in plan.record.iter().zip(&mut results.kept) {
-            *kept = entry.origin() == crate::mount::Origin::Rootfs;
+        let plan = self.plan;
+        let kept = &mut self.results.kept;
+        kept.clear();
+        // As many as there are lines.
+        for entry in plan.record {
+            let _ = kept.push(entry.origin() == Origin::Rootfs);
         }
         for item in plan.items.iter().filter(|item| item.action == Action::Keep) {
-            results.keep(item.record);
+            if let Some(line) = item.record {
+                self.keep(line, true);
+            }
         }
+        let mut full = false;
         for (mimic, at) in plan.mimics.iter().zip(0u32..).filter(|(mimic, _)| !mimic.goes) {
-            for line in plan.parts(at).chain(core::iter::once(mimic.line)) {
-                results.keep(Some(line));
-            }
-            let Some(heir) = mimic.heir else { continue };
-            for line in core::iter::once(mimic.line).chain(plan.parts(at)) {
-                let Some(entry) = plan.line(line) else { continue };
-                let options = rename_owner(entry.options.0, heir, arena).ok_or(MEMORY.exceeded())?;
-                // One for each line at most, and there is room for one more than there are lines.
-                let _ = results
-                    .synthetic
-                    .push((Class::Overname, MountEntry { options: Options(options), ..*entry }));
-                if let Some(kept) = results.kept.get_mut(usize::from(line)) {
-                    *kept = false;
+            lines_of(plan, at, mimic, &mut |line| {
+                self.keep(line, mimic.heir.is_none());
+                let (Some(heir), Some(entry)) = (mimic.heir, plan.line(line)) else { return };
+                match rename_owner(entry.options.0, heir, self.arena) {
+                    Some(options) => {
+                        let entry = MountEntry { options: Options(options), ..*entry };
+                        // One for each line at most, and there is room for one more than there are lines.
+                        let _ = self.results.synthetic.push((Class::Overname, entry));
+                    }
+                    None => full = true,
                 }
-            }
+            });
         }
-        Ok(())
+        if full { Err(MEMORY.exceeded()) } else { Ok(()) }
     }
 
-    fn warn(&mut self, action: &str, entry: &MountEntry<'t>, error: &Error<'t>) {
+    #[inline(never)]
+    fn warn(&mut self, action: &str, entry: &MountEntry<'t>, error: Error<'t>) {
         self.log.warn(&|line| {
             line.put(b"cannot change mount namespace according to change ");
             line.put(action.as_bytes());
@@ -235,6 +223,7 @@ impl<'t> Apply<'_, 't> {
         });
     }
 
+    #[inline(never)]
     fn tell(&mut self, action: &str, entry: &MountEntry<'t>) {
         self.log.debug(&|line| {
             line.put(action.as_bytes());
@@ -243,198 +232,180 @@ impl<'t> Apply<'_, 't> {
         });
     }
 
-    fn outcome(&mut self, at: u32) -> Option<&mut Outcome> {
-        self.results.outcomes.get_mut(at as usize)
+    #[inline(never)]
+    fn set(&mut self, at: u32, outcome: Outcome<'t>) {
+        if let Some(place) = self.results.outcomes.get_mut(at as usize) {
+            *place = outcome;
+        }
+    }
+
+    fn outcome(&self, at: u32) -> Outcome<'t> {
+        self.results.outcomes.get(at as usize).copied().unwrap_or(Outcome::Nothing)
     }
 
     fn remove(&mut self, at: u32) {
-        let Some(&item) = self.plan.items.get(at as usize) else { return };
-        let expected = item.mount.and_then(|mount| self.table.get(mount)).map(|line| line.id);
-        // What the table does not show is not there; what is there then belongs to another entry.
-        let there = item.state != State::Absent || self.table.is_empty();
-        let done = if there { self.unmount(item.entry, expected) } else { Ok(false) };
+        let Some(item) = self.plan.items.get(at as usize) else { return };
+        let mut done = Ok(());
+        if self.table.is_empty() || item.mount.is_none() {
+            // A link; or what the table does not show, which is not there: what is there then belongs to another entry.
+            let winner = self.plan.winner(item).filter(|_| item.kind == Kind::Symlink);
+            let is_wanted = winner.is_some_and(|winner| winner.symlink_text() == item.entry.symlink_text());
+            if (self.table.is_empty() || item.state != State::Absent) && !is_wanted {
+                done = self.unmount(item.entry, None);
+            }
+        } else {
+            // All layers of it, from the top.
+            let mut layer = item.mount;
+            while let Some(line) = layer.and_then(|mount| self.table.get(mount)) {
+                if line.is_marked(marks::OURS) && done.is_ok() {
+                    done = self.unmount(item.entry, Some(line.id));
+                }
+                layer = self.table.beneath(line);
+            }
+        }
         match done {
-            Ok(_) => {
+            Ok(()) => {
                 self.tell("unmounted", item.entry);
-                if !self.plan.leaves_target_of(&item) {
+                if !self.plan.leaves_target_of(item) {
                     self.clean_up(item.entry);
                 }
             }
             Err(error) => {
-                self.warn("unmount", item.entry, &error);
-                if let Some(outcome) = self.outcome(at) {
-                    outcome.stays = true;
-                }
+                self.warn("unmount", item.entry, error);
+                self.set(at, Outcome::Stays);
                 // Still there, so still on record (L4).
-                self.results.keep(item.record);
+                if let Some(line) = item.record {
+                    self.keep(line, true);
+                }
             }
         }
     }
 
-    fn remove_mimic(&mut self, at: u32) {
-        let Some(mimic) = self.plan.mimics.get(at as usize).copied() else { return };
-        let Some(entry) = self.plan.line(mimic.line) else { return };
-        match mimic::uncover(self.walker, entry.dir) {
+    fn remove_mimic(&mut self, at: u32, again: bool) {
+        let plan = self.plan;
+        let Some(mimic) = plan.mimics.get(at as usize) else { return };
+        let Some(entry) = plan.line(mimic.line) else { return };
+        match mimic::uncover(entry.dir) {
+            Ok(()) if again => {}
             Ok(()) => self.tell("unmounted", entry),
             Err(error) => {
-                self.warn("unmount", entry, &error);
-                for line in self.plan.parts(at).chain(core::iter::once(mimic.line)) {
-                    self.results.keep(Some(line));
-                }
+                self.warn("unmount", entry, error);
+                lines_of(plan, at, mimic, &mut |line| self.keep(line, true));
             }
         }
     }
 
     fn mount_all(&mut self) -> Result<'t, ()> {
+        let plan = self.plan;
+        let item = |at: &u32| plan.items.get(*at as usize);
         let mut fatal: Option<Error<'t>> = None;
-        let mut is_fatal = false;
-        let mut start = 0;
-        while let Some(round) = self.plan.schedule.get(start).map(|at| self.round(*at)) {
-            let mut end = start;
-            while self.plan.schedule.get(end).is_some_and(|at| self.round(*at) == round) {
-                end += 1;
-            }
-            for place in start..end {
-                self.make_ready(place);
-            }
-            for place in start..end {
-                if let Some(error) = self.mount_one(place, &mut is_fatal) {
-                    fatal = fatal.or(Some(error));
+        let mut readying = plan.readying.iter().peekable();
+        let mut before: Option<&Item<'t>> = None;
+        for (place, at) in plan.schedule.iter().enumerate() {
+            let Some(now) = item(at) else { continue };
+            let round = now.round();
+            if before.is_none_or(|before| before.round() != round) {
+                // Without the renaming of the instance everything else would go to the wrong place.
+                if fatal.is_some() && before.is_some_and(|before| before.class == Class::Overname) {
+                    break;
+                }
+                // Targets first, as soon as what lies above them is mounted: so mimics are there before anything is
+                // mounted in the directories that they cover. Sources have to wait for what makes them.
+                while let Some(&at) = readying.peek()
+                    && item(at).is_none_or(|item| item.opens <= round)
+                {
+                    readying.next();
+                    self.make_ready(*at, false);
+                }
+                let group = plan.schedule.iter().skip(place);
+                for at in group.take_while(|at| item(at).is_some_and(|item| item.round() == round)) {
+                    self.make_ready(*at, true);
                 }
             }
-            // Without the renaming of the instance everything else would go to the wrong place.
-            if fatal.is_some() && self.is_overname(start) {
-                break;
-            }
-            start = end;
+            before = Some(now);
+            self.mount_one(*at, now, &mut fatal);
         }
         fatal.map_or(Ok(()), Err)
     }
 
-    fn round(&self, at: u32) -> u32 {
-        self.plan.items.get(at as usize).map_or(u32::MAX, |item| item.round())
+    /// Makes ready the target of an item, or its source behind that.
+    fn make_ready(&mut self, at: u32, source: bool) {
+        let Some(item) = self.plan.items.get(at as usize) else { return };
+        let outcome = match (source, self.outcome(at)) {
+            (false, Outcome::Nothing) => self.prepare_target(item.entry),
+            (true, Outcome::Ready(ready)) => self.prepare_source(item.entry, ready),
+            _ => return,
+        };
+        self.set(at, outcome);
     }
 
-    fn is_overname(&self, place: usize) -> bool {
-        let item = self.plan.schedule.get(place).and_then(|at| self.plan.items.get(*at as usize));
-        item.is_some_and(|item| item.class == Class::Overname)
-    }
-
-    fn make_ready(&mut self, place: usize) {
-        let Some(&at) = self.plan.readying.get(place) else { return };
-        let Some(entry) = self.plan.items.get(at as usize).map(|item| item.entry) else { return };
-        if self.outcome(at).is_some_and(|outcome| outcome.stays) {
-            return;
-        }
-        match self.prepare(entry) {
-            Ok(ready) => {
-                if let Some(outcome) = self.outcome(at) {
-                    outcome.ready = ready;
-                }
-            }
-            Err(failure) => {
-                // At most one for each entry.
-                let _ = self.results.failures.push(failure);
-                let number = self.results.failures.len() as u32;
-                if let Some(outcome) = self.outcome(at) {
-                    outcome.failed = number;
-                }
-            }
-        }
-    }
-
-    /// Mounts what is ready, and reports what is not. The error of the first entry that must not fail is
-    /// returned.
-    fn mount_one(&mut self, place: usize, is_fatal: &mut bool) -> Option<Error<'t>> {
-        let &at = self.plan.schedule.get(place)?;
-        let item = self.plan.items.get(at as usize)?;
-        let (class, entry) = (item.class, item.entry);
-        let outcome = *self.outcome(at)?;
-        if outcome.stays {
-            return None;
-        }
-        let error = if outcome.failed > 0 {
-            match *self.results.failures.get(outcome.failed as usize - 1)? {
-                Failure::IgnoredMissing if class == Class::Layout => {
-                    Error::plain("mount source or target are missing")
-                }
-                Failure::IgnoredMissing => return None,
-                Failure::Error(error) => error,
-            }
-        } else {
-            match self.perform(entry) {
+    /// Mounts what is ready, and reports what is not; the error of the first entry that must not fail by `fatal`, to
+    /// be said on standard output in the end.
+    fn mount_one(&mut self, at: u32, item: &Item<'t>, fatal: &mut Option<Error<'t>>) {
+        let error = match self.outcome(at) {
+            Outcome::Failed(error) => error,
+            Outcome::Ready(ready) => match self.perform(item.entry) {
                 Ok(()) => {
-                    self.outcome(at)?.mounted = true;
-                    self.tell("mounted", entry);
-                    return None;
+                    self.set(at, Outcome::Mounted(ready.target));
+                    self.tell("mounted", item.entry);
+                    return;
                 }
                 Err(error) => {
-                    self.take_back(entry, outcome.ready);
+                    self.take_back(item.entry, ready);
+                    self.set(at, Outcome::Nothing);
                     error
                 }
-            }
+            },
+            _ => return,
         };
-        if class != Class::Interface && !*is_fatal {
-            // Said on standard output in the end.
-            *is_fatal = true;
-            return Some(error);
+        if item.class != Class::Interface && fatal.is_none() {
+            *fatal = Some(error);
+        } else {
+            self.warn("mount", item.entry, error);
         }
-        self.warn("mount", entry, &error);
-        None
     }
 
     /// Writes the new record: the lines that stay, in their old order; then, class by class, all new synthetic
-    /// entries and all new entries.
-    pub fn write_record(&self, w: &mut dyn Out) {
-        let mut write = |entry: &MountEntry<'t>| {
-            entry.write(w);
-            w.put(b"\n");
-        };
-        for (entry, kept) in self.plan.record.iter().zip(&self.results.kept) {
-            if *kept {
-                write(entry);
+    /// entries and all new entries. Or the new notes: of every entry on record of which something is known.
+    pub fn write(&self, notes: bool, w: &mut dyn Out) {
+        self.each_recorded(&mut |entry, made| match made {
+            Some(made) if notes => Notes::write(w, entry.dir, made),
+            _ if notes => {}
+            _ => {
+                entry.write(w);
+                w.put(b"\n");
             }
+        });
+    }
+
+    /// Calls `each` for every entry that is on record from now on, with what is known of its target: whether it was
+    /// made for it.
+    fn each_recorded(&self, each: &mut dyn FnMut(&MountEntry<'t>, Option<bool>)) {
+        for (entry, _) in self.plan.record.iter().zip(&self.results.kept).filter(|(_, kept)| **kept) {
+            each(entry, self.notes.find(entry.dir).filter(|_| !entry.is_synthetic()));
         }
         for class in Class::ALL {
             for (_, entry) in self.results.synthetic.iter().filter(|(of, _)| *of == class) {
-                write(entry);
+                each(entry, None);
             }
-            self.each_new(class, &mut |entry, _| write(entry));
-        }
-    }
-
-    /// Calls `each` for every entry of a class that is new on record, with what is known of its target: whether it
-    /// was made for it.
-    fn each_new(&self, class: Class, each: &mut dyn FnMut(&MountEntry<'t>, Option<bool>)) {
-        for item in self.plan.items.iter().filter(|item| item.class == class) {
-            if item.record.is_none() && item.action == Action::Keep {
+            let of_class = |item: &&Item<'t>| item.class == class;
+            for item in self.plan.items.iter().filter(of_class).filter(|item| is_adopted(item)) {
                 each(item.entry, Some(false));
             }
-        }
-        for at in self.plan.mounts.iter() {
-            let Some(item) = self.plan.items.get(*at as usize) else { continue };
-            let Some(outcome) = self.results.outcomes.get(*at as usize) else { continue };
-            if item.class == class && outcome.mounted && !outcome.stays {
-                // What was made for it once is still made for it.
-                let made = outcome.ready.target > 0 || self.notes.find(item.entry.dir) == Some(true);
-                each(item.entry, Some(made));
-            }
-        }
-    }
-
-    /// Writes the new notes: of every entry on record of which something is known.
-    pub fn write_notes(&self, w: &mut dyn Out) {
-        for (entry, kept) in self.plan.record.iter().zip(&self.results.kept) {
-            if let Some(made) = self.notes.find(entry.dir).filter(|_| *kept && !entry.is_synthetic()) {
-                Notes::write(w, entry.dir, made);
-            }
-        }
-        for class in Class::ALL {
-            self.each_new(class, &mut |entry, made| {
-                if let Some(made) = made {
-                    Notes::write(w, entry.dir, made);
+            for at in self.plan.mounts.iter() {
+                if let Outcome::Mounted(target) = self.outcome(*at)
+                    && let Some(item) = self.plan.items.get(*at as usize).filter(of_class)
+                {
+                    // What was made for it once is still made for it.
+                    let made = target > 0 || self.notes.find(item.entry.dir) == Some(true);
+                    each(item.entry, Some(made));
                 }
-            });
+            }
         }
     }
+}
+
+/// Whether an item is in effect, and comes on record by that.
+fn is_adopted(item: &Item<'_>) -> bool {
+    item.record.is_none() && item.action == Action::Keep
 }

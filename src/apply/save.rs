@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::kernel::file::{self, Open};
 use crate::kernel::{Errno, Fd, process};
 use crate::limits::NAME;
-use crate::text::{Out, write_number};
+use crate::text::{Out, path, write_number};
 
 /// Writes through a small buffer and remembers the first error.
 struct Writer<'f> {
@@ -53,16 +53,23 @@ impl Out for Comparer<'_> {
     }
 }
 
-/// Whether `write` would write exactly these bytes.
-pub fn is_same(bytes: &[u8], write: &dyn Fn(&mut dyn Out)) -> bool {
-    let mut comparer = Comparer { rest: bytes, same: true };
-    write(&mut comparer);
-    comparer.same && comparer.rest.is_empty()
+/// Writes a file anew by `write`, if that would not write exactly the bytes that are there.
+#[inline(never)]
+pub fn update<'t>((at, old): (&'t [u8], Option<&[u8]>), write: &dyn Fn(&mut dyn Out)) -> Result<'t, ()> {
+    if let Some(rest) = old {
+        let mut comparer = Comparer { rest, same: true };
+        write(&mut comparer);
+        if comparer.same && comparer.rest.is_empty() {
+            return Ok(());
+        }
+    }
+    replace(at, write)
 }
 
-/// Replaces the file `name` in a directory by what `write` writes: root's, 0644, whoever started us. The temporary
-/// file is called as AppArmor's rules expect: the name, a dot, up to ten digits and `~`.
-pub fn replace<'t>(dir: &'t [u8], name: &[u8], at: &'t [u8], write: &dyn Fn(&mut dyn Out)) -> Result<'t, ()> {
+/// Replaces a file by what `write` writes: root's, 0644, whoever started us. The temporary file is called as AppArmor's
+/// rules expect: the name, a dot, up to ten digits and `~`.
+fn replace<'t>(at: &'t [u8], write: &dyn Fn(&mut dyn Out)) -> Result<'t, ()> {
+    let (dir, name) = (path::parent(at), path::name(at));
     let no = |errno| Error::call("open %s: %e", at, errno);
     let folder = file::open(dir, Open::READ_DIR, 0).map_err(no)?;
     let now = process::uptime();

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::ground::{Answer, Ground};
-use super::walk::Walker;
+use super::{entry, walk};
 use crate::error::{Error, Result};
 use crate::kernel::Errno;
 use crate::kernel::file::{self, FileType, Open};
@@ -128,17 +128,17 @@ pub fn mounts<'t>(
 
 /// Looks at the links, and at the directories that are only to be there; and finds out where the targets of absent
 /// entries would be created. To be called when the mounts are judged.
-pub fn targets<'t>(plan: &mut Plan<'t>, ground: &mut Ground<'t>, walker: &Walker) {
+pub fn targets<'t>(plan: &mut Plan<'t>, ground: &mut Ground<'t>) {
     for item in plan.items.iter_mut() {
         let at = item.entry.dir;
         match item.kind {
             // One that is to be passed over when it is missing is never there in time.
             Kind::Symlink if item.desired && item.entry.ignore_missing() => {}
-            Kind::Symlink if has_link(walker, item.entry) => {
+            Kind::Symlink if has_link(item.entry) => {
                 item.state = if item.desired { State::InEffect } else { State::Different };
             }
             Kind::EnsureDir if item.desired => {
-                let found = walker.open(at).and_then(|fd| file::stat(&fd));
+                let found = walk::open(at).and_then(|fd| file::stat(&fd));
                 if found.is_ok_and(|stat| stat.kind == FileType::Directory) {
                     item.state = State::InEffect;
                 }
@@ -153,10 +153,8 @@ pub fn targets<'t>(plan: &mut Plan<'t>, ground: &mut Ground<'t>, walker: &Walker
 }
 
 /// Whether the link of an entry is there with the wanted text.
-fn has_link(walker: &Walker, entry: &MountEntry<'_>) -> bool {
-    let mut buffer = [0u8; 4096];
-    let text = walker.open(entry.dir).and_then(|fd| file::read_link(&fd, &mut buffer));
-    text.is_ok_and(|text| Some(text) == entry.symlink_text())
+fn has_link(entry: &MountEntry<'_>) -> bool {
+    walk::open(entry.dir).is_ok_and(|fd| entry::has_text(&fd, entry))
 }
 
 fn find_missing<'t>(item: &mut Item<'t>, ground: &mut Ground<'t>) {
@@ -168,7 +166,7 @@ fn find_missing<'t>(item: &mut Item<'t>, ground: &mut Ground<'t>) {
         match file::open_at(&here, path::name(prefix), how, 0) {
             Ok(fd) => here = fd,
             Err(Errno::ENOENT) => {
-                let free = ground.is_free(target) || matches!(ground.ask(&here, dir), Ok(Answer::Free));
+                let free = matches!(ground.ask(&here, target), Ok(Answer::Free));
                 item.under = Some(dir);
                 item.needs_mimic = !free && dir != b"/";
                 return;

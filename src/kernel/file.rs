@@ -234,6 +234,7 @@ pub fn file_system(fd: &Fd) -> Result<FileSystem> {
 pub fn read(fd: &Fd, buffer: &mut [u8]) -> Result<usize> {
     // SAFETY: pointer and length are one slice's.
     unsafe { call(libc::SYS_read, fd.raw(), buffer.as_mut_ptr() as usize, buffer.len(), 0, 0) }
+        .map(|got| got as usize)
 }
 
 /// read(2), once: what was got.
@@ -262,7 +263,7 @@ pub(super) fn write_number(fd: usize, mut bytes: &[u8]) -> Result<()> {
         // SAFETY: pointer and length are one slice's.
         match unsafe { call(libc::SYS_write, fd, bytes.as_ptr() as usize, bytes.len(), 0, 0) }? {
             0 => return Err(Errno::EIO),
-            put => bytes = bytes.get(put..).unwrap_or_default(),
+            put => bytes = bytes.get(put as usize..).unwrap_or_default(),
         }
     }
     Ok(())
@@ -321,7 +322,7 @@ fn link_text(dir: usize, path: usize, buffer: &mut [u8]) -> Result<&[u8]> {
     // SAFETY: both callers' paths end in NUL and outlive the call; pointer and length are one slice's.
     let got =
         unsafe { call(libc::SYS_readlinkat, dir, path, buffer.as_mut_ptr() as usize, buffer.len(), 0) }?;
-    Ok(buffer.get(..got).unwrap_or_default())
+    Ok(buffer.get(..got as usize).unwrap_or_default())
 }
 
 /// fchownat(2) of the object behind the descriptor, `O_PATH` and links included.
@@ -388,7 +389,7 @@ fn list_each(dir: &Fd, buffer: &mut [u8], each: &mut dyn FnMut(DirEntry<'_>) -> 
     let got =
         unsafe { call(libc::SYS_getdents64, dir.raw(), buffer.as_mut_ptr() as usize, buffer.len(), 0, 0) }?;
     // struct linux_dirent64: ino 8, off 8, reclen 2, type 1, name
-    let mut rest = buffer.get(..got).unwrap_or_default();
+    let mut rest = buffer.get(..got as usize).unwrap_or_default();
     while let Some(&[_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, low, high, kind]) = rest.first_chunk() {
         let len = usize::from(u16::from_ne_bytes([low, high]));
         let Some((record, behind)) = rest.split_at_checked(len) else { break };

@@ -23,7 +23,9 @@ pub mod mount;
 pub mod process;
 pub(crate) mod sentences;
 
-/// What a system call gives: its value, or the error number.
+/// What a system call gives: its value, or the error number. Values are 32 bits wide, as error numbers are: then a
+/// result is two registers. Ours are descriptors, and counts of bytes below 2 GiB, which is the most that Linux moves
+/// in one call.
 pub type Result<T> = core::result::Result<T, Errno>;
 
 /// An open file descriptor that closes itself when dropped.
@@ -32,7 +34,7 @@ pub struct Fd(c_int);
 
 impl Fd {
     /// Takes over a descriptor number that the caller owns.
-    pub(crate) fn own(raw: usize) -> Self {
+    pub(crate) fn own(raw: u32) -> Self {
         Fd(raw as c_int)
     }
 
@@ -61,15 +63,15 @@ pub(crate) const HERE: usize = libc::AT_FDCWD as usize;
 /// The arguments are what the call of this number expects: pointers to live memory of the size that it reads or
 /// writes, strings with a NUL at their end.
 #[inline(never)]
-pub(crate) unsafe fn call(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize) -> Result<usize> {
+pub(crate) unsafe fn call(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize) -> Result<u32> {
     loop {
         // SAFETY: the caller answers for the arguments.
         let value = unsafe { libc::syscall(number, a, b, c, d, e) };
         if value != -1 {
-            return Ok(value as usize);
+            return Ok(value as u32);
         }
         // SAFETY: errno's location is valid for the life of the thread.
-        let errno = Errno(unsafe { *libc::__errno_location() } as u16);
+        let errno = Errno(unsafe { *libc::__errno_location() } as u32);
         if errno != Errno::EINTR {
             return Err(errno);
         }
@@ -100,7 +102,7 @@ pub(crate) unsafe fn call_at(
     c: usize,
     d: usize,
     e: usize,
-) -> Result<usize> {
+) -> Result<u32> {
     let mut buffer = PATH_BUFFER;
     let path = terminate(path, &mut buffer)?;
     // SAFETY: the path ends in NUL and outlives the call; the caller answers for the rest.

@@ -140,7 +140,7 @@ pub fn keep_capabilities() -> Result<()> {
 pub fn is_mount_namespace(file: &Fd) -> Result<bool> {
     // SAFETY: the request takes no argument.
     let kind = unsafe { call(libc::SYS_ioctl, file.raw(), 0xb703, 0, 0, 0) };
-    kind.map(|kind| kind == libc::CLONE_NEWNS as usize)
+    kind.map(|kind| kind == libc::CLONE_NEWNS as u32)
 }
 
 /// setns(2) into a mount namespace. Root and working directory become the namespace's root.

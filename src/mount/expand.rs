@@ -39,51 +39,42 @@ pub fn expand<'t>(
 ) -> core::result::Result<MountEntry<'t>, ExpandFault> {
     let mut entry = entry;
     if entry.kind() == Kind::EnsureDir {
-        if let Some(tail) = tail(entry.dir, HOME) {
-            entry.dir = arena.concat(&[home.ok_or(ExpandFault::NoHome)?, tail])?;
+        replace(&mut entry.dir, HOME, home, arena)?;
+        let options = entry.options.0;
+        let old = entry.must_exist_dir().unwrap_or_default();
+        let mut dir = old;
+        if replace(&mut dir, HOME, home, arena)? {
+            // The old one is a part of the options.
+            let start = old.as_ptr() as usize - options.as_ptr() as usize;
+            let before = options.get(..start).unwrap_or_default();
+            let behind = options.get(start + old.len()..).unwrap_or_default();
+            entry.options = Options(arena.concat(&[before, dir, behind])?);
         }
-        if let Some(dir) = entry.must_exist_dir()
-            && let Some(tail) = tail(dir, HOME)
-        {
-            entry.options =
-                with_must_exist_dir(entry.options, home.ok_or(ExpandFault::NoHome)?, tail, arena)?;
-        }
     }
-    if let Some(tail) = tail(entry.name, RUNTIME_DIR) {
-        entry.name = arena.concat(&[runtime_dir, tail])?;
-    }
-    if let Some(tail) = tail(entry.dir, RUNTIME_DIR) {
-        entry.dir = arena.concat(&[runtime_dir, tail])?;
-    }
+    replace(&mut entry.name, RUNTIME_DIR, Some(runtime_dir), arena)?;
+    replace(&mut entry.dir, RUNTIME_DIR, Some(runtime_dir), arena)?;
     if !path::is_clean(entry.dir) {
         entry.dir = front(arena.copy(entry.dir)?, path::clean);
     }
     Ok(entry)
 }
 
+/// Puts a value in the place of the variable at the start of a field; false where that is not.
+#[inline(never)]
+fn replace<'t>(
+    field: &mut &'t [u8],
+    variable: &[u8],
+    value: Option<&[u8]>,
+    arena: &mut Arena<'t>,
+) -> core::result::Result<bool, ExpandFault> {
+    let Some(tail) = tail(field, variable) else { return Ok(false) };
+    *field = arena.concat(&[value.ok_or(ExpandFault::NoHome)?, tail])?;
+    Ok(true)
+}
+
 /// What follows the variable at the start of a field.
 fn tail<'p>(field: &'p [u8], variable: &[u8]) -> Option<&'p [u8]> {
     field.strip_prefix(variable).filter(|tail| matches!(tail.first(), None | Some(b'/')))
-}
-
-/// The options with `home` and `tail` for the value of the first `x-snapd.must-exist-dir`.
-fn with_must_exist_dir<'t>(
-    options: Options<'t>,
-    home: &[u8],
-    tail: &[u8],
-    arena: &mut Arena<'t>,
-) -> core::result::Result<Options<'t>, Full> {
-    const NAME: &[u8] = b"x-snapd.must-exist-dir=";
-    let mut before = 0;
-    for option in options.iter() {
-        if option.starts_with(NAME) {
-            let behind = options.0.get(before + option.len()..).unwrap_or_default();
-            let before = options.0.get(..before).unwrap_or_default();
-            return arena.concat(&[before, NAME, home, tail, behind]).map(Options);
-        }
-        before += option.len() + ",".len();
-    }
-    Ok(options)
 }
 
 /// What follows a variable at the start of a field, whichever it is.

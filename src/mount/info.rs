@@ -5,11 +5,11 @@
 //! two of them. Everything but the numbers is raw bytes.
 #![forbid(unsafe_code)]
 
-use core::cell::Cell;
-
 use super::Options;
+use super::profile::front;
 use crate::text::escape::{unescape, unescape_hash};
 use crate::text::number::parse_u32;
+use crate::text::{cut, position};
 
 /// One mount of a mount table. The fields point into the line it was read from, their escapes decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,39 +48,33 @@ pub struct MountInfo<'l> {
 /// What has to be there are the first six fields and the lone `-` behind the optional ones; what is missing after
 /// that is empty.
 pub fn parse_line<'l>(line: &'l mut [u8]) -> Option<MountInfo<'l>> {
-    let mut fields = line.splitn_mut(7, |&byte| byte == b' ');
+    let mut rest = line;
     // (1) mount id, (2) parent id, (3) major:minor
-    let id = parse_u32(fields.next()?)?;
-    let parent = parse_u32(fields.next()?)?;
-    let mut device = fields.next()?.splitn(2, |&byte| byte == b':');
-    let (major, minor) = (parse_u32(device.next()?)?, parse_u32(device.next()?)?);
+    let id = number(&mut rest, b' ')?;
+    let parent = number(&mut rest, b' ')?;
+    let major = number(&mut rest, b':')?;
+    let minor = number(&mut rest, b' ')?;
     // (4) root, (5) mount point, (6) options of the mount
-    let root = decoded(fields.next()?, unescape);
-    let dir = decoded(fields.next()?, unescape);
-    let options = Options(fields.next()?);
+    let root = field(&mut rest, unescape);
+    let dir = field(&mut rest, unescape);
+    let options = Options(cut(&mut rest, b' '));
     // (7) optional fields, any number of them, up to a lone dash
     let (mut shared, mut master, mut unbindable) = (false, false, false);
-    let mut rest = fields.next()?;
     loop {
-        let (field, behind) = cut(rest);
-        rest = behind;
-        match &*field {
-            b"-" => break,
-            field => {
-                shared |= field.starts_with(b"shared:");
-                master |= field.starts_with(b"master:");
-                unbindable |= field == b"unbindable";
-            }
+        let field = &*cut(&mut rest, b' ');
+        if field == b"-" {
+            break;
         }
+        shared |= field.starts_with(b"shared:");
+        master |= field.starts_with(b"master:");
+        unbindable |= field == b"unbindable";
         if rest.is_empty() {
             return None;
         }
     }
     // file system type, source, options of the file system
-    let mut fields = rest.splitn_mut(3, |&byte| byte == b' ');
-    let fstype = decoded(fields.next().unwrap_or_default(), unescape_hash);
-    let source = decoded(fields.next().unwrap_or_default(), unescape_hash);
-    let super_options = fields.next().unwrap_or_default();
+    let fstype = field(&mut rest, unescape_hash);
+    let source = field(&mut rest, unescape_hash);
     Some(MountInfo {
         id,
         parent,
@@ -91,22 +85,21 @@ pub fn parse_line<'l>(line: &'l mut [u8]) -> Option<MountInfo<'l>> {
         options,
         fstype,
         source,
-        super_options,
+        super_options: rest,
         shared,
         master,
         unbindable,
     })
 }
 
-fn decoded(field: &mut [u8], decode: fn(&mut [u8]) -> usize) -> &[u8] {
-    let len = decode(field);
-    field.get(..len).unwrap_or_default()
+#[inline(never)]
+fn number(rest: &mut &mut [u8], separator: u8) -> Option<u32> {
+    parse_u32(cut(rest, separator))
 }
 
-/// The first field and what is behind its separator; nothing is behind the last one.
-fn cut(text: &mut [u8]) -> (&mut [u8], &mut [u8]) {
-    let mut fields = text.splitn_mut(2, |&byte| byte == b' ');
-    (fields.next().unwrap_or_default(), fields.next().unwrap_or_default())
+#[inline(never)]
+fn field<'l>(rest: &mut &'l mut [u8], decode: fn(&mut [u8]) -> usize) -> &'l [u8] {
+    front(cut(rest, b' '), decode)
 }
 
 /// The lines of a text that is read piece by piece, like mountinfo with read(2), through a buffer lent by the
@@ -119,8 +112,6 @@ pub struct Lines<'b> {
     buffer: &'b mut [u8],
     /// Where the text not yet handed out begins.
     start: usize,
-    /// How much of that has been searched for a line end in vain.
-    searched: usize,
     /// Where it ends.
     end: usize,
     /// The text so far is the front of a line that is left out.
@@ -132,7 +123,7 @@ pub struct Lines<'b> {
 impl<'b> Lines<'b> {
     /// No text yet. The buffer must not be empty.
     pub fn new(buffer: &'b mut [u8]) -> Self {
-        Lines { buffer, start: 0, searched: 0, end: 0, skipping: false, skipped: 0 }
+        Lines { buffer, start: 0, end: 0, skipping: false, skipped: 0 }
     }
 
     /// Room for the next piece of text. Never empty once [`Lines::next`] has nothing more to give.
@@ -140,13 +131,15 @@ impl<'b> Lines<'b> {
         let kept = self.end.saturating_sub(self.start);
         if self.start > 0 {
             // To the front with it. Nothing is overwritten before it was read.
-            let cells = Cell::from_mut(&mut *self.buffer).as_slice_of_cells();
-            for (to, from) in cells.iter().zip(cells.get(self.start..self.end).unwrap_or_default()) {
-                to.set(from.get());
+            for to in 0..kept {
+                let byte = self.buffer.get(self.start + to).copied().unwrap_or_default();
+                if let Some(place) = self.buffer.get_mut(to) {
+                    *place = byte;
+                }
             }
             (self.start, self.end) = (0, kept);
         }
-        if kept == self.buffer.len() && self.searched == kept {
+        if kept == self.buffer.len() && position(self.buffer, b'\n') == kept {
             self.skip();
         }
         self.buffer.get_mut(self.end..).unwrap_or_default()
@@ -161,17 +154,16 @@ impl<'b> Lines<'b> {
     #[expect(clippy::should_implement_trait, reason = "an iterator could not lend its own bytes")]
     pub fn next(&mut self) -> Option<&mut [u8]> {
         loop {
-            let from = self.start.saturating_add(self.searched);
-            let unsearched = self.buffer.get(from..self.end).unwrap_or_default();
-            let Some(at) = unsearched.iter().position(|&byte| byte == b'\n') else {
-                self.searched = self.end.saturating_sub(self.start);
+            let text = self.buffer.get(self.start..self.end).unwrap_or_default();
+            let len = position(text, b'\n');
+            if len == text.len() {
                 if self.skipping {
-                    (self.start, self.searched, self.end) = (0, 0, 0);
+                    (self.start, self.end) = (0, 0);
                 }
                 return None;
-            };
-            let line = self.start..from.saturating_add(at);
-            (self.start, self.searched) = (line.end.saturating_add(1), 0);
+            }
+            let line = self.start..self.start + len;
+            self.start = line.end + 1;
             if !self.skipping {
                 return self.buffer.get_mut(line);
             }
@@ -182,7 +174,7 @@ impl<'b> Lines<'b> {
     /// At the end of the text: its last line when that has no end of its own.
     pub fn last(&mut self) -> Option<&mut [u8]> {
         let line = self.start..self.end;
-        (self.start, self.searched, self.end) = (0, 0, 0);
+        (self.start, self.end) = (0, 0);
         if core::mem::take(&mut self.skipping) || line.is_empty() {
             return None;
         }
@@ -190,7 +182,7 @@ impl<'b> Lines<'b> {
     }
 
     fn skip(&mut self) {
-        (self.start, self.searched, self.end) = (0, 0, 0);
+        (self.start, self.end) = (0, 0);
         self.skipping = true;
         self.skipped = self.skipped.saturating_add(1);
     }
@@ -235,12 +227,12 @@ mod tests {
     fn optional_fields_may_be_none_or_many() {
         parsed("1 1 0:1 / / rw - tmpfs none rw", |info| {
             let info = info.unwrap();
-            assert!(!info.shared && !info.master);
+            assert!(!info.shared && !info.master && !info.unbindable);
             assert_eq!(info.fstype, b"tmpfs");
         });
         parsed("1 1 0:1 / / rw unbindable new:1 propagate_from:2 master:3 - tmpfs none rw", |info| {
             let info = info.unwrap();
-            assert!(!info.shared && info.master);
+            assert!(!info.shared && info.master && info.unbindable);
         });
     }
 

@@ -63,23 +63,27 @@ pub enum Origin {
 
 impl<'t> MountEntry<'t> {
     /// What the entry needs at its target.
+    #[inline(never)]
     pub fn kind(&self) -> Kind {
-        match self.options.value(b"x-snapd.kind") {
-            None | Some(b"") => Kind::Directory,
-            Some(b"file") => Kind::File,
-            Some(b"symlink") => Kind::Symlink,
-            Some(b"ensure-dir") => Kind::EnsureDir,
-            Some(_) => Kind::Unknown,
+        let word = self.options.value(b"x-snapd.kind").unwrap_or_default();
+        match Options(b"file,symlink,ensure-dir").position(word) {
+            Some(0) => Kind::File,
+            Some(1) => Kind::Symlink,
+            Some(_) => Kind::EnsureDir,
+            None if word.is_empty() => Kind::Directory,
+            None => Kind::Unknown,
         }
     }
 
     /// Who asked for the entry.
+    #[inline(never)]
     pub fn origin(&self) -> Origin {
-        match self.options.value(b"x-snapd.origin") {
-            Some(b"layout") => Origin::Layout,
-            Some(b"overname") => Origin::Overname,
-            Some(b"rootfs") => Origin::Rootfs,
-            _ => Origin::Interface,
+        let word = self.options.value(b"x-snapd.origin").unwrap_or_default();
+        match Options(b"layout,overname,rootfs").position(word) {
+            Some(0) => Origin::Layout,
+            Some(1) => Origin::Overname,
+            Some(_) => Origin::Rootfs,
+            None => Origin::Interface,
         }
     }
 
@@ -137,15 +141,13 @@ impl<'t> MountEntry<'t> {
     /// Writes the canonical line, without its end: six fields, escaped, with single spaces between; `none` stands
     /// for an empty field and `defaults` for no options.
     pub fn write(&self, w: &mut dyn Out) {
-        for field in [self.name, self.dir, self.fstype] {
-            write_escaped(w, if field.is_empty() { b"none" } else { field });
-            w.put(b" ");
-        }
-        write_escaped(w, if self.options.0.is_empty() { b"defaults" } else { self.options.0 });
-        for number in [self.freq, self.passno] {
-            w.put(if number < 0 { b" -" } else { b" " });
-            w.number(number.unsigned_abs());
-        }
+        field(w, self.name, b"none");
+        field(w, self.dir, b"none");
+        field(w, self.fstype, b"none");
+        field(w, self.options.0, b"defaults");
+        number(w, self.freq);
+        w.put(b" ");
+        number(w, self.passno);
     }
 
     /// The length of what [`MountEntry::write`] writes.
@@ -154,6 +156,19 @@ impl<'t> MountEntry<'t> {
         self.write(&mut length);
         length.0
     }
+}
+
+/// Writes a field, or what stands for an empty one, and a space.
+fn field(w: &mut dyn Out, field: &[u8], empty: &[u8]) {
+    write_escaped(w, if field.is_empty() { empty } else { field });
+    w.put(b" ");
+}
+
+fn number(w: &mut dyn Out, number: i64) {
+    if number < 0 {
+        w.put(b"-");
+    }
+    w.number(number.unsigned_abs());
 }
 
 #[cfg(test)]

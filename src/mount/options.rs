@@ -2,6 +2,8 @@
 //! Mount options: the words of the fourth field, what they ask of mount(2), and what they tell us.
 #![forbid(unsafe_code)]
 
+use crate::text::{Split, split};
+
 /// The flags of mount(2), as Linux numbers them on every architecture.
 pub mod ms {
     #![allow(missing_docs)]
@@ -32,36 +34,48 @@ pub mod ms {
 }
 
 /// The words that are flags of mount(2). None of them takes another back.
-const WORDS: [(&[u8], u32); 24] = [
-    (b"rw", 0),
-    (b"ro", ms::RDONLY),
-    (b"nosuid", ms::NOSUID),
-    (b"nodev", ms::NODEV),
-    (b"noexec", ms::NOEXEC),
-    (b"sync", ms::SYNCHRONOUS),
-    (b"remount", ms::REMOUNT),
-    (b"mand", ms::MANDLOCK),
-    (b"dirsync", ms::DIRSYNC),
-    (b"noatime", ms::NOATIME),
-    (b"nodiratime", ms::NODIRATIME),
-    (b"bind", ms::BIND),
-    (b"rbind", ms::BIND | ms::REC),
-    (b"move", ms::MOVE),
-    (b"silent", ms::SILENT),
-    (b"acl", ms::POSIXACL),
-    (b"private", ms::PRIVATE),
-    (b"rprivate", ms::PRIVATE | ms::REC),
-    (b"slave", ms::SLAVE),
-    (b"rslave", ms::SLAVE | ms::REC),
-    (b"shared", ms::SHARED),
-    (b"rshared", ms::SHARED | ms::REC),
-    (b"relatime", ms::RELATIME),
-    (b"strictatime", ms::STRICTATIME),
+const WORDS: &[u8] =
+    b"rw,ro,nosuid,nodev,noexec,sync,remount,mand,dirsync,noatime,nodiratime,bind,rbind,move,\
+    silent,acl,private,rprivate,slave,rslave,shared,rshared,relatime,strictatime";
+
+/// What they are, in the same order.
+const BITS: [u32; 24] = [
+    0,
+    ms::RDONLY,
+    ms::NOSUID,
+    ms::NODEV,
+    ms::NOEXEC,
+    ms::SYNCHRONOUS,
+    ms::REMOUNT,
+    ms::MANDLOCK,
+    ms::DIRSYNC,
+    ms::NOATIME,
+    ms::NODIRATIME,
+    ms::BIND,
+    ms::BIND | ms::REC,
+    ms::MOVE,
+    ms::SILENT,
+    ms::POSIXACL,
+    ms::PRIVATE,
+    ms::PRIVATE | ms::REC,
+    ms::SLAVE,
+    ms::SLAVE | ms::REC,
+    ms::SHARED,
+    ms::SHARED | ms::REC,
+    ms::RELATIME,
+    ms::STRICTATIME,
 ];
 
 /// What a word means for mount(2); `None` when it is none of ours but the file system's own.
+#[inline(never)]
 fn word(word: &[u8]) -> Option<u32> {
-    WORDS.iter().find(|(known, _)| *known == word).map(|&(_, bits)| bits)
+    BITS.get(Options(WORDS).position(word)?).copied()
+}
+
+/// Whether a word is one for the file system itself: none for mount(2), none for us, and not `defaults`, which no
+/// file system knows.
+fn is_data(text: &[u8]) -> bool {
+    word(text).is_none() && !is_ours(text) && text != b"defaults"
 }
 
 /// Whether the word speaks to us alone and never to the kernel.
@@ -98,18 +112,33 @@ pub struct Options<'t>(pub &'t [u8]);
 
 impl<'t> Options<'t> {
     /// The words in their order, the empty ones too; none for the empty list.
-    pub fn iter(self) -> impl Iterator<Item = &'t [u8]> {
-        (!self.0.is_empty()).then(|| self.0.split(|&byte| byte == b',')).into_iter().flatten()
+    pub fn iter(self) -> Split<'t> {
+        if self.0.is_empty() { Split::NONE } else { split(self.0, b',') }
+    }
+
+    /// How many words there are before the first that is exactly `word`.
+    #[inline(never)]
+    pub fn position(self, word: &[u8]) -> Option<usize> {
+        let mut words = self.iter();
+        let mut at = 0;
+        while words.next()? != word {
+            at += 1;
+        }
+        Some(at)
     }
 
     /// Whether one of the words is exactly `word`.
     pub fn has(self, word: &[u8]) -> bool {
-        self.iter().any(|option| option == word)
+        self.position(word).is_some()
     }
 
     /// What follows the `=` in the first word that begins with `name=`. It can be empty and can hold more `=`.
+    #[inline(never)]
     pub fn value(self, name: &[u8]) -> Option<&'t [u8]> {
-        self.iter().find_map(|option| option.strip_prefix(name)?.strip_prefix(b"="))
+        self.iter().find_map(|option| match option.strip_prefix(name) {
+            Some([b'=', value @ ..]) => Some(value),
+            _ => None,
+        })
     }
 
     /// Whether both lists ask for the same: the same words in the same order. No options at all and the lone word
@@ -120,9 +149,11 @@ impl<'t> Options<'t> {
     }
 
     /// The words for mount(2), taken together.
+    #[inline(never)]
     pub fn flags(self) -> Flags {
         let mut flags = Flags::default();
-        for bits in self.iter().filter_map(word) {
+        for option in self.iter() {
+            let bits = word(option).unwrap_or(0);
             let recursive = bits & ms::REC != 0;
             flags.recursive |= recursive && bits & ms::BIND != 0;
             flags.propagation |= bits & ms::PROPAGATION;
@@ -137,16 +168,21 @@ impl<'t> Options<'t> {
     /// The words for the file system itself, in their order: all that are not in the table, are not ours and are
     /// not `defaults`, which no file system knows. Empty words are among them.
     pub fn data(self) -> impl Iterator<Item = &'t [u8]> {
-        self.iter().filter(|option| word(option).is_none() && !is_ours(option) && *option != b"defaults")
+        self.iter().filter(|option| is_data(option))
     }
 
     /// The words that say something a bind mount cannot be told: flags other than `ro`, and all data.
     pub fn ignored_on_bind(self) -> impl Iterator<Item = &'t [u8]> {
-        const HEARD: u32 = ms::BIND | ms::REC | ms::RDONLY | ms::PROPAGATION;
-        self.iter().filter(|option| match word(option) {
-            Some(bits) => bits & !HEARD != 0,
-            None => !is_ours(option) && *option != b"defaults" && !option.is_empty(),
-        })
+        self.iter().filter(|option| is_ignored_on_bind(option))
+    }
+}
+
+#[inline(never)]
+fn is_ignored_on_bind(option: &[u8]) -> bool {
+    const HEARD: u32 = ms::BIND | ms::REC | ms::RDONLY | ms::PROPAGATION;
+    match word(option) {
+        Some(bits) => bits & !HEARD != 0,
+        None => is_data(option) && !option.is_empty(),
     }
 }
 

@@ -9,8 +9,6 @@
 //! * Inside a field blanks and backslashes are [escaped](crate::text::escape).
 #![forbid(unsafe_code)]
 
-use core::cell::Cell;
-
 use heapless::{Vec, VecView};
 
 pub use super::expand::{ExpandFault, expand};
@@ -19,7 +17,8 @@ use crate::error::{Errno, Error, Result};
 use crate::limits::{PROFILE_ENTRIES, PROFILE_LINE};
 use crate::text::escape::unescape;
 use crate::text::number::parse_i64;
-use crate::text::path;
+use crate::text::path::{self, put};
+use crate::text::{cut, position};
 
 /// Cuts the text into entries, in place and in the order of its lines, and appends them.
 ///
@@ -35,16 +34,15 @@ pub fn parse<'t, const N: usize>(text: &'t mut [u8], into: &mut Vec<MountEntry<'
 }
 
 fn parse_lines<'t>(text: &'t mut [u8], into: &mut VecView<MountEntry<'t>>) -> Result<'t, ()> {
-    for (line, number) in text.split_mut(|&byte| byte == b'\n').zip(1u32..) {
+    let mut rest = text;
+    let mut number = 0;
+    while !rest.is_empty() {
+        number += 1;
+        let line = cut(&mut rest, b'\n');
         if line.len() > PROFILE_LINE.max {
             return Err(Error::count(TOO_LONG, b"", Errno::NONE, number));
         }
-        if let Some(entry) = parse_line(line)? {
-            if into.len() >= PROFILE_ENTRIES.max {
-                return Err(PROFILE_ENTRIES.exceeded());
-            }
-            into.push(entry).map_err(|_| PROFILE_ENTRIES.exceeded())?;
-        }
+        parse_line(line, into)?;
     }
     Ok(())
 }
@@ -52,103 +50,92 @@ fn parse_lines<'t>(text: &'t mut [u8], into: &mut VecView<MountEntry<'t>>) -> Re
 const TOO_LONG: &str = "line %n is longer than 65535 bytes";
 const _: () = assert!(PROFILE_LINE.max == 65_535, "TOO_LONG names the limit");
 
-/// One line, without its end; `None` when it says nothing.
-fn parse_line<'t>(line: &'t mut [u8]) -> Result<'t, Option<MountEntry<'t>>> {
+/// One line, without its end.
+fn parse_line<'t>(line: &'t mut [u8], into: &mut VecView<MountEntry<'t>>) -> Result<'t, ()> {
     let line = trim(line);
-    let count = fields(line).count();
+    let (len, count) = tidy(line);
     if count == 0 {
-        return Ok(None);
+        return Ok(());
     }
     if count < 3 {
-        let number = count as u64;
-        return Err(Error::count("expected at least 3 fields, found %n", b"", Errno::NONE, number as u32));
+        return Err(Error::count("expected at least 3 fields, found %n", b"", Errno::NONE, count));
     }
+    let mut rest = line.get_mut(..len).unwrap_or_default();
     // (1) source, (2) target, (3) type
-    let (name, rest) = cut(line, 1);
-    let (dir, rest) = cut(rest, 1);
-    let (fstype, rest) = cut(rest, 1);
+    let name = cut(&mut rest, END);
+    let dir = cut(&mut rest, END);
+    let fstype = cut(&mut rest, END);
     // (4) options: one field, or of seven and more fields all but the five others
-    let (options, rest) = cut(rest, count.saturating_sub(5).max(1));
+    for _ in 6..count {
+        let end = position(rest, END);
+        if let Some(end) = rest.get_mut(end) {
+            *end = b' ';
+        }
+    }
+    let options = cut(&mut rest, END);
     // (5) freq, (6) passno
-    let (freq, rest) = cut(rest, 1);
-    let (passno, _) = cut(rest, 1);
-    let freq = integer(freq, "cannot parse dump frequency: %q")?;
-    let passno = integer(passno, "cannot parse check pass number: %q")?;
-    let options = Options(decoded(front(options, join)));
-    Ok(Some(MountEntry {
-        name: decoded(name),
+    let freq = &*cut(&mut rest, END);
+    let passno = &*rest;
+    let Some(freq) = integer(freq) else {
+        return Err(Error::about("cannot parse dump frequency: %q", freq));
+    };
+    let Some(passno) = integer(passno) else {
+        return Err(Error::about("cannot parse check pass number: %q", passno));
+    };
+    let entry = MountEntry {
+        name: front(name, unescape),
         dir: target(dir),
-        fstype: decoded(fstype),
-        options,
+        fstype: front(fstype, unescape),
+        options: Options(front(options, unescape)),
         freq,
         passno,
-    }))
-}
-
-/// The fields of a line, up to a comment.
-fn fields(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let fields = line.split(|&byte| is_blank(byte)).filter(|field| !field.is_empty());
-    fields.take_while(|field| !field.starts_with(b"#"))
-}
-
-fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t')
-}
-
-/// The next `count` fields with the blanks between them, and what is behind. Nothing where nothing is left but a
-/// comment.
-fn cut(text: &mut [u8], count: usize) -> (&mut [u8], &mut [u8]) {
-    let blanks = text.iter().take_while(|&&byte| is_blank(byte)).count();
-    let Some((_, text)) = text.split_at_mut_checked(blanks) else { return Default::default() };
-    if text.first() == Some(&b'#') {
-        return Default::default();
+    };
+    if into.len() >= PROFILE_ENTRIES.max || into.push(entry).is_err() {
+        return Err(PROFILE_ENTRIES.exceeded());
     }
-    let mut left = count;
-    let mut within = false;
-    let len = text.iter().take_while(|&&byte| {
-        left -= usize::from(within && is_blank(byte));
-        within = !is_blank(byte);
-        left > 0
-    });
-    let len = len.count();
-    text.split_at_mut_checked(len).unwrap_or_default()
+    Ok(())
+}
+
+/// What stands between the fields of a tidy line; it cannot be in one.
+const END: u8 = b'\n';
+
+/// Moves the fields up to a comment to the front, with one [`END`] between each two. Returns how many bytes they
+/// are then, and how many fields.
+fn tidy(line: &mut [u8]) -> (usize, u32) {
+    let (mut len, mut count) = (0, 0);
+    let mut blank = true;
+    for at in 0..line.len() {
+        let byte = line.get(at).copied().unwrap_or_default();
+        if matches!(byte, b' ' | b'\t') {
+            blank = true;
+            continue;
+        }
+        if blank {
+            if byte == b'#' {
+                break;
+            }
+            // There was a blank before it, or nothing at all.
+            if count > 0 {
+                put(line, &mut len, END);
+            }
+            count += 1;
+            blank = false;
+        }
+        put(line, &mut len, byte);
+    }
+    (len, count)
 }
 
 /// A number, 0 where there is none.
-fn integer<'t>(field: &'t [u8], says: &'static str) -> Result<'t, i64> {
-    if field.is_empty() {
-        return Ok(0);
-    }
-    parse_i64(field).ok_or(Error::about(says, field))
+fn integer(field: &[u8]) -> Option<i64> {
+    if field.is_empty() { Some(0) } else { parse_i64(field) }
 }
 
 /// Lets `edit` shorten the text in place.
+#[inline(never)]
 pub(super) fn front(text: &mut [u8], edit: fn(&mut [u8]) -> usize) -> &mut [u8] {
     let len = edit(text);
     text.get_mut(..len).unwrap_or_default()
-}
-
-/// Every run of blanks becomes a single space. Returns the new length.
-fn join(text: &mut [u8]) -> usize {
-    let cells = Cell::from_mut(text).as_slice_of_cells();
-    let mut after_blank = false;
-    let mut places = cells.iter();
-    let mut len = 0;
-    for cell in cells {
-        let byte = cell.get();
-        let blank = is_blank(byte);
-        if !(blank && after_blank) {
-            let Some(place) = places.next() else { break };
-            place.set(if blank { b' ' } else { byte });
-            len += 1;
-        }
-        after_blank = blank;
-    }
-    len
-}
-
-fn decoded(field: &mut [u8]) -> &[u8] {
-    front(field, unescape)
 }
 
 fn target(field: &mut [u8]) -> &[u8] {
@@ -164,42 +151,41 @@ fn target(field: &mut [u8]) -> &[u8] {
 /// Takes white space off both ends: that of Unicode, in UTF-8.
 fn trim(line: &mut [u8]) -> &mut [u8] {
     let mut rest = line;
-    loop {
-        let space = match &*rest {
-            [first, ..] if is_ascii_space(*first) => 1,
-            [a, b, ..] if is_space(&[*a, *b]) => 2,
-            [a, b, c, ..] if is_space(&[*a, *b, *c]) => 3,
-            _ => break,
-        };
-        rest = rest.get_mut(space..).unwrap_or_default();
-    }
-    loop {
-        let space = match &*rest {
-            [.., last] if is_ascii_space(*last) => 1,
-            [.., a, b] if is_space(&[*a, *b]) => 2,
-            [.., a, b, c] if is_space(&[*a, *b, *c]) => 3,
-            _ => break,
-        };
-        let len = rest.len().saturating_sub(space);
-        rest = rest.get_mut(..len).unwrap_or_default();
+    let mut len = 1;
+    while len <= 3 {
+        if is_space(rest.get(..len)) {
+            rest = rest.get_mut(len..).unwrap_or_default();
+            len = 1;
+        } else if let Some(before) = rest.len().checked_sub(len)
+            && is_space(rest.get(before..))
+        {
+            rest = rest.get_mut(..before).unwrap_or_default();
+            len = 1;
+        } else {
+            len += 1;
+        }
     }
     rest
 }
 
-fn is_ascii_space(byte: u8) -> bool {
-    matches!(byte, b'\t'..=b'\r' | b' ')
-}
-
-/// White space beyond ASCII: the White_Space property of Unicode.
-fn is_space(utf8: &[u8]) -> bool {
-    match utf8 {
-        [0xC2, 0x85 | 0xA0] => true,                            // U+0085, U+00A0
-        [0xE1, 0x9A, 0x80] => true,                             // U+1680
-        [0xE2, 0x80, 0x80..=0x8A | 0xA8 | 0xA9 | 0xAF] => true, // U+2000 to U+200A, U+2028, U+2029, U+202F
-        [0xE2, 0x81, 0x9F] => true,                             // U+205F
-        [0xE3, 0x80, 0x80] => true,                             // U+3000
-        _ => false,
-    }
+/// Whether these bytes are one character of white space: the White_Space property of Unicode.
+fn is_space(utf8: Option<&[u8]>) -> bool {
+    // A leading 1 keeps zeros from being lost.
+    let number = utf8.unwrap_or_default().iter().fold(1u32, |number, byte| number << 8 | u32::from(*byte));
+    matches!(
+        number,
+        0x1_09..=0x1_0D
+            | 0x1_20
+            | 0x1_C285                   // U+0085
+            | 0x1_C2A0                   // U+00A0
+            | 0x1E1_9A80                 // U+1680
+            | 0x1E2_8080..=0x1E2_808A    // U+2000 to U+200A
+            | 0x1E2_80A8                 // U+2028
+            | 0x1E2_80A9                 // U+2029
+            | 0x1E2_80AF                 // U+202F
+            | 0x1E2_819F                 // U+205F
+            | 0x1E3_8080                 // U+3000
+    )
 }
 
 #[cfg(test)]
@@ -219,7 +205,7 @@ mod tests {
             Ok(()) => Ok(entries.iter().copied().collect()),
             Err(error) => {
                 let mut sentence = Bytes::new();
-                error.write(&mut sentence);
+                error.write(b"", &mut sentence);
                 Err(String::from_utf8(sentence).unwrap())
             }
         }

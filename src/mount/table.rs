@@ -9,7 +9,7 @@
 //! will ask about, or lies below a tree that is bound with everything in it.
 #![forbid(unsafe_code)]
 
-use super::info::MountInfo;
+use super::{MountInfo, Options};
 use crate::limits::{KEPT_MOUNTS, Limit};
 use crate::text::arena::{Arena, Full};
 use crate::text::{path, sort};
@@ -71,12 +71,30 @@ pub struct Identity<'t> {
 
 impl PartialEq for Identity<'_> {
     fn eq(&self, other: &Self) -> bool {
-        fn whole<'i>(id: &Identity<'i>) -> impl Iterator<Item = &'i u8> {
-            let root = id.root.strip_suffix(b"/").unwrap_or(id.root);
-            let slash: &[u8] = if id.rest.is_empty() { b"" } else { b"/" };
-            root.iter().chain(slash).chain(id.rest)
+        let mut at = 0;
+        loop {
+            let byte = self.byte(at);
+            if byte != other.byte(at) {
+                return false;
+            }
+            if byte.is_none() {
+                return self.dev == other.dev;
+            }
+            at += 1;
         }
-        self.dev == other.dev && whole(self).eq(whole(other))
+    }
+}
+
+impl Identity<'_> {
+    /// A byte of the whole path.
+    #[inline(never)]
+    fn byte(&self, at: usize) -> Option<u8> {
+        let root = self.root.strip_suffix(b"/").unwrap_or(self.root);
+        match at.checked_sub(root.len()) {
+            None => root.get(at).copied(),
+            Some(0) if !self.rest.is_empty() => Some(b'/'),
+            Some(behind) => self.rest.get(behind.wrapping_sub(1)).copied(),
+        }
     }
 }
 
@@ -98,7 +116,7 @@ pub const STACK: usize = 64;
 /// The kept lines of one reading of mountinfo.
 pub struct Table<'t> {
     mounts: &'t mut heapless::Vec<Mount<'t>, { KEPT_MOUNTS.max }>,
-    /// Sorted by (parent, mount point); of equals the later line is last.
+    /// Sorted by parent and mount point; of equals the later line is last.
     places: &'t mut heapless::Vec<u32, { KEPT_MOUNTS.max }>,
     /// Sorted by mount point.
     by_dir: &'t mut heapless::Vec<u32, { KEPT_MOUNTS.max }>,
@@ -156,19 +174,17 @@ impl<'t> Table<'t> {
 
     /// Keeps a line.
     pub fn keep(&mut self, line: &MountInfo<'_>, arena: &mut Arena<'t>) -> Result<(), Overflow> {
-        // Thousands of lines share a few file system types; one that decisions never compare is not copied.
-        let fstype: &'t [u8] =
-            if line.fstype == b"tmpfs" { b"tmpfs" } else { arena.concat(&[line.fstype])? };
+        let is_bound_read_only = line.options.has(b"ro");
         let mount = Mount {
             id: line.id,
             parent: line.parent,
             dev: (line.major, line.minor),
-            root: arena.concat(&[line.root])?,
-            dir: arena.concat(&[line.dir])?,
-            read_only: line.options.has(b"ro") || has_word(line.super_options, b"ro"),
-            is_bound_read_only: line.options.has(b"ro"),
+            root: arena.copy(line.root)?,
+            dir: arena.copy(line.dir)?,
+            read_only: is_bound_read_only || Options(line.super_options).has(b"ro"),
+            is_bound_read_only,
             unbindable: line.unbindable,
-            fstype,
+            fstype: arena.copy(line.fstype)?,
             mark: 0,
         };
         self.mounts.push(mount).map_err(|_| Overflow::Limit(&KEPT_MOUNTS))
@@ -185,24 +201,28 @@ impl<'t> Table<'t> {
             let _ = places.push(at);
             let _ = by_dir.push(at);
         }
-        let get = |at: &u32| mounts.get(*at as usize);
-        let dir = |at: &u32| get(at).map(|m| m.dir).unwrap_or_default();
-        let parent = |at: &u32| get(at).map(|m| m.parent).unwrap_or_default();
+        let mounts = &**mounts;
         sort::sort(places, |a, b| {
-            parent(a).cmp(&parent(b)).then_with(|| dir(a).cmp(dir(b))).then(a.cmp(b)) == Ordering::Less
+            let (parent, dir) = place(mounts, *b);
+            order(mounts, *a, parent, dir).then(a.cmp(b)) == Ordering::Less
         });
-        sort::sort(by_dir, |a, b| path::compare(dir(a), dir(b)).then(a.cmp(b)) == Ordering::Less);
-        let numbered = mounts.iter().zip(0u32..);
-        *start = match root {
-            Some(id) => numbered.filter(|(m, _)| m.id == id).map(|(_, at)| MountRef(at)).last(),
-            None => {
-                let listed = |id: u32, own: u32| id != own && mounts.iter().any(|m| m.id == id);
-                numbered
-                    .filter(|(m, _)| m.dir == b"/" && !listed(m.parent, m.id))
-                    .map(|(_, at)| MountRef(at))
-                    .last()
+        sort::sort(by_dir, |a, b| {
+            let ((_, of_a), (_, of_b)) = (place(mounts, *a), place(mounts, *b));
+            path::compare(of_a, of_b).then(a.cmp(b)) == Ordering::Less
+        });
+        *start = None;
+        for (mount, at) in mounts.iter().zip(0u32..) {
+            let is_root = match root {
+                Some(id) => mount.id == id,
+                None => {
+                    let is_parent = |m: &Mount<'_>| m.id == mount.parent && m.id != mount.id;
+                    mount.dir == b"/" && !mounts.iter().any(is_parent)
+                }
+            };
+            if is_root {
+                *start = Some(MountRef(at));
             }
-        };
+        }
     }
 
     /// Whether anything is known at all.
@@ -237,10 +257,10 @@ impl<'t> Table<'t> {
     /// The mount on `dir` of the mount `on`, whatever covers it; none of those with a mark of `beneath`.
     pub fn child(&self, on: MountRef, dir: &[u8], beneath: u8) -> Option<MountRef> {
         let id = self.get(on)?.id;
-        let key = |at: &u32| self.mounts.get(*at as usize).map(|m| (m.parent, m.dir)).unwrap_or_default();
-        let end = self.places.partition_point(|at| key(at) <= (id, dir));
-        let (known, _) = self.places.split_at_checked(end)?;
-        let child = MountRef(*known.last()?);
+        let end = sort::partition(self.places.len(), &|at| {
+            self.places.get(at).is_some_and(|at| order(self.mounts, *at, id, dir) != Ordering::Greater)
+        });
+        let child = MountRef(*self.places.get(end.wrapping_sub(1))?);
         let mount = self.get(child)?;
         (mount.parent == id && mount.dir == dir && child != on && mount.mark & beneath == 0).then_some(child)
     }
@@ -257,6 +277,26 @@ impl<'t> Table<'t> {
             }
         }
         here
+    }
+
+    /// The mount on the same directory that another lies on.
+    pub fn beneath(&self, mount: &Mount<'t>) -> Option<MountRef> {
+        let below = |other: &MountRef| {
+            self.get(*other).is_some_and(|other| other.id == mount.parent && other.dir == mount.dir)
+        };
+        self.at_or_below(mount.dir)
+            .take_while(|other| self.get(*other).is_some_and(|m| m.dir == mount.dir))
+            .find(below)
+    }
+
+    /// How many other mounts there are of the same thing at the same path, anywhere.
+    pub fn twins(&self, of: MountRef) -> usize {
+        let Some(mount) = self.get(of) else { return 0 };
+        let same = |other: &MountRef| {
+            self.get(*other)
+                .is_some_and(|other| (other.dir, other.dev, other.root) == (mount.dir, mount.dev, mount.root))
+        };
+        self.at_or_below(mount.dir).filter(same).count().saturating_sub(1)
     }
 
     /// The mounts on a directory, from the bottom; the first is the one that the directory lies on. Those with a mark
@@ -323,13 +363,23 @@ impl<'t> Table<'t> {
 
     /// The mounts whose mount point is at or below a path, visible or not, in the order of their mount points.
     pub fn at_or_below(&self, dir: &[u8]) -> impl Iterator<Item = MountRef> {
-        let key = |at: &u32| self.mounts.get(*at as usize).map(|m| m.dir).unwrap_or_default();
-        let start = self.by_dir.partition_point(|at| path::compare(key(at), dir) == Ordering::Less);
-        let (_, from) = self.by_dir.split_at_checked(start).unwrap_or_default();
+        let key = |at: &u32| place(self.mounts, *at).1;
+        let start = sort::partition(self.by_dir.len(), &|at| {
+            self.by_dir.get(at).is_some_and(|at| path::compare(key(at), dir) == Ordering::Less)
+        });
+        let from = self.by_dir.get(start..).unwrap_or_default();
         from.iter().take_while(move |at| path::covers(dir, key(at))).map(|at| MountRef(*at))
     }
 }
 
-fn has_word(list: &[u8], word: &[u8]) -> bool {
-    list.split(|byte| *byte == b',').any(|item| item == word)
+/// The parent and the mount point of a line.
+fn place<'t>(mounts: &[Mount<'t>], at: u32) -> (u32, &'t [u8]) {
+    mounts.get(at as usize).map(|mount| (mount.parent, mount.dir)).unwrap_or_default()
+}
+
+/// How the place of a line compares with a place, in the order of [`Table::places`].
+#[inline(never)]
+fn order(mounts: &[Mount<'_>], at: u32, parent: u32, dir: &[u8]) -> Ordering {
+    let (of_line, dir_of_line) = place(mounts, at);
+    of_line.cmp(&parent).then_with(|| path::compare(dir_of_line, dir))
 }

@@ -76,7 +76,8 @@ impl<'t> Plan<'t> {
     fn decide_items(&mut self) {
         for at in 0..self.items.len() {
             let Some(item) = self.items.get(at) else { break };
-            let before = self.dependencies(item);
+            let (target, source) = self.dependencies(item);
+            let before = target.max(source);
             let moves = before > 0 || self.loses_ground(item);
             let action = match (item.action, item.desired, item.state) {
                 (Action::Duplicate | Action::Unknown, ..) => continue,
@@ -92,16 +93,17 @@ impl<'t> Plan<'t> {
             self.changed.raise(&self.paths, item.dir, mark);
             if let Some(item) = self.items.get_mut(at) {
                 item.action = action;
+                item.opens = target.saturating_sub(1);
             }
         }
     }
 
-    /// The highest mark of the earlier entries that this one depends on.
-    fn dependencies(&self, item: &Item<'t>) -> u32 {
+    /// The highest mark of the earlier entries that this one depends on: for its target, and for its source.
+    fn dependencies(&self, item: &Item<'t>) -> (u32, u32) {
         let marks = &self.changed;
         let at = |id| marks.above(&self.paths, id).max(marks.at(id));
         let below = if item.recursive { marks.below(item.source) } else { 0 };
-        at(item.dir).max(marks.below(item.dir)).max(at(item.source)).max(below)
+        (at(item.dir).max(marks.below(item.dir)), at(item.source).max(below))
     }
 
     /// Whether a mimic under its target or its source goes, or a new one will come to lie over it.
@@ -224,7 +226,7 @@ impl<'t> Plan<'t> {
         let place = |at: u32| items.get(at as usize).map(|item| (item.class, item.under, at));
         sort::sort(self.mounts, |a, b| place(*a) < place(*b));
         // Mimics of outer directories come before those of inner ones, whatever the class.
-        let ready = |at: u32| items.get(at as usize).map(|item| (item.round(), item.under, item.class, at));
+        let ready = |at: u32| items.get(at as usize).map(|item| (item.opens, item.under, item.class, at));
         Self::reorder(self.mounts, self.readying, |a, b| ready(a) < ready(b));
         let done = |at: u32| items.get(at as usize).map(|item| (item.round(), item.class, item.under, at));
         Self::reorder(self.mounts, self.schedule, |a, b| done(a) < done(b));

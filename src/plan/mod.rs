@@ -108,6 +108,9 @@ pub struct Item<'t> {
     pub needs_mimic: bool,
     /// What becomes of it.
     pub action: Action,
+    /// The round in which its target can be made ready: what lies above is mounted by then. At its source others may
+    /// have to be mounted still.
+    pub opens: u32,
     dir: PathId,
     source: PathId,
     recursive: bool,
@@ -204,7 +207,7 @@ pub struct Plan<'t> {
     pub mounts: &'t mut heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
     /// The same items in the order of their rounds.
     pub schedule: &'t mut heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
-    /// The same items in the order in which they are made ready, round by round.
+    /// The same items in the order in which their targets are made ready, round by round.
     pub readying: &'t mut heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
     /// All targets and sources.
     pub paths: Paths<'t>,
@@ -279,21 +282,17 @@ impl<'t> Plan<'t> {
         self.items.get(self.find_at(item.dir, item.dir + 1, wins)?).map(|item| item.entry)
     }
 
-    /// Calls `each` for every directory on which the record has a tmpfs that is there: the namespace's root, mimics, and
-    /// entries of that type; only for those that stay, if `staying`.
-    pub fn each_tmpfs(&self, table: &Table<'t>, staying: bool, each: &mut dyn FnMut(&'t [u8])) {
+    /// Calls `each` for every directory on which the record has a tmpfs that is there, with the id of its mount where the
+    /// table tells it: the namespace's root, mimics, and entries of that type; only those that stay, if `staying`.
+    pub fn each_tmpfs(&self, table: &Table<'t>, staying: bool, each: &mut dyn FnMut(&'t [u8], Option<u32>)) {
         let mut take = |line: &MountEntry<'t>| {
+            let top = table.visible(line.dir, 0);
             // A tmpfs of somebody else that lies on top is not to be trusted for the path's sake (L26).
-            let ours = table.is_empty()
-                || table.visible(line.dir, 0).is_some_and(|top| {
-                    let known = line.dir == b"/" || table.is_marked(top, marks::COVER | marks::MIMIC);
-                    known
-                        && table
-                            .get(top)
-                            .is_some_and(|mount| mount.dir == line.dir && mount.fstype == b"tmpfs")
-                });
-            if line.fstype == b"tmpfs" && ours {
-                each(line.dir);
+            let known = |top| line.dir == b"/" || table.is_marked(top, marks::COVER | marks::MIMIC);
+            let mount = top.filter(|top| known(*top)).and_then(|top| table.get(top));
+            let id = mount.filter(|mount| mount.dir == line.dir).map(|mount| mount.id);
+            if line.fstype == b"tmpfs" && (id.is_some() || table.is_empty()) {
+                each(line.dir, id);
             }
         };
         self.record.iter().filter(|line| line.origin() == Origin::Rootfs).for_each(&mut take);

@@ -101,22 +101,25 @@ fn judge_mount<'t>(
             }
             in_place = in_place.or(Some((mount, hidden)));
             table.mark(mount, marks::COVER);
-            if matches(entry, mount, table) {
-                table.mark(mount, marks::OURS);
-                ours = ours.or(Some(mount));
-            } else {
-                table.unmark(mount, marks::COVER);
-                foreign |= ours.is_none();
+            match matches(entry, mount, table) {
+                Some(exactly) => {
+                    table.mark(mount, marks::OURS);
+                    ours = ours.or(Some((mount, exactly)));
+                }
+                None => {
+                    table.unmark(mount, marks::COVER);
+                    foreign |= ours.is_none();
+                }
             }
         }
-        if ours.is_some() {
+        if let Some((mount, exactly)) = ours {
             // What somebody else's mount covers is mounted again over that, and cannot be taken away.
             let state = match (foreign, desired) {
-                (false, _) => State::InEffect,
+                (false, _) if exactly => State::InEffect,
                 (true, true) => State::Absent,
-                (true, false) => State::Different,
+                _ => State::Different,
             };
-            return (state, ours, hidden);
+            return (state, Some(mount), hidden);
         }
     }
     match in_place {
@@ -129,26 +132,23 @@ fn judge_mount<'t>(
     }
 }
 
-fn matches<'t>(entry: &MountEntry<'t>, mount: MountRef, table: &Table<'t>) -> bool {
-    let Some(line) = table.get(mount) else { return false };
+/// Whether a mount shows what an entry asks for; and if it does, whether it does so exactly, with the flags and with
+/// what is mounted below.
+fn matches<'t>(entry: &MountEntry<'t>, mount: MountRef, table: &Table<'t>) -> Option<bool> {
+    let line = table.get(mount)?;
     let flags = entry.options.flags();
-    if flags.read_only && !line.read_only {
-        return false;
-    }
     if !flags.bind {
-        return line.is_whole(entry.fstype);
+        return line.is_whole(entry.fstype).then_some(!flags.read_only || line.read_only);
     }
-    let from = table.visible(entry.name, marks::COVER);
-    let (Some(from), true) = (from, has_source(entry)) else { return false };
+    let from = table.visible(entry.name, marks::COVER).filter(|_| has_source(entry))?;
+    let wanted = table.identity(from, entry.name)?;
+    if table.identity(mount, entry.dir)? != wanted {
+        return None;
+    }
     // A bind inherits the flags of the mount that is visible at its source: without `ro` it is as writable as that.
-    let inherited = table.get(from).is_some_and(|from| from.is_bound_read_only == line.is_bound_read_only);
-    if !flags.read_only && !inherited {
-        return false;
-    }
-    let wanted = table.identity(from, entry.name);
-    wanted.is_some()
-        && wanted == table.identity(mount, entry.dir)
-        && (!flags.recursive || shows_submounts(entry, mount, table))
+    let inherited = table.get(from)?.is_bound_read_only == line.is_bound_read_only;
+    let writable_as_wanted = if flags.read_only { line.read_only } else { inherited };
+    Some(writable_as_wanted && (!flags.recursive || shows_submounts(entry, mount, table)))
 }
 
 /// Whether every mount that is visible below the source of a recursive bind is found at its place below the

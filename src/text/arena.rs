@@ -40,6 +40,7 @@ impl<'t> Arena<'t> {
     }
 
     /// Hands out a copy of the bytes, to be changed.
+    #[inline(never)]
     pub fn copy(&mut self, bytes: &[u8]) -> Result<&'t mut [u8], Full> {
         let taken = self.take(bytes.len())?;
         for (place, byte) in taken.iter_mut().zip(bytes) {

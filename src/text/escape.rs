@@ -4,81 +4,55 @@
 //! Space `\040`, tab `\011`, newline `\012` and backslash `\134`; no others, in either direction.
 #![forbid(unsafe_code)]
 
-use core::cell::Cell;
-
 use super::Out;
 
 /// Decodes a field in place and returns its new length. One pass, whose output is not looked at again: `\134040`
 /// is `\040`. Whatever else begins with a backslash stays as it is.
 pub fn unescape(field: &mut [u8]) -> usize {
-    decode(field, blank)
+    decode(field, false)
 }
 
 /// The same with `\043` for `#` besides, which the kernel writes in the type and source fields of mountinfo.
 pub(crate) fn unescape_hash(field: &mut [u8]) -> usize {
-    decode(field, |digits| if digits == *b"043" { Some(b'#') } else { blank(digits) })
+    decode(field, true)
 }
 
-fn blank(digits: [u8; 3]) -> Option<u8> {
-    match &digits {
-        b"040" => Some(b' '),
-        b"011" => Some(b'\t'),
-        b"012" => Some(b'\n'),
-        b"134" => Some(b'\\'),
-        _ => None,
-    }
+fn is_escaped(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\\')
 }
 
-fn decode(field: &mut [u8], escaped: impl Fn([u8; 3]) -> Option<u8>) -> usize {
-    let cells = Cell::from_mut(field).as_slice_of_cells();
-    let mut unread = cells;
-    let mut len = 0;
-    for place in cells {
-        let byte = match unread {
-            [backslash, a, b, c, behind @ ..]
-                if backslash.get() == b'\\'
-                    && let Some(byte) = escaped([a.get(), b.get(), c.get()]) =>
-            {
-                unread = behind;
-                byte
+#[inline(never)]
+fn decode(field: &mut [u8], hash: bool) -> usize {
+    let (mut from, mut len) = (0, 0);
+    while let Some((&first, behind)) = field.get(from..).and_then(<[u8]>::split_first) {
+        let escaped = match behind {
+            [a, b, c, ..] if first == b'\\' && (a ^ b'0') | (b ^ b'0') | (c ^ b'0') < 8 => {
+                u32::from(a & 7) << 6 | u32::from(b & 7) << 3 | u32::from(c & 7)
             }
-            [first, behind @ ..] => {
-                unread = behind;
-                first.get()
-            }
-            [] => break,
+            _ => 0,
         };
-        place.set(byte);
+        let (byte, read) = match escaped as u8 {
+            byte if escaped < 256 && (is_escaped(byte) || hash && byte == b'#') => (byte, 4),
+            _ => (first, 1),
+        };
+        from += read;
+        if let Some(place) = field.get_mut(len) {
+            *place = byte;
+        }
         len += 1;
     }
     len
 }
 
 /// Writes a field with its escapes.
+#[inline(never)]
 pub fn write_escaped(w: &mut dyn Out, bytes: &[u8]) {
-    let mut rest = bytes;
-    loop {
-        let plain = rest.iter().take_while(|&&byte| escape(byte).is_none()).count();
-        let Some((plain, special)) = rest.split_at_checked(plain) else { return };
-        w.put(plain);
-        let [byte, behind @ ..] = special else { return };
-        w.put(escape(*byte).unwrap_or_default());
-        rest = behind;
-    }
-}
-
-/// The length of what [`write_escaped`] writes.
-pub fn escaped_len(bytes: &[u8]) -> usize {
-    bytes.iter().map(|&byte| escape(byte).map_or(1, |text| text.len())).sum()
-}
-
-fn escape(byte: u8) -> Option<&'static [u8]> {
-    match byte {
-        b' ' => Some(b"\\040"),
-        b'\t' => Some(b"\\011"),
-        b'\n' => Some(b"\\012"),
-        b'\\' => Some(b"\\134"),
-        _ => None,
+    for byte in bytes {
+        if is_escaped(*byte) {
+            w.put(&[b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]);
+        } else {
+            w.put(core::slice::from_ref(byte));
+        }
     }
 }
 
@@ -134,7 +108,6 @@ mod tests {
         #[test]
         fn unescaping_undoes_escaping(bytes: Vec<u8>) {
             let text = escaped(&bytes);
-            prop_assert_eq!(text.len(), escaped_len(&bytes));
             prop_assert!(!text.iter().any(|b| b" \t\n".contains(b)));
             prop_assert_eq!(unescaped(&text), bytes);
         }

@@ -28,42 +28,93 @@ impl dyn Out + '_ {
 }
 
 /// Writes a decimal number.
+#[inline(never)]
 pub fn write_number(w: &mut dyn Out, number: u64) {
     let mut digits = [0u8; "18446744073709551615".len()];
     let mut rest = number;
-    let mut used = 0;
-    for place in digits.iter_mut().rev() {
+    let mut start = digits.len();
+    while let Some(place) = digits.get_mut(start.wrapping_sub(1)) {
         *place = b'0' + (rest % 10) as u8;
         rest /= 10;
-        used += 1;
+        start -= 1;
         if rest == 0 {
             break;
         }
     }
-    let start = digits.len() - used;
     w.put(digits.get(start..).unwrap_or_default());
 }
 
 /// Writes bytes between double quotes; quotes, backslashes, control bytes and bytes above 126 are escaped
 /// (`\"`, `\\`, `\n`, `\t`, `\r`, `\xNN`). Valid UTF-8 is not told apart: a path is bytes.
+#[inline(never)]
 pub fn write_quoted(w: &mut dyn Out, bytes: &[u8]) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     w.put(b"\"");
     for &byte in bytes {
-        match byte {
-            b'"' => w.put(b"\\\""),
-            b'\\' => w.put(b"\\\\"),
-            b'\n' => w.put(b"\\n"),
-            b'\t' => w.put(b"\\t"),
-            b'\r' => w.put(b"\\r"),
-            b' '..=b'~' => w.put(&[byte]),
-            _ => {
-                let digit = |n: u8| HEX.get(usize::from(n)).copied().unwrap_or(b'?');
-                w.put(&[b'\\', b'x', digit(byte >> 4), digit(byte & 15)]);
-            }
+        let digit = |n: u8| if n < 10 { b'0' + n } else { b'a' - 10 + n };
+        let letter = match byte {
+            b'"' | b'\\' => byte,
+            b'\n' => b'n',
+            b'\t' => b't',
+            b'\r' => b'r',
+            _ => b'x',
+        };
+        let mut escaped = [b'\\', letter, digit(byte >> 4), digit(byte & 15)];
+        let mut len = if letter == b'x' { 4 } else { 2 };
+        if letter == b'x' && matches!(byte, b' '..=b'~') {
+            (escaped[0], len) = (byte, 1);
         }
+        w.put(escaped.get(..len).unwrap_or_default());
     }
     w.put(b"\"");
+}
+
+/// The parts of a text between its separators, the empty ones too. The empty text is one empty part.
+#[derive(Clone, Copy, Debug)]
+pub struct Split<'t> {
+    rest: Option<&'t [u8]>,
+    separator: u8,
+}
+
+/// Splits a text at every separator.
+pub fn split(text: &[u8], separator: u8) -> Split<'_> {
+    Split { rest: Some(text), separator }
+}
+
+impl Split<'_> {
+    /// No parts.
+    pub const NONE: Split<'static> = Split { rest: None, separator: 0 };
+}
+
+impl<'t> Iterator for Split<'t> {
+    type Item = &'t [u8];
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<&'t [u8]> {
+        let text = self.rest?;
+        let end = position(text, self.separator);
+        self.rest = text.get(end + 1..);
+        text.get(..end)
+    }
+}
+
+/// Where the first such byte is; the length where there is none.
+#[inline(never)]
+pub fn position(text: &[u8], byte: u8) -> usize {
+    let mut at = 0;
+    while text.get(at).is_some_and(|found| *found != byte) {
+        at += 1;
+    }
+    at
+}
+
+/// Takes the first part off a text, with its separator. What is left of a text without one is empty.
+#[inline(never)]
+pub fn cut<'t>(text: &mut &'t mut [u8], separator: u8) -> &'t mut [u8] {
+    let whole = core::mem::take(text);
+    let end = position(whole, separator);
+    let (part, behind) = whole.split_at_mut_checked(end).unwrap_or_default();
+    *text = behind.get_mut(1..).unwrap_or_default();
+    part
 }
 
 /// How long a text is: a sink that only counts.

@@ -4,22 +4,31 @@
 
 /// A number with an optional sign.
 pub fn parse_i64(bytes: &[u8]) -> Option<i64> {
-    match bytes {
-        [b'-', digits @ ..] => 0i64.checked_sub_unsigned(parse_u64(digits)?),
-        [b'+', digits @ ..] => parse_u64(digits)?.try_into().ok(),
-        digits => parse_u64(digits)?.try_into().ok(),
+    let (minus, digits) = match bytes {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    let number = parse_u64(digits)?;
+    if number > i64::MAX as u64 + u64::from(minus) {
+        return None;
     }
+    let number = number as i64;
+    Some(if minus { number.wrapping_neg() } else { number })
 }
 
 /// A number without a sign.
+#[inline(never)]
 pub fn parse_u64(bytes: &[u8]) -> Option<u64> {
-    if bytes.is_empty() {
-        return None;
+    let mut number = 0u64;
+    for byte in bytes {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number.checked_mul(10)?.checked_add(digit.into())?;
     }
-    bytes.iter().try_fold(0u64, |number, &byte| match byte {
-        b'0'..=b'9' => number.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
-        _ => None,
-    })
+    if bytes.is_empty() { None } else { Some(number) }
 }
 
 /// A number without a sign that fits 32 bits, like a user id or the id of a mount.

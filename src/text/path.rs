@@ -6,8 +6,9 @@
 //! link; that is how targets of mount entries have always been compared and recorded.
 #![forbid(unsafe_code)]
 
-use core::cell::Cell;
 use core::cmp::Ordering;
+
+use super::{Split, position, split};
 
 /// Whether the path begins at the root directory.
 pub fn is_absolute(path: &[u8]) -> bool {
@@ -17,68 +18,56 @@ pub fn is_absolute(path: &[u8]) -> bool {
 /// Cleans the path in place and returns its new length, which is never larger than the old one.
 ///
 /// The clean form of the empty path is `.`, for which it has no room: it stays empty.
+#[inline(never)]
 pub fn clean(path: &mut [u8]) -> usize {
     let root = usize::from(is_absolute(path));
-    let cells = Cell::from_mut(path).as_slice_of_cells();
-    let mut out = Written { cells, len: root };
+    // The front is overwritten while the rest is read. It never overtakes the reader: every component that is
+    // written was read before, with a separator before it.
+    let mut len = root;
     // What lies before this mark cannot be taken back by `..`: the root, or the leading `..` of a relative path.
     let mut fixed = root;
-    for component in cells.split(|cell| cell.get() == b'/') {
-        match component {
-            [] => {}
-            [dot] if dot.get() == b'.' => {}
-            [one, two] if one.get() == b'.' && two.get() == b'.' => {
-                if out.len > fixed {
-                    out.drop_component(fixed);
-                } else if root == 0 {
-                    out.put_component(component, root);
-                    fixed = out.len;
-                }
+    let mut start = 0;
+    while let Some(rest) = path.get(start..) {
+        let end = start + position(rest, b'/');
+        let component = path.get(start..end).unwrap_or_default();
+        let up = component == b"..";
+        if component.is_empty() || component == b"." || up && len <= fixed && root > 0 {
+            // It says nothing.
+        } else if up && len > fixed {
+            len -= 1;
+            while len > fixed && path.get(len) != Some(&b'/') {
+                len -= 1;
             }
-            _ => out.put_component(component, root),
-        }
-    }
-    if out.len == 0 {
-        out.put(b'.');
-    }
-    out.len
-}
-
-/// The front of a path, overwritten while its rest is read. It never overtakes the reader: every component that is
-/// written was read before, with a separator before it.
-struct Written<'c> {
-    cells: &'c [Cell<u8>],
-    len: usize,
-}
-
-impl Written<'_> {
-    fn put(&mut self, byte: u8) {
-        if let Some(cell) = self.cells.get(self.len) {
-            cell.set(byte);
-            self.len += 1;
-        }
-    }
-
-    fn put_component(&mut self, component: &[Cell<u8>], root: usize) {
-        if self.len > root {
-            self.put(b'/');
-        }
-        for cell in component {
-            self.put(cell.get());
-        }
-    }
-
-    fn drop_component(&mut self, fixed: usize) {
-        while self.len > fixed {
-            self.len -= 1;
-            if self.cells.get(self.len).is_some_and(|cell| cell.get() == b'/') {
-                break;
+        } else {
+            if len > root {
+                put(path, &mut len, b'/');
+            }
+            for at in start..end {
+                let byte = path.get(at).copied().unwrap_or_default();
+                put(path, &mut len, byte);
+            }
+            if up {
+                fixed = len;
             }
         }
+        start = end + 1;
+    }
+    if len == 0 {
+        put(path, &mut len, b'.');
+    }
+    len
+}
+
+/// Writes a byte over the front of a text, of which `len` bytes have been written.
+pub(crate) fn put(path: &mut [u8], len: &mut usize, byte: u8) {
+    if let Some(place) = path.get_mut(*len) {
+        *place = byte;
+        *len += 1;
     }
 }
 
 /// Whether [`clean`] would leave the path as it is. The empty path is not clean.
+#[inline(never)]
 pub fn is_clean(path: &[u8]) -> bool {
     if path == b"/" || path == b"." {
         return true;
@@ -87,28 +76,35 @@ pub fn is_clean(path: &[u8]) -> bool {
         [b'/', rest @ ..] => (false, rest),
         _ => (true, path),
     };
-    rest.split(|&byte| byte == b'/').all(|component| match component {
-        b"" | b"." => false,
-        b".." => may_climb,
-        _ => {
-            may_climb = false;
-            true
+    for component in split(rest, b'/') {
+        let up = component == b"..";
+        if component.is_empty() || component == b"." || up && !may_climb {
+            return false;
         }
-    })
+        may_climb &= up;
+    }
+    true
 }
 
 /// Where the last component of a clean path is: `/a` for `/a/b`, `/` for `/a` and for `/` itself, `.` for `a`.
+#[inline(never)]
 pub fn parent(path: &[u8]) -> &[u8] {
-    match path.iter().rposition(|&byte| byte == b'/') {
-        Some(0) => b"/",
-        Some(slash) => path.get(..slash).unwrap_or_default(),
-        None => b".",
+    let name = name(path).len();
+    match path.len() - name {
+        0 => b".",
+        1 => b"/",
+        slash => path.get(..slash - 1).unwrap_or_default(),
     }
 }
 
 /// The last component of a clean path; empty for `/`.
+#[inline(never)]
 pub fn name(path: &[u8]) -> &[u8] {
-    path.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
+    let mut start = path.len();
+    while start > 0 && path.get(start - 1) != Some(&b'/') {
+        start -= 1;
+    }
+    path.get(start..).unwrap_or_default()
 }
 
 /// Whether the clean `path` lies strictly below the clean directory `dir`: `/a/b` does below `/a` and `/`, `/ab`
@@ -123,6 +119,7 @@ pub fn covers(dir: &[u8], path: &[u8]) -> bool {
 }
 
 /// What follows the clean `dir` in the clean `path`, without a `/` at its front; empty when they are equal.
+#[inline(never)]
 pub fn below<'p>(path: &'p [u8], dir: &[u8]) -> Option<&'p [u8]> {
     match path.strip_prefix(dir)? {
         [] => Some(b""),
@@ -134,31 +131,70 @@ pub fn below<'p>(path: &'p [u8], dir: &[u8]) -> Option<&'p [u8]> {
 
 /// The order of targets: byte by byte, as if each path ended in a `/`. So `/q-1` < `/q.1` < `/q` < `/q/z`, and a
 /// directory comes directly before all that lies in it.
+#[inline(never)]
 pub fn compare(a: &[u8], b: &[u8]) -> Ordering {
-    let common = a.len().min(b.len());
-    let (Some((a, more_a)), Some((b, more_b))) = (a.split_at_checked(common), b.split_at_checked(common))
-    else {
-        return Ordering::Equal;
-    };
-    a.cmp(b).then_with(|| closed(more_a, a).cmp(closed(more_b, b)))
+    let mut at = 0;
+    loop {
+        let (of_a, of_b) = (closed(a, at), closed(b, at));
+        if of_a != of_b || of_a == 0 {
+            return of_a.cmp(&of_b);
+        }
+        at += 1;
+    }
 }
 
-/// The end of a path, and the `/` that its whole lacks.
-fn closed<'p>(end: &'p [u8], front: &[u8]) -> impl Iterator<Item = &'p u8> {
-    let last = end.last().or(front.last());
-    end.iter().chain((last != Some(&b'/')).then_some(&b'/'))
+/// A byte of a path to which the `/` that it lacks was added, plus one; 0 behind its end.
+fn closed(path: &[u8], at: usize) -> u32 {
+    match path.get(at) {
+        Some(byte) => u32::from(*byte) + 1,
+        None if at == path.len() && path.last() != Some(&b'/') => u32::from(b'/') + 1,
+        None => 0,
+    }
 }
 
 /// The components of a path, without those that are empty.
-pub fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    path.split(|&byte| byte == b'/').filter(|component| !component.is_empty())
+pub fn components(path: &[u8]) -> Components<'_> {
+    Components(split(path, b'/'))
+}
+
+/// See [`components`].
+#[derive(Clone, Copy, Debug)]
+pub struct Components<'p>(Split<'p>);
+
+impl<'p> Iterator for Components<'p> {
+    type Item = &'p [u8];
+
+    fn next(&mut self) -> Option<&'p [u8]> {
+        loop {
+            let component = self.0.next()?;
+            if !component.is_empty() {
+                return Some(component);
+            }
+        }
+    }
 }
 
 /// The directories on the way to a clean absolute path, and it itself: `/a`, `/a/b` for `/a/b`, nothing for `/`.
-pub fn prefixes(path: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let slashes = path.iter().enumerate().skip(1).filter(|&(_, &byte)| byte == b'/').map(|(at, _)| at);
-    let ends = slashes.chain((path.len() > 1).then_some(path.len()));
-    ends.filter_map(|end| path.get(..end))
+pub fn prefixes(path: &[u8]) -> Prefixes<'_> {
+    Prefixes { path, end: usize::from(path.len() == 1) }
+}
+
+/// See [`prefixes`].
+#[derive(Clone, Copy, Debug)]
+pub struct Prefixes<'p> {
+    path: &'p [u8],
+    end: usize,
+}
+
+impl<'p> Iterator for Prefixes<'p> {
+    type Item = &'p [u8];
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<&'p [u8]> {
+        let start = self.end + 1;
+        self.end = start + position(self.path.get(start..)?, b'/');
+        self.path.get(..self.end)
+    }
 }
 
 #[cfg(test)]
