@@ -333,13 +333,22 @@ fn is_missing<'t>(entry: &MountEntry<'t>, kind: Kind, is_source: bool) -> Result
     if !path::is_absolute(at) {
         return create::check_path(at, what(entry)).map(|()| true);
     }
+    if kind == Kind::EnsureDir {
+        // In the user's home links are followed, with the user's rights.
+        return match file::lstat(at) {
+            Ok(stat) if stat.kind == FileType::Directory => Ok(false),
+            Ok(_) => Err(Error::about("cannot create ensure-dir target %q: existing file in the way", at)),
+            Err(Errno::ENOENT) => Ok(true),
+            Err(errno) => Err(Error::call("cannot inspect %q: lstat %s: %e", at, errno)),
+        };
+    }
     let mut says = match kind {
         Kind::Directory if is_source => "cannot use %q as bind-mount source: not a directory",
         Kind::Directory => "cannot use %q as mount point: not a directory",
         Kind::File if is_source => "cannot use %q as bind-mount source: not a regular file",
         Kind::File => "cannot use %q as mount point: not a regular file",
         Kind::Symlink => "cannot create symlink in %q: existing file in the way",
-        Kind::EnsureDir | Kind::Unknown => "cannot create ensure-dir target %q: existing file in the way",
+        Kind::EnsureDir | Kind::Unknown => "",
     };
     let found = walk::open(at).and_then(|fd| Ok((file::stat(&fd)?.kind, fd)));
     match (found, kind) {

@@ -50,6 +50,10 @@ impl<'t> Apply<'_, 't> {
     }
 
     fn cover_for(&mut self, dir: &'t [u8], entry: &MountEntry<'t>) -> Result<'t, ()> {
+        // The record names the entry in an option, and options end at a comma (L33).
+        if entry.id().contains(&b',') {
+            return Err(Error::about("a path with a comma cannot be recorded as what it is needed for", dir));
+        }
         let (fd, stat) = walk::open_directory(dir)
             .and_then(|fd| file::stat(&fd).map(|stat| (fd, stat)))
             .map_err(|errno| Error::call("cannot open %q: %e", dir, errno))?;
@@ -71,9 +75,15 @@ impl<'t> Apply<'_, 't> {
         let of_directory = self.options(b"rbind,", id, b",x-snapd.detach", b"")?;
         let of_file = self.options(b"bind,x-snapd.kind=file,", id, b"", b"")?;
         let cover = Cover { dir, data, options, class: Class::of(entry) };
-        match self.confined {
-            true => self.set_aside(&fd, &cover)?,
-            false => self.cover_and_fill(&fd, &fd, &cover)?,
+        let lines = self.results.synthetic.len();
+        let done = match self.confined {
+            true => self.set_aside(&fd, &cover),
+            false => self.cover_and_fill(&fd, &fd, &cover),
+        };
+        // A tmpfs that stays although it failed is recorded with all parts: as those are not there, the next run sees
+        // that it is not whole (L21).
+        if done.is_err() && self.results.synthetic.len() == lines {
+            return done;
         }
         for at in 0..self.results.children.len() {
             let Some(child) = self.results.children.get(at) else { break };
@@ -84,7 +94,7 @@ impl<'t> Apply<'_, 't> {
             };
             self.put_on_record(cover.class, child.dir, options, None);
         }
-        Ok(())
+        done
     }
 
     /// The options of a synthetic entry; `id` is that of the entry which it serves.

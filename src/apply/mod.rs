@@ -147,7 +147,12 @@ impl<'t> Apply<'_, 't> {
         // As many as there are items.
         let _ = self.results.outcomes.resize(plan.items.len(), Outcome::Nothing);
         self.results.synthetic.clear();
-        self.keep_lines()?;
+        if let Err(error) = self.keep_lines() {
+            // Nothing was done, so all is as it was.
+            self.results.kept.fill(true);
+            self.results.synthetic.clear();
+            return Err(error);
+        }
         // What a mimic hides can be reached when that, and every copy that a later mimic made of it, is gone.
         for hidden in [false, true] {
             for removal in plan.removals.iter() {

@@ -22,7 +22,7 @@ impl<'t> Plan<'t> {
         self.find_heirs();
         self.coming.reset(&self.paths);
         for item in self.items.iter() {
-            if item.needs_mimic && item.state == State::Absent {
+            if item.needs_mimic && item.state == State::Absent && item.is_wanted() {
                 // Everything below the directory; it need not be a path of the plan itself.
                 let under = item.under.unwrap_or_default();
                 let mut inside = self.paths.first_behind(under);
@@ -66,9 +66,10 @@ impl<'t> Plan<'t> {
             let owned = self.find_at(dir, dir.saturating_add(1), owns).is_some();
             let heir = self.find_at(from, to, &mut Item::is_wanted).and_then(|heir| self.items.get(heir));
             let heir = heir.map(|item| item.entry.id());
+            let nameable = heir.is_some_and(|heir| !heir.contains(&b','));
             if let Some(mimic) = self.mimics.get_mut(at) {
                 mimic.goes = !mimic.whole || (!owned && heir.is_none());
-                mimic.heir = heir.filter(|heir| !owned && *heir != owner);
+                mimic.heir = heir.filter(|heir| nameable && !owned && *heir != owner);
             }
         }
     }
@@ -192,7 +193,10 @@ impl<'t> Plan<'t> {
             for (item, at) in self.items.iter().rev().zip((0..self.items.len() as u32).rev()) {
                 let there = match item.action {
                     Action::Unmount => true,
-                    Action::Mount(_) => item.state != State::Absent,
+                    // A link that is on no record is not ours to take away.
+                    Action::Mount(_) => {
+                        item.state != State::Absent && (item.record.is_some() || is_mount(item.entry))
+                    }
                     _ => false,
                 };
                 if there && item.hidden == hidden {

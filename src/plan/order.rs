@@ -130,9 +130,14 @@ impl<'t> Plan<'t> {
                 continue;
             }
             let dir = self.paths.find(entry.dir);
+            // Only the first with a target is mounted, and directories that are to be there; of those there are few.
+            let mut looked_at = 0;
             let twin = self.find_at(dir, dir.saturating_add(1), &mut |item| {
-                item.record.is_none() && item.action == Action::Keep && item.entry.same(entry)
+                looked_at += 1;
+                let fits = item.record.is_none() && item.action == Action::Keep && item.entry.same(entry);
+                fits || looked_at > TWINS
             });
+            let twin = twin.filter(|_| looked_at <= TWINS);
             match twin.and_then(|twin| self.items.get_mut(twin)) {
                 Some(item) => item.record = Some(at),
                 None => self.push(entry, Some(at), false),
@@ -169,8 +174,8 @@ impl<'t> Plan<'t> {
         self.stack.clear();
         for at in 0..self.items.len() {
             self.visit(at);
-            // On the stack: an item, and the path whose entry it has to follow next: first the paths above its target,
-            // then its source and the paths above that.
+            // On the stack: an item, and the path whose entry it has to follow next: first what has the same target
+            // and stands before it, then the paths above that, then its source and the paths above that.
             while let Some(top) = self.stack.last_mut() {
                 let (here, next, at_source) = (item_of(*top), (*top >> 32) as PathId, *top & AT_SOURCE != 0);
                 let Some(item) = self.items.get(here) else { break };
@@ -185,9 +190,12 @@ impl<'t> Plan<'t> {
                 }
                 *top = key(self.paths.above(next), *top as u32);
                 let (class, dir) = (item.class, item.dir);
+                let is_own = next == dir && !at_source;
                 let same = self.items.partition_point(|i| (i.class, i.dir) <= (class, next));
-                let before = same.wrapping_sub(1);
-                if next != dir && self.items.get(before).is_some_and(|i| i.class == class && i.dir == next) {
+                let before = if is_own { here } else { same }.wrapping_sub(1);
+                if (next != dir || is_own)
+                    && self.items.get(before).is_some_and(|i| i.class == class && i.dir == next)
+                {
                     self.visit(before);
                 }
             }
@@ -199,7 +207,7 @@ impl<'t> Plan<'t> {
         if let Some(item) = self.items.get_mut(at).filter(|item| !item.visited) {
             item.visited = true;
             // Each item is put there once.
-            let _ = self.stack.push(key(self.paths.above(item.dir), at as u32));
+            let _ = self.stack.push(key(item.dir, at as u32));
         }
     }
 
@@ -220,6 +228,9 @@ impl<'t> Plan<'t> {
         None
     }
 }
+
+/// Entries with one target that are compared with a line of the record; so many lines for one target stay harmless.
+const TWINS: usize = 64;
 
 /// On the stack of [`Plan::follow_sources`]: the paths above the target are done.
 const AT_SOURCE: u64 = 1 << 31;
