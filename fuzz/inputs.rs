@@ -113,6 +113,12 @@ struct Planning {
     profiles: [Box<Profile<'static>>; 2],
 }
 
+/// Unoptimised code makes the value on the stack before it is in its box; so on one that is large enough.
+fn boxed<T: Default + Send + 'static>() -> Box<T> {
+    let thread = std::thread::Builder::new().stack_size(1 << 30).spawn(Box::default);
+    thread.expect("a thread can be started").join().expect("nothing is done in it")
+}
+
 static PLANNING: Mutex<Option<Planning>> = Mutex::new(None);
 
 /// A record and a desired profile, with the byte 0 between them and before the states of their items: a plan is
@@ -125,8 +131,8 @@ pub fn plan(data: &[u8]) {
 
     let mut planning = PLANNING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let Planning { plan, profiles } = planning.get_or_insert_with(|| Planning {
-        plan: Plan::new(Box::leak(Box::default())),
-        profiles: [Box::default(), Box::default()],
+        plan: Plan::new(Box::leak(boxed())),
+        profiles: [boxed(), boxed()],
     });
     let [old, new] = profiles;
     old.clear();
