@@ -353,14 +353,6 @@ impl<'t> Table<'t> {
         })
     }
 
-    /// What is visible at a path.
-    pub fn identity_at<'p>(&self, at: &'p [u8], beneath: u8) -> Option<Identity<'p>>
-    where
-        't: 'p,
-    {
-        self.identity(self.visible(at, beneath)?, at)
-    }
-
     /// The mounts whose mount point is at or below a path, visible or not, in the order of their mount points.
     pub fn at_or_below(&self, dir: &[u8]) -> impl Iterator<Item = MountRef> {
         let key = |at: &u32| place(self.mounts, *at).1;

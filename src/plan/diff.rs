@@ -210,7 +210,7 @@ impl<'t> Plan<'t> {
             for (mimic, at) in self.mimics.iter().zip(0u32..).filter(|(m, _)| m.goes) {
                 let _ = self.stack.push(key(NOWHERE - mimic.dir, at));
             }
-            sort::sort(self.stack, |a, b| a < b);
+            sort::sort_keys(self.stack);
             for key in self.stack.iter() {
                 let _ = self.removals.push(Removal::Mimic(*key as u32));
             }

@@ -68,7 +68,7 @@ impl<'t> Plan<'t> {
                 let _ = self.parts.push(key(number - 1, *part as u32));
             }
         }
-        sort::sort(self.parts, |a, b| a < b);
+        sort::sort_keys(self.parts);
     }
 
     fn push(&mut self, entry: &'t MountEntry<'t>, record: Option<u16>, desired: bool) {
@@ -118,7 +118,7 @@ impl<'t> Plan<'t> {
         for (item, at) in self.items.iter().zip(0u32..) {
             let _ = self.by_dir.push(key(item.dir, (item.class as u32) << 20 | at));
         }
-        sort::sort(self.by_dir, |a, b| a < b);
+        sort::sort_keys(self.by_dir);
     }
 
     /// Each record entry goes with the desired entry that equals it, or becomes an item of its own.
@@ -157,7 +157,7 @@ impl<'t> Plan<'t> {
             };
             let _ = self.stack.push((item.class as u64) << 60 | key(item.dir, rank << 20 | at));
         }
-        sort::sort(self.stack, |a, b| a < b);
+        sort::sort_keys(self.stack);
         self.scratch.clear();
         for key in self.stack.iter() {
             if let Some(item) = self.items.get(item_of(*key)) {
