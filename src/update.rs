@@ -5,6 +5,7 @@
 use crate::apply::create::Owner;
 use crate::apply::ground::{self, Ground};
 use crate::apply::notes::{self, Notes};
+use crate::apply::walk::Walker;
 use crate::apply::{self, Apply, Results, save, survey};
 use crate::error::{Errno, Error, Result, Within};
 use crate::invocation::{self, Invocation, Names};
@@ -213,7 +214,9 @@ fn carry_out<'t>(
 ) -> Result<'t, ()> {
     let World { plan, table, ground, notes, results } = world;
     make_plan(plan, table, ground, arena, log)?;
-    let mut apply = Apply { plan, table, ground, notes, results, arena, log, confined, user };
+    let (walker, fresh_calls) = (Walker::new(), !confined);
+    let mut apply =
+        Apply { plan, table, ground, notes, results, arena, log, walker, confined, fresh_calls, user };
     apply.check_room()?;
     let Some((freezer, old)) = system else { return apply.run() };
     let mut frozen = Frozen::new();

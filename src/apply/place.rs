@@ -41,13 +41,14 @@ pub fn is_mount_root(dir: &Fd, name: &[u8]) -> Result<bool> {
     Ok(look(dir, name)?.mount_root.unwrap_or(true))
 }
 
-/// Takes away the top mount at a name in a directory, with all below it, in one step (`MNT_DETACH`).
+/// Takes away the top mount at a name in a directory, with all below it, in one step (`MNT_DETACH`). `shows` as in
+/// [`mount::give_up`].
 #[inline(never)]
-pub fn detach(dir: &Fd, name: &[u8]) -> Result<()> {
+pub fn detach(dir: &Fd, name: &[u8], shows: bool) -> Result<()> {
     if let Ok(top) = file::open_at(dir, name, Open::PATH, 0) {
         // Keeps the detach from failing because of copies of the mounts below, and from taking them along. When it is
         // refused the detach is tried all the same (L3).
-        let _ = mount::make_private(&top);
+        let _ = mount::give_up(&top, shows);
     }
     mount::unmount_at(dir, name, true)
 }

@@ -3,7 +3,8 @@
 #![forbid(unsafe_code)]
 
 use super::ground::{Answer, Ground};
-use super::{entry, walk};
+use super::entry;
+use super::walk::Walker;
 use crate::error::{Error, Result};
 use crate::kernel::Errno;
 use crate::kernel::file::{self, FileType, Open};
@@ -138,7 +139,7 @@ pub fn targets<'t>(plan: &mut Plan<'t>, ground: &mut Ground<'t>) {
                 item.state = if item.desired { State::InEffect } else { State::Different };
             }
             Kind::EnsureDir if item.desired => {
-                let found = walk::open(at).and_then(|fd| file::stat(&fd));
+                let found = Walker::new().stat(at);
                 if found.is_ok_and(|stat| stat.kind == FileType::Directory) {
                     item.state = State::InEffect;
                 }
@@ -154,7 +155,7 @@ pub fn targets<'t>(plan: &mut Plan<'t>, ground: &mut Ground<'t>) {
 
 /// Whether the link of an entry is there with the wanted text.
 fn has_link(entry: &MountEntry<'_>) -> bool {
-    walk::open(entry.dir).is_ok_and(|fd| entry::has_text(&fd, entry))
+    Walker::new().open(entry.dir).is_ok_and(|fd| entry::has_text(&fd, entry))
 }
 
 fn find_missing<'t>(item: &mut Item<'t>, ground: &mut Ground<'t>) {

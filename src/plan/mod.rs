@@ -111,6 +111,8 @@ pub struct Item<'t> {
     /// The round in which its target can be made ready: what lies above is mounted by then. At its source others may
     /// have to be mounted still.
     pub opens: u32,
+    /// What is there of it stays until what is bound at its target in this run has taken its place.
+    pub replaced: bool,
     dir: PathId,
     source: PathId,
     recursive: bool,
@@ -274,6 +276,20 @@ impl<'t> Plan<'t> {
             && self
                 .find_at(item.dir, item.dir + 1, &mut |other| other.is_wanted() && other.kind == item.kind)
                 .is_some()
+    }
+
+    /// All items with the target of one.
+    pub fn with_target_of(&self, item: &Item<'t>) -> impl Iterator<Item = u32> {
+        let start = self.by_dir.partition_point(|at| *at < order::key(item.dir, 0));
+        let (_, from) = self.by_dir.split_at_checked(start).unwrap_or_default();
+        let dir = u64::from(item.dir);
+        from.iter().take_while(move |at| **at >> 32 == dir).map(|at| order::item_of(*at) as u32)
+    }
+
+    /// Whether anything is mounted below the target of an item in this run.
+    pub fn has_mounts_inside(&self, item: &Item<'t>) -> bool {
+        let mounted = &mut |other: &Item<'t>| matches!(other.action, Action::Mount(_));
+        self.find_at(item.dir + 1, self.paths.end(item.dir), mounted).is_some()
     }
 
     /// The desired entry that is mounted in place of a duplicate.
