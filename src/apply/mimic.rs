@@ -8,7 +8,7 @@
 
 use super::create::{self, What};
 use super::walk::Walker;
-use super::{Apply, place};
+use super::{Apply, notes, place, save};
 use crate::error::{Error, Result};
 use crate::kernel::file::{self, FileSystem, FileType, Open};
 use crate::kernel::mount::{self, Attach, Reach};
@@ -85,6 +85,10 @@ impl<'t> Apply<'_, 't> {
         let of_file = self.options(b"bind,x-snapd.kind=file,", id, b"", b"")?;
         let cover = Cover { dir, data, options, class: Class::of(entry) };
         let lines = self.results.synthetic.len();
+        if let Some(journal) = self.journal {
+            let line = MountEntry { name: b"tmpfs", dir, fstype: b"tmpfs", options: Options(options), freq: 0, passno: 0 };
+            save::append(journal, &|w| notes::write_intent(w, &line))?;
+        }
         let done = match self.confined {
             true => self.set_aside(&fd, &cover),
             false => self.cover_whole(&fd, &cover).unwrap_or_else(|| self.cover_and_fill(&fd, &fd, &cover)),

@@ -110,6 +110,8 @@ pub struct Apply<'a, 't> {
     /// Mounts are made aside and attached in one step. Not under AppArmor, which grants only the calls of old; and there
     /// nobody lives in the namespace yet.
     pub fresh_calls: bool,
+    /// The notes' file, in which is written what is about to be mounted.
+    pub journal: Option<&'t [u8]>,
     /// Who directories in a home belong to; in system mode root, or who started us.
     pub user: Owner,
 }

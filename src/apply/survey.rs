@@ -4,6 +4,7 @@
 
 use super::ground::{Answer, Ground};
 use super::entry;
+use super::notes::{self, Version};
 use super::walk::Walker;
 use crate::error::{Error, Result};
 use crate::kernel::Errno;
@@ -17,30 +18,37 @@ use crate::plan::{Item, Plan, State};
 use crate::text::arena::Arena;
 use crate::text::path;
 
+/// A file that was read: its text, to be cut up; the same as it was; and which version of the file that is.
+pub struct Text<'t> {
+    /// The text.
+    pub text: &'t mut [u8],
+    /// Its copy.
+    pub before: &'t [u8],
+    /// The version.
+    pub version: Version,
+}
+
 /// Reads a whole file; nothing when there is none. Links are followed. Anything but a regular file is refused, and
 /// nothing is waited for.
-pub fn read<'t>(at: &'t [u8], arena: &mut Arena<'t>) -> Result<'t, Option<&'t mut [u8]>> {
+pub fn read<'t>(at: &'t [u8], arena: &mut Arena<'t>) -> Result<'t, Option<Text<'t>>> {
     let fd = match file::open_follow(at, Open::READ) {
         Err(Errno::ENOENT) => return Ok(None),
         other => other.map_err(|errno| Error::call("open %s: %e", at, errno))?,
     };
     let no = |errno| Error::call("read %s: %e", at, errno);
-    match file::stat(&fd).map_err(no)?.kind {
+    let stat = file::stat(&fd).map_err(no)?;
+    match stat.kind {
         FileType::Regular => {}
         FileType::Directory => return Err(no(Errno::EISDIR)),
         _ => return Err(Error::about("read %s: not a regular file", at)),
     }
     let mut len = 0;
-    loop {
+    // One more is read than is accepted, so that too much is seen as such; and the end is where the file says, or where
+    // there is no more.
+    while len as u64 != stat.size || len == 0 {
         let space = arena.free().get_mut(len..).unwrap_or_default();
-        if space.is_empty() {
-            return Err(MEMORY.exceeded());
-        }
-        // One more than is accepted, so that too much is seen as such.
-        let most = PROFILE_TEXT.max.saturating_add(1).saturating_sub(len);
-        let most = most.min(space.len());
-        let space = space.get_mut(..most).unwrap_or_default();
-        let got = file::read(&fd, space).map_err(no)?;
+        let most = (PROFILE_TEXT.max + 1).saturating_sub(len).min(space.len());
+        let got = file::read(&fd, space.get_mut(..most).unwrap_or_default()).map_err(no)?;
         len += got;
         if len > PROFILE_TEXT.max {
             return Err(PROFILE_TEXT.exceeded());
@@ -49,7 +57,10 @@ pub fn read<'t>(at: &'t [u8], arena: &mut Arena<'t>) -> Result<'t, Option<&'t mu
             break;
         }
     }
-    arena.take(len).map(Some).map_err(|_| MEMORY.exceeded())
+    let full = |_| MEMORY.exceeded();
+    let text = arena.take(len).map_err(full)?;
+    let before = arena.copy(text).map_err(full)?;
+    Ok(Some(Text { text, before, version: notes::version(&stat) }))
 }
 
 /// Bytes to lend to [`each_mount`]: one line of any length that there can be, and a page.

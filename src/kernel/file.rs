@@ -38,6 +38,8 @@ pub struct Stat {
     pub gid: u32,
     /// Size in bytes.
     pub size: u64,
+    /// `st_ctime` in nanoseconds: when it was last changed.
+    pub changed: u64,
 }
 
 /// What fstatfs(2) tells of a file system.
@@ -194,6 +196,7 @@ fn stat_flags(dir: usize, path: &[u8], flags: c_int) -> Result<Stat> {
         uid: stat.st_uid,
         gid: stat.st_gid,
         size: stat.st_size as u64,
+        changed: (stat.st_ctime as u64).wrapping_mul(1_000_000_000).wrapping_add(stat.st_ctime_nsec as u64),
     })
 }
 

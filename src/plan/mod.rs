@@ -199,6 +199,8 @@ impl Default for Memory<'_> {
 pub struct Plan<'t> {
     /// What was mounted by the last run, as its record says.
     pub record: &'t [MountEntry<'t>],
+    /// How many of these lines are the record's; those behind it are what a killed run was about to mount.
+    pub recorded: usize,
     /// The entries of both profiles, in the order of mounting.
     pub items: &'t mut heapless::Vec<Item<'t>, ITEMS>,
     /// The mimics on record.
@@ -231,6 +233,7 @@ impl<'t> Plan<'t> {
         let [changed, gone, coming, early] = marks;
         Plan {
             record: &[],
+            recorded: 0,
             items,
             mimics,
             removals,

@@ -11,7 +11,7 @@ impl<'t> Plan<'t> {
     /// The first move: the two profiles become [`Plan::items`] and [`Plan::mimics`]. Targets are clean already. Where
     /// two desired entries have one target, the first in the order of mounting wins.
     pub fn begin(&mut self, record: &'t [MountEntry<'t>], desired: &'t [MountEntry<'t>]) {
-        self.record = record;
+        (self.record, self.recorded) = (record, record.len());
         self.items.clear();
         self.mimics.clear();
         self.parts.clear();
