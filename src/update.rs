@@ -219,8 +219,20 @@ fn carry_out<'t>(
     let World { plan, table, ground, notes, results } = world;
     make_plan(plan, table, ground, arena, log)?;
     let (walker, fresh_calls, journal) = (Walker::new(), !confined, None);
-    let mut apply =
-        Apply { plan, table, ground, notes, results, arena, log, walker, confined, fresh_calls, journal, user };
+    let mut apply = Apply {
+        plan,
+        table,
+        ground,
+        notes,
+        results,
+        arena,
+        log,
+        walker,
+        confined,
+        fresh_calls,
+        journal,
+        user,
+    };
     apply.check_room()?;
     let Some((freezer, old)) = system else { return apply.run() };
     let mut frozen = Frozen::new();
@@ -284,8 +296,10 @@ fn make_plan<'t>(
 ) -> Result<'t, ()> {
     survey::mounts(plan, table, arena, log)?;
     plan.judge(table);
-    apply::trust(plan, table, ground, false);
-    survey::targets(plan, ground);
+    if plan.misses_anything() {
+        apply::trust(plan, table, ground, false);
+        survey::targets(plan, ground);
+    }
     plan.decide();
     say_conflicts(plan, log);
     if log.is_debug() {

@@ -9,7 +9,6 @@ use crate::error::{Error, Result};
 use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::mount::{self, Attach, Reach};
 use crate::kernel::{Errno, Fd};
-use crate::limits::{PROFILE_LINE, WRITTEN_ENTRY};
 use crate::mount::{Kind, MountEntry, Origin};
 use crate::plan::Item;
 use crate::text::path;
@@ -71,9 +70,6 @@ impl<'t> Apply<'_, 't> {
     /// How much of the target was made; nothing, where it is missing and the entry says to pass over it then.
     fn try_target(&mut self, entry: &MountEntry<'t>) -> Result<'t, Option<Made>> {
         let kind = entry.kind();
-        if entry.written_len() > PROFILE_LINE.max {
-            return Err(WRITTEN_ENTRY.exceeded());
-        }
         let missing = is_missing(&self.walker, entry, kind, false)?;
         if (missing || kind == Kind::Symlink) && entry.ignore_missing() {
             return ignored(entry);
@@ -111,14 +107,15 @@ impl<'t> Apply<'_, 't> {
 
     /// Performs the mount of a prepared entry. On failure nothing of it is left. `old` is the id of the mount that it
     /// takes the place of: where the kernel can do that, a process that looks sees the old one or the new one at any
-    /// moment, and never neither.
-    pub fn perform(&mut self, item: &Item<'t>, old: Option<u32>) -> Result<'t, ()> {
+    /// moment, and never neither. `mistaken` tells of a failure that something of the wrong kind may be the reason of, or
+    /// that nothing is there.
+    pub fn perform(&mut self, item: &Item<'t>, old: Option<u32>, mistaken: &mut bool) -> Result<'t, ()> {
         let entry = item.entry;
         if !matches!(item.kind, Kind::Directory | Kind::File) {
             return Ok(());
         }
         let mut new = New { entry, how: Attach::OnTop, attached: false, says: "cannot mount at %q: %e" };
-        let done = self.mount(&mut new, old);
+        let done = self.mount(item, &mut new, old);
         if matches!(done, Ok(Err(_)))
             && new.attached
             && let Ok(Some(parent)) = self.walker.open_parent(entry.dir)
@@ -129,8 +126,11 @@ impl<'t> Apply<'_, 't> {
                 let _ = mount::unmount_at(&parent, path::name(entry.dir), true);
             }
         }
+        *mistaken = matches!(done, Err(_) | Ok(Err(Errno::ENOTDIR)));
         let top = done?.map_err(|errno| Error::call(new.says, entry.dir, errno))?;
-        if new.how == Attach::Beneath && self.plan.has_mounts_inside(item) && self.walker.wait(entry.dir, top) {
+        self.walker.changed(entry.dir);
+        if new.how == Attach::Beneath && self.plan.has_mounts_inside(item) && self.walker.wait(entry.dir, top)
+        {
             return Ok(());
         }
         self.remove_all_replaced(item);
@@ -138,17 +138,39 @@ impl<'t> Apply<'_, 't> {
     }
 
     /// Makes a new mount and attaches it. The outer error is one that has its sentence already.
-    fn mount(&mut self, new: &mut New<'t>, old: Option<u32>) -> Result<'t, crate::kernel::Result<Fd>> {
+    fn mount(
+        &mut self,
+        item: &Item<'t>,
+        new: &mut New<'t>,
+        old: Option<u32>,
+    ) -> Result<'t, crate::kernel::Result<Fd>> {
         let entry = new.entry;
         let flags = entry.options.flags();
-        let source = if flags.bind { Some(open_end(&self.walker, entry.name)?) } else { None };
-        let target = open_end(&self.walker, entry.dir)?;
+        let source = if flags.bind { Some(self.open_end(item, entry.name)?) } else { None };
+        let target = self.open_end(item, entry.dir)?;
         if old.is_some() && place::mount_id(&target) == old {
             new.how = Attach::Beneath;
             // From here on the table shows that it is about to go, should somebody kill us.
             let _ = mount::give_up(&target, true);
         }
         Ok(self.attach(new, source.as_ref(), target))
+    }
+
+    /// Opens a target or a source for a mount call.
+    #[inline(never)]
+    fn open_end(&self, item: &Item<'t>, at: &'t [u8]) -> Result<'t, Fd> {
+        if !path::is_clean(at.strip_suffix(b"/").filter(|rest| !rest.is_empty()).unwrap_or(at)) {
+            return Err(Error::about("cannot open path: cannot iterate over unclean path %q", at));
+        }
+        let opened = match item.kind {
+            Kind::Directory => self.walker.open_directory(at),
+            _ => self.walker.open(at),
+        };
+        let fd = opened.map_err(|errno| Error::call("cannot open path %q: %e", at, errno))?;
+        if item.kind != Kind::Directory && file::stat(&fd).is_ok_and(|stat| stat.kind == FileType::Symlink) {
+            return Err(Error::about("%q is a symbolic link", at));
+        }
+        Ok(fd)
     }
 
     fn attach(&mut self, new: &mut New<'t>, source: Option<&Fd>, target: Fd) -> crate::kernel::Result<Fd> {
@@ -202,7 +224,13 @@ impl<'t> Apply<'_, 't> {
     }
 
     /// Makes a copy of the source, complete, and attaches it: beneath what it replaces, or else on top of that.
-    fn attach_copy(&self, new: &mut New<'t>, source: &Fd, target: &Fd, tree: Reach) -> crate::kernel::Result<Fd> {
+    fn attach_copy(
+        &self,
+        new: &mut New<'t>,
+        source: &Fd,
+        target: &Fd,
+        tree: Reach,
+    ) -> crate::kernel::Result<Fd> {
         let copy = mount::copy(source, b"", tree)?;
         if new.entry.options.flags().read_only {
             mount::set_read_only(&copy, tree)?;
@@ -280,12 +308,15 @@ impl<'t> Apply<'_, 't> {
             Kind::Symlink => true,
             Kind::EnsureDir | Kind::Unknown => return Ok(()),
         };
-        let done = match self.walker.open_parent(at) {
-            Ok(Some(parent)) if is_link => self.remove_link(entry, &parent),
-            Ok(Some(parent)) => unmount_from(entry, &parent, expected, self.fresh_calls),
+        let parent = self.walker.take_parent(at);
+        let done = match &parent {
+            Ok(Some(parent)) if is_link => self.remove_link(entry, parent),
+            Ok(Some(parent)) => unmount_from(entry, parent, expected, self.fresh_calls),
             Ok(None) => Ok(()),
-            Err(errno) => Err(errno),
+            Err(errno) => Err(*errno),
         };
+        self.walker.keep_parent(at, parent);
+        self.walker.changed(at);
         done.map_err(|errno| match errno {
             Errno::NONE => Error::about("cannot unmount %q: another mount is in its place", at),
             _ => Error::call(if is_link { "remove %s: %e" } else { "cannot unmount %q: %e" }, at, errno),
@@ -311,22 +342,21 @@ impl<'t> Apply<'_, 't> {
         if !matches!(kind, Kind::Directory | Kind::File) {
             return;
         }
-        let Ok(Some(parent)) = self.walker.open_parent(entry.dir) else { return };
+        let parent = self.walker.take_parent(entry.dir);
         let name = path::name(entry.dir);
-        if place::is_mount_root(&parent, name).unwrap_or(true) || !self.is_ours_to_remove(entry.dir, &parent)
+        if let Ok(Some(parent)) = &parent
+            && self.is_ours_to_remove(entry.dir, parent)
         {
-            return;
+            // A directory that somebody filled, a file that somebody wrote to, a mount point: they stay.
+            if kind == Kind::Directory {
+                let _ = file::remove_directory(parent, name);
+            } else if file::stat_at(parent, name)
+                .is_ok_and(|stat| stat.kind == FileType::Regular && stat.size == 0)
+            {
+                let _ = file::unlink(parent, name);
+            }
         }
-        // A directory that somebody filled, a file that somebody wrote to: they stay.
-        let _ = match (kind, file::stat_at(&parent, name)) {
-            (Kind::Directory, Ok(stat)) if stat.kind == FileType::Directory => {
-                file::remove_directory(&parent, name)
-            }
-            (Kind::File, Ok(stat)) if stat.kind == FileType::Regular && stat.size == 0 => {
-                file::unlink(&parent, name)
-            }
-            _ => return,
-        };
+        self.walker.keep_parent(entry.dir, parent);
     }
 
     /// Whether a placeholder was made by us. Where no note says so, because the entry was recorded by another version,
@@ -349,19 +379,6 @@ fn ignored<'t>(entry: &MountEntry<'_>) -> Result<'t, Option<Made>> {
 
 fn reach(tree: bool) -> Reach {
     if tree { Reach::Tree } else { Reach::One }
-}
-
-/// Opens a target or a source for a mount call.
-#[inline(never)]
-fn open_end<'t>(walker: &Walker<'t>, at: &'t [u8]) -> Result<'t, Fd> {
-    if !path::is_clean(at.strip_suffix(b"/").filter(|rest| !rest.is_empty()).unwrap_or(at)) {
-        return Err(Error::about("cannot open path: cannot iterate over unclean path %q", at));
-    }
-    let fd = walker.open(at).map_err(|errno| Error::call("cannot open path %q: %e", at, errno))?;
-    match file::stat(&fd) {
-        Ok(stat) if stat.kind == FileType::Symlink => Err(Error::about("%q is a symbolic link", at)),
-        _ => Ok(fd),
-    }
 }
 
 /// Takes away the mount of an entry; `NONE` when it is another.

@@ -45,6 +45,7 @@ impl<'t> Apply<'_, 't> {
     /// Makes a writable mimic over `dir` on behalf of an entry. On failure nothing is left of it, and nothing is put on
     /// record; but the tmpfs that could not be taken away again.
     pub fn cover(&mut self, dir: &'t [u8], entry: &MountEntry<'t>) -> Result<'t, ()> {
+        self.walker.changed(dir);
         self.cover_for(dir, entry).map_err(|error| error.within_directory(dir.len()))?;
         self.log.detail(&Error::about("made a writable mimic over %q", dir));
         Ok(())
@@ -86,7 +87,14 @@ impl<'t> Apply<'_, 't> {
         let cover = Cover { dir, data, options, class: Class::of(entry) };
         let lines = self.results.synthetic.len();
         if let Some(journal) = self.journal {
-            let line = MountEntry { name: b"tmpfs", dir, fstype: b"tmpfs", options: Options(options), freq: 0, passno: 0 };
+            let line = MountEntry {
+                name: b"tmpfs",
+                dir,
+                fstype: b"tmpfs",
+                options: Options(options),
+                freq: 0,
+                passno: 0,
+            };
             save::append(journal, &|w| notes::write_intent(w, &line))?;
         }
         let done = match self.confined {
@@ -249,7 +257,8 @@ impl<'t> Apply<'_, 't> {
 
 impl<'t> Apply<'_, 't> {
     /// Takes the tmpfs of a mimic away, in one step with all its parts; what it covered is there again.
-    pub(super) fn uncover(&self, dir: &'t [u8]) -> Result<'t, ()> {
+    pub(super) fn uncover(&mut self, dir: &'t [u8]) -> Result<'t, ()> {
+        self.walker.changed(dir);
         self.take_away(dir).map_err(|errno| Error::call("cannot unmount %q: %e", dir, errno))
     }
 

@@ -18,7 +18,7 @@ pub mod walk;
 
 use crate::error::{Error, Result};
 use crate::kernel::file::{self, FileSystem};
-use crate::limits::{MEMORY, PROFILE_ENTRIES};
+use crate::limits::{MEMORY, PROFILE_ENTRIES, WRITTEN_ENTRY};
 use crate::log::Log;
 use crate::mount::table::{Table, marks};
 use crate::mount::{Kind, MountEntry, Options, Origin};
@@ -186,7 +186,9 @@ impl<'t> Apply<'_, 't> {
                 }
             }
         }
-        trust(plan, self.table, self.ground, true);
+        if !plan.mounts.is_empty() {
+            trust(plan, self.table, self.ground, true);
+        }
         let done = self.mount_all();
         // What waits beneath comes to light, the outermost first: with that goes what lies on it.
         self.walker.forget();
@@ -293,7 +295,8 @@ impl<'t> Apply<'_, 't> {
             }
             if self.fresh_calls
                 && item.replaced
-                && let (Ok(()), Some(id), Some(place)) = (&done, last, self.results.replaced.get_mut(at as usize))
+                && let (Ok(()), Some(id), Some(place)) =
+                    (&done, last, self.results.replaced.get_mut(at as usize))
             {
                 *place = id;
                 return;
@@ -398,12 +401,19 @@ impl<'t> Apply<'_, 't> {
         fatal.map_or(Ok(()), Err)
     }
 
-    /// Makes ready the target of an item, or its source behind that.
+    /// Makes ready the target of an item, or its source behind that. Nothing is done where the target was seen already;
+    /// but sources of layouts may have to be made, and that before anything is mounted.
     fn make_ready(&mut self, at: u32, source: bool) {
         let Some(item) = self.plan.items.get(at as usize) else { return };
         let outcome = match (source, self.outcome(at)) {
+            (false, Outcome::Nothing) if item.entry.is_too_long() => {
+                Outcome::Failed(WRITTEN_ENTRY.exceeded())
+            }
+            (false, Outcome::Nothing) if item.is_seen() => Outcome::Ready(Ready::default()),
             (false, Outcome::Nothing) => self.prepare_target(item.entry),
-            (true, Outcome::Ready(ready)) => self.prepare_source(item.entry, ready),
+            (true, Outcome::Ready(ready)) if !item.is_seen() || item.class == Class::Layout => {
+                self.prepare_source(item.entry, ready)
+            }
             _ => return,
         };
         self.set(at, outcome);
@@ -412,22 +422,41 @@ impl<'t> Apply<'_, 't> {
     /// Mounts what is ready, and reports what is not; the error of the first entry that must not fail by `fatal`, to
     /// be said on standard output in the end.
     fn mount_one(&mut self, at: u32, item: &Item<'t>, fatal: &mut Option<Error<'t>>) {
-        let error = match self.outcome(at) {
-            Outcome::Failed(error) => error,
-            Outcome::Ready(ready) => match self.perform(item, self.replaced(item)) {
+        let old = self.replaced(item);
+        let mut outcome = self.outcome(at);
+        let mut seen = item.is_seen();
+        let error = loop {
+            let ready = match outcome {
+                Outcome::Failed(error) => break error,
+                Outcome::Ready(ready) => ready,
+                _ => return self.set(at, outcome),
+            };
+            let mut mistaken = false;
+            match self.perform(item, old, &mut mistaken) {
                 Ok(()) => {
                     self.set(at, Outcome::Mounted(ready.target));
-                    self.tell("mounted", item.entry);
-                    return;
+                    return self.tell("mounted", item.entry);
+                }
+                // Something is not as it was seen: step by step, then, and with the right words.
+                Err(_) if seen && mistaken => {
+                    seen = false;
+                    outcome = match self.prepare_target(item.entry) {
+                        Outcome::Ready(Ready { target, .. }) => {
+                            self.prepare_source(item.entry, Ready { target, ..ready })
+                        }
+                        failed => {
+                            self.take_back(item.entry, ready);
+                            failed
+                        }
+                    };
                 }
                 Err(error) => {
                     self.take_back(item.entry, ready);
-                    self.set(at, Outcome::Nothing);
-                    error
+                    break error;
                 }
-            },
-            _ => return,
+            }
         };
+        self.set(at, Outcome::Nothing);
         if item.class != Class::Interface && fatal.is_none() {
             *fatal = Some(error);
         } else {

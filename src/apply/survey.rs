@@ -2,8 +2,8 @@
 //! Questions only: what do the profiles say, what is mounted, what is there? Nothing here changes the world.
 #![forbid(unsafe_code)]
 
-use super::ground::{Answer, Ground};
 use super::entry;
+use super::ground::{Answer, Ground};
 use super::notes::{self, Version};
 use super::walk::Walker;
 use crate::error::{Error, Result};
@@ -120,7 +120,7 @@ pub fn mounts<'t>(
     }
     match done {
         Ok(()) => {
-            let root = file::open(b"/", Open::PATH_DIR, 0).ok().and_then(|fd| super::place::mount_id(&fd));
+            let root = super::place::look_at_root();
             table.build(root);
             log.debug(&|line| {
                 line.put(b"read ");
@@ -169,22 +169,24 @@ fn has_link(entry: &MountEntry<'_>) -> bool {
     Walker::new().open(entry.dir).is_ok_and(|fd| entry::has_text(&fd, entry))
 }
 
+/// Where the target would have to be created, if it is missing, and whether only in a mimic.
 fn find_missing<'t>(item: &mut Item<'t>, ground: &mut Ground<'t>) {
     let target = item.entry.dir;
-    let Ok(mut here) = file::open(b"/", Open::PATH_DIR, 0) else { return };
-    let mut dir: &'t [u8] = b"/";
-    for prefix in path::prefixes(target) {
-        let how = if prefix.len() == target.len() { Open::PATH } else { Open::PATH_DIR };
-        match file::open_at(&here, path::name(prefix), how, 0) {
-            Ok(fd) => here = fd,
-            Err(Errno::ENOENT) => {
+    if !matches!(file::lstat(target), Err(Errno::ENOENT | Errno::ENOTDIR)) {
+        return;
+    }
+    let mut dir: &'t [u8] = target;
+    while dir != b"/" {
+        dir = path::parent(dir);
+        match Walker::new().open_directory(dir) {
+            Ok(here) => {
                 let free = matches!(ground.ask(&here, target), Ok(Answer::Free));
                 item.under = Some(dir);
                 item.needs_mimic = !free && dir != b"/";
                 return;
             }
+            Err(Errno::ENOENT) => {}
             Err(_) => return,
         }
-        dir = prefix;
     }
 }

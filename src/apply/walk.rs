@@ -19,12 +19,14 @@ const WAITING: usize = 64;
 #[derive(Debug, Default)]
 pub struct Walker<'t> {
     waiting: heapless::Vec<(&'t [u8], Fd), WAITING>,
+    /// The directory that was worked in last.
+    kept: Option<(&'t [u8], Fd)>,
 }
 
 impl<'t> Walker<'t> {
     /// Nothing waits.
     pub const fn new() -> Self {
-        Walker { waiting: heapless::Vec::new() }
+        Walker { waiting: heapless::Vec::new(), kept: None }
     }
 
     /// From here on what lies below a directory is looked for in this mount. False if too many wait already.
@@ -35,11 +37,25 @@ impl<'t> Walker<'t> {
     /// Nothing waits any more: what waited is what everybody sees.
     pub fn forget(&mut self) {
         self.waiting.clear();
+        self.kept = None;
     }
 
-    /// Whether a path is looked for in a mount that waits.
-    pub fn is_waiting(&self, path: &[u8]) -> bool {
-        self.start(path).0.is_some()
+    /// The same as [`Walker::open_parent`], without a call where the last was in the same directory.
+    pub fn take_parent(&mut self, path: &'t [u8]) -> Result<Option<Fd>> {
+        match self.kept.take() {
+            Some((dir, fd)) if dir == path::parent(path) => Ok(Some(fd)),
+            _ => self.open_parent(path),
+        }
+    }
+
+    /// Keeps what [`Walker::take_parent`] gave for the next.
+    pub fn keep_parent(&mut self, path: &'t [u8], parent: Result<Option<Fd>>) {
+        self.kept = parent.ok().flatten().map(|fd| (path::parent(path), fd));
+    }
+
+    /// Something was mounted or unmounted here: other directories may be seen at or below it.
+    pub fn changed(&mut self, at: &[u8]) {
+        self.kept.take_if(|(dir, _)| path::covers(at, dir));
     }
 
     /// The descriptor to start at, if that is not the root, and what is left of the path from there.
@@ -84,6 +100,9 @@ impl<'t> Walker<'t> {
 
     #[inline(never)]
     fn open_as(&self, path: &[u8], how: Open) -> Result<Fd> {
+        if !path::is_absolute(path) {
+            return Err(Errno::ENOENT);
+        }
         let (root, path) = self.start(path);
         let path = if path.is_empty() { b"." } else { path };
         if !BY_STEPS.load(Ordering::Relaxed) {

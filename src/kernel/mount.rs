@@ -6,7 +6,7 @@
 //! before it matches, and compares the whole set of flags with its rules; so the flags here are exactly those
 //! that snapd's profiles grant.
 
-use super::{Errno, Fd, FdPath, PATH_BUFFER, Result, call, call_at, done, terminate};
+use super::{Errno, Fd, FdPath, HERE, PATH_BUFFER, Result, call, call_at, done, terminate};
 use crate::text::{position, split};
 use core::ffi::{CStr, c_int, c_long, c_ulong};
 use core::mem::MaybeUninit;
@@ -158,11 +158,21 @@ pub fn set_read_only(target: &Fd, reach: Reach) -> Result<()> {
         Reach::One => 0,
         Reach::Tree => AT_RECURSIVE,
     };
-    let attr = MountAttr { set: MOUNT_ATTR_RDONLY, clear: 0, propagation: 0, userns_fd: 0 };
-    let flags = libc::AT_EMPTY_PATH as usize | recursive;
+    set_attributes(target, b"", recursive, MOUNT_ATTR_RDONLY, 0)
+}
+
+/// [`give_up`] of the mount at a name in a directory, so that it shows: mount_setattr(2), Linux 5.12.
+pub fn give_up_at(dir: &Fd, name: &[u8]) -> Result<()> {
+    set_attributes(dir, name, AT_RECURSIVE, 0, libc::MS_UNBINDABLE)
+}
+
+#[inline(never)]
+fn set_attributes(dir: &Fd, name: &[u8], reach: usize, set: u64, propagation: c_ulong) -> Result<()> {
+    let attr = MountAttr { set, clear: 0, propagation: u64::from(propagation as u32), userns_fd: 0 };
+    let flags = (libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW) as usize | reach;
     let (attr, size) = (&raw const attr as usize, size_of::<MountAttr>());
-    // SAFETY: the empty path ends in NUL; the size is the structure's.
-    unsafe { done(SYS_MOUNT_SETATTR, target.raw(), raw(c""), flags, attr, size) }
+    // SAFETY: the size is the structure's.
+    unsafe { call_at(SYS_MOUNT_SETATTR, dir.raw(), name, flags, attr, size) }.map(drop)
 }
 
 /// Takes away the top mount at a name in a directory; `MNT_DETACH` when `detach`. A symbolic link is not
@@ -203,12 +213,21 @@ const _: () = assert!(size_of::<Statx>() == 256 && core::mem::offset_of!(Statx, 
 
 /// statx(2), Linux 4.11, of a name in a directory, or of the descriptor itself when the name is empty. Links are
 /// not followed, nothing is automounted.
-pub fn place_at(dir: &Fd, name: &[u8]) -> Result<Place> {
+pub fn place_at(dir: Option<&Fd>, name: &[u8]) -> Result<Place> {
     const FLAGS: i32 = libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT;
     let mut answer = MaybeUninit::<Statx>::zeroed();
     let place = answer.as_mut_ptr() as usize;
     // SAFETY: `answer` has the size the call fills.
-    unsafe { call_at(libc::SYS_statx, dir.raw(), name, FLAGS as usize, STATX_MNT_ID as usize, place) }?;
+    unsafe {
+        call_at(
+            libc::SYS_statx,
+            dir.map_or(HERE, Fd::raw),
+            name,
+            FLAGS as usize,
+            STATX_MNT_ID as usize,
+            place,
+        )
+    }?;
     // SAFETY: all bit patterns are valid, and it was zeroed before the call.
     let answer = unsafe { answer.assume_init() };
     Ok(Place {

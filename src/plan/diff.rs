@@ -185,7 +185,8 @@ impl<'t> Plan<'t> {
                 earliest <= count - next as u32
                     && self.find_at(item.dir + 1, self.paths.end(item.dir), inside).is_none()
             });
-            let replaced = replaced && moves == 0 && item.mount.is_some() && !item.hidden && is_mount(item.entry);
+            let replaced =
+                replaced && moves == 0 && item.mount.is_some() && !item.hidden && is_mount(item.entry);
             if let Some(item) = self.items.get_mut(at) {
                 item.replaced = replaced;
             }

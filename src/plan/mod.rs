@@ -127,6 +127,11 @@ impl Item<'_> {
         self.desired && matches!(self.action, Action::Keep | Action::Mount(_))
     }
 
+    /// Whether the survey has seen its target, a directory or a file.
+    pub fn is_seen(&self) -> bool {
+        self.under.is_none() && is_mount(self.entry)
+    }
+
     /// The round in which it is mounted; the last of all for what is not mounted.
     pub fn round(&self) -> u32 {
         match self.action {
@@ -323,6 +328,12 @@ impl<'t> Plan<'t> {
                 take(item.entry);
             }
         }
+    }
+
+    /// Whether there is anything but mounts that stay.
+    pub fn misses_anything(&self) -> bool {
+        let stays = |item: &Item<'_>| item.desired && item.state == State::InEffect && is_mount(item.entry);
+        !self.items.iter().all(stays)
     }
 
     /// Whether anything has to be done to the namespace.
