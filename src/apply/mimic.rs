@@ -223,20 +223,22 @@ impl<'t> Apply<'_, 't> {
         let dir = cover.dir;
         mount::new(b"tmpfs", fd, b"tmpfs", 0, &cover.data)
             .map_err(|errno| Error::call("cannot mount tmpfs at %q: %e", dir, errno))?;
-        let done = self.fill(aside, dir);
+        let done = self.fill(fd, aside, dir);
         // When it cannot be taken away again the next run may.
-        if done.is_ok() || self.take_away(dir).is_err() {
+        if done.is_ok() || mount::detach(fd).is_err() {
             self.put_on_record(cover.class, dir, cover.options, Some(b"tmpfs"));
         }
         done
     }
 
-    fn fill(&mut self, aside: &Fd, dir: &'t [u8]) -> Result<'t, ()> {
-        let (top, dev) = self
-            .walker
-            .open_directory(dir)
-            .and_then(|fd| file::stat(&fd).map(|stat| (fd, stat.dev)))
-            .map_err(|errno| Error::call("cannot open %q: %e", dir, errno))?;
+    fn fill(&mut self, fd: &Fd, aside: &Fd, dir: &'t [u8]) -> Result<'t, ()> {
+        let top = self.walker.open_directory(dir).and_then(|top| {
+            // Somebody may have put another directory there meanwhile: what is filled has to be the tmpfs.
+            let (new, old) = (file::stat(&top)?, file::stat(fd)?);
+            let is_tmpfs = file::file_system(&top)?.magic == FileSystem::TMPFS;
+            if is_tmpfs && new.dev != old.dev { Ok((top, new.dev)) } else { Err(Errno::ESTALE) }
+        });
+        let (top, dev) = top.map_err(|errno| Error::call("cannot open %q: %e", dir, errno))?;
         for child in self.results.children.iter() {
             let name = path::name(child.dir);
             let (says, errno) = match file::open_at(aside, name, Open::PATH, 0) {
@@ -264,15 +266,16 @@ impl<'t> Apply<'_, 't> {
 
     fn take_away(&self, dir: &[u8]) -> crate::kernel::Result<()> {
         let Some(parent) = self.walker.open_parent(dir)? else { return Ok(()) };
-        let name = path::name(dir);
-        let magic = match file::open_at(&parent, name, Open::PATH, 0) {
+        let top = match file::open_at(&parent, path::name(dir), Open::PATH, 0) {
             Err(Errno::ENOENT) => return Ok(()),
-            top => file::file_system(&top?)?.magic,
+            top => top?,
         };
-        if magic != FileSystem::TMPFS || !place::is_mount_root(&parent, name)? {
-            return Ok(());
+        if file::file_system(&top)?.magic == FileSystem::TMPFS
+            && place::look(&parent, &top)?.mount_root != Some(false)
+        {
+            place::detach(&top, self.fresh_calls)?;
         }
-        place::detach(&parent, name, self.fresh_calls)
+        Ok(())
     }
 }
 
@@ -294,7 +297,7 @@ fn open_safe(safe: &[u8]) -> crate::kernel::Result<Fd> {
 fn put_back(walker: &Walker<'_>, safe: &[u8]) {
     let Ok(Some(parent)) = walker.open_parent(safe) else { return };
     let name = path::name(safe);
-    if place::detach(&parent, name, false).is_ok() {
+    if file::open_at(&parent, name, Open::PATH_DIR, 0).and_then(|top| place::detach(&top, false)).is_ok() {
         let _ = file::remove_directory(&parent, name);
     }
 }

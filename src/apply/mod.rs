@@ -23,8 +23,8 @@ use crate::log::Log;
 use crate::mount::table::{Table, marks};
 use crate::mount::{Kind, MountEntry, Options, Origin};
 use crate::plan::{Action, Class, Item, Mimic, Plan, Removal, State};
+use crate::text::Out;
 use crate::text::arena::Arena;
-use crate::text::{Out, path};
 use create::{Made, Owner};
 use entry::Ready;
 use ground::Ground;
@@ -341,12 +341,15 @@ impl<'t> Apply<'_, 't> {
         let plan = self.plan;
         let Some(item) = plan.items.get(at as usize) else { return };
         let id = self.results.replaced.get_mut(at as usize).map(core::mem::take).filter(|id| *id != 0);
-        let Ok(Some(parent)) = self.walker.open_parent(item.entry.dir) else { return };
-        let name = path::name(item.entry.dir);
-        if id.is_none() || !place::look(&parent, name).is_ok_and(|place| place.mount == id) {
+        if id.is_none() {
             return;
         }
-        match place::detach(&parent, name, true) {
+        self.walker.changed(item.entry.dir);
+        let done = match self.walker.open(item.entry.dir) {
+            Ok(top) if place::mount_id(&top) == id => place::detach(&top, true),
+            _ => return,
+        };
+        match done {
             Ok(()) => self.tell("unmounted", item.entry),
             Err(errno) => {
                 self.warn("unmount", item.entry, Error::call("cannot unmount %q: %e", item.entry.dir, errno))
