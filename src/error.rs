@@ -44,22 +44,19 @@ impl Sentence<'_> {
 
     #[inline(never)]
     fn fill(&self, says: &[u8], instance: &[u8], w: &mut dyn Out) {
-        let mut gap = false;
-        for &byte in says {
-            match (gap, byte) {
-                (false, b'%') => {
-                    gap = true;
-                    continue;
-                }
-                (true, b'q') => w.quoted(self.one),
-                (true, b's') => w.put(self.one),
-                (true, b'p') => w.quoted(self.one.get(..self.number as usize).unwrap_or(self.one)),
-                (true, b'n') => w.number(self.number.into()),
-                (true, b'e') => self.errno.write(w),
-                (true, b'i') => w.quoted(instance),
-                _ => w.put(&[byte]),
+        let mut parts = split(says, b'%');
+        w.put(parts.next().unwrap_or_default());
+        for part in parts {
+            let Some((gap, behind)) = part.split_first() else { continue };
+            match gap {
+                b'q' => w.quoted(self.one),
+                b's' => w.put(self.one),
+                b'p' => w.quoted(self.one.get(..self.number as usize).unwrap_or(self.one)),
+                b'n' => w.number(self.number.into()),
+                b'e' => self.errno.write(w),
+                _ => w.quoted(instance),
             }
-            gap = false;
+            w.put(behind);
         }
     }
 }
@@ -88,6 +85,7 @@ pub enum Within {
     Freezing,
     FinishingFreezing,
     CoveringDirectory,
+    Updating,
 }
 
 impl<'t> Error<'t> {
@@ -140,10 +138,11 @@ const WITHIN: &str = concat!(
     "cannot freeze processes of snap %i, \n",
     "cannot finish freezing processes of snap %i: \n",
     "cannot create writable mimic over %p: \n",
+    "updating the mount namespace of snap %q, from \n",
 );
 
 /// The line with that number, counted from 0; empty behind the last.
-fn nth(lines: &'static str, number: usize) -> &'static [u8] {
+pub(crate) fn nth(lines: &'static str, number: usize) -> &'static [u8] {
     let mut lines = split(lines.as_bytes(), b'\n');
     for _ in 0..number {
         lines.next();

@@ -21,7 +21,7 @@ use crate::limits::{self, CGROUP_LEVELS, FREEZE_GROUPS};
 use crate::log::Log;
 use crate::text::arena::Arena;
 use crate::text::number::parse_u32;
-use crate::text::{Out, path, position, split};
+use crate::text::{Out, has_part, path, position, split};
 use heapless::Vec;
 
 /// Where the control groups are, but in tests.
@@ -240,7 +240,7 @@ impl<'t> Freezer<'t> {
                 let text =
                     file::rewind(&group.state).and_then(|()| file::read_once(&group.state, &mut buffer));
                 let (says, text, errno) = match text {
-                    Ok(text) if has(text, b'\n', words.at_rest) => break,
+                    Ok(text) if has_part(text, b'\n', words.at_rest) => break,
                     Err(Errno::ENODEV) => break,
                     Ok(text) => (words.too_late, text, Errno::NONE),
                     Err(errno) => (words.cannot_read, b"".as_slice(), errno),
@@ -254,7 +254,7 @@ impl<'t> Freezer<'t> {
                     return Err(Error::call(says, about, errno));
                 }
                 // Version 2 does nothing when this is what it was asked before. An error shows in the state.
-                if words.version == Version::Two || has(text, b'\n', words.thaw) {
+                if words.version == Version::Two || has_part(text, b'\n', words.thaw) {
                     let _ = file::write_all(&group.request, words.freeze);
                 }
                 process::wait_for_change(&group.state, left.min(pause));
@@ -335,7 +335,7 @@ impl<'t> Visitor<'_, 't> {
             None => (words.request, words.thaw),
         };
         let state = file::open_at(group, tells, Open::READ, 0)?;
-        if self.frozen.is_none() && has(file::read_once(&state, &mut [0; 32])?, b'\n', word) {
+        if self.frozen.is_none() && has_part(file::read_once(&state, &mut [0; 32])?, b'\n', word) {
             return Ok(());
         }
         let request = file::open_at(group, words.request, Open::WRITE, 0)?;
@@ -362,18 +362,12 @@ fn name_of<'t>(fd: &Fd, arena: &mut Arena<'t>) -> &'t [u8] {
 /// Whether the path `own` leads through a group of this name. It is told from the root of the tree or, in a container,
 /// from further up than that is mounted. Too careful here means unfrozen, too careless hangs for ever.
 fn is_inside(own: &[u8], group: &[u8]) -> bool {
-    has(own, b'/', path::name(group))
+    has_part(own, b'/', path::name(group))
 }
 
 /// The group, or a directory on the way to it, was removed meanwhile: kernfs says `ENODEV` for open files.
 fn is_gone(errno: Errno) -> bool {
     matches!(errno, Errno::ENOENT | Errno::ENODEV | Errno::ENOTDIR)
-}
-
-/// Whether one of the parts of a text, with `separator` between them, is the word.
-#[inline(never)]
-fn has(text: &[u8], separator: u8, word: &[u8]) -> bool {
-    split(text, separator).any(|part| part == word)
 }
 
 /// Whether `name` is a group of programs of the snap: `snap.N.*.scope` or `snap.N.*.service`.
@@ -398,7 +392,7 @@ fn find_own_group(groups: &[u8], version: Version) -> Result<'_, &[u8]> {
         match fields {
             Some((number, (controllers, path))) => {
                 let is_it = match version {
-                    Version::One => has(controllers, b',', b"freezer"),
+                    Version::One => has_part(controllers, b',', b"freezer"),
                     Version::Two => number == 0,
                 };
                 if is_it {
@@ -497,9 +491,9 @@ mod tests {
 
     #[test]
     fn at_rest_is_a_whole_line() {
-        assert!(has(b"populated 1\nfrozen 1\n", b'\n', TWO.at_rest));
-        assert!(!has(b"populated 1\nfrozen 0\n", b'\n', TWO.at_rest));
-        assert!(!has(b"populated 1\nfrozen 10\n", b'\n', TWO.at_rest));
-        assert!(!has(b"", b'\n', TWO.at_rest));
+        assert!(has_part(b"populated 1\nfrozen 1\n", b'\n', TWO.at_rest));
+        assert!(!has_part(b"populated 1\nfrozen 0\n", b'\n', TWO.at_rest));
+        assert!(!has_part(b"populated 1\nfrozen 10\n", b'\n', TWO.at_rest));
+        assert!(!has_part(b"", b'\n', TWO.at_rest));
     }
 }
