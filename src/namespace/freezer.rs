@@ -21,7 +21,7 @@ use crate::limits::{self, CGROUP_LEVELS, FREEZE_GROUPS};
 use crate::log::Log;
 use crate::text::arena::Arena;
 use crate::text::number::parse_u32;
-use crate::text::{Out, has_part, path, position, split};
+use crate::text::{Out, has_part, path, split};
 use heapless::Vec;
 
 /// Where the control groups are, but in tests.
@@ -54,6 +54,8 @@ struct Words {
     /// The file that tells whether it is so, by a line.
     state: &'static [u8],
     at_rest: &'static [u8],
+    /// By which controller our own group is found in `/proc/self/cgroup`.
+    controller: &'static [u8],
     /// What is said when a request cannot be made: about the group.
     cannot_open: &'static str,
     cannot_write: &'static str,
@@ -71,6 +73,7 @@ static ONE: Words = Words {
     thaw: b"THAWED",
     state: b"freezer.state",
     at_rest: b"FROZEN",
+    controller: b"freezer",
     cannot_open: "open %s/freezer.state: %e",
     cannot_write: "write %s/freezer.state: %e",
     requesting: Within::Freezing,
@@ -86,6 +89,7 @@ static TWO: Words = Words {
     thaw: b"0",
     state: b"cgroup.events",
     at_rest: b"frozen 1",
+    controller: b"",
     cannot_open: "cannot freeze processes in group %q: %e",
     cannot_write: "cannot freeze processes in group %q: %e",
     requesting: Within::FinishingFreezing,
@@ -140,7 +144,7 @@ impl Frozen {
                 // The group is gone, and nobody was left in it.
                 Ok(()) | Err(Errno::ENODEV) => {}
                 Err(errno) => {
-                    let mut room = [0; limits::PATH.max];
+                    let mut room = [0; 1_000];
                     let name = name_of(request, &mut Arena::new(&mut room));
                     log.warning(&Error::call("cannot thaw processes in group %q: %e", name, errno));
                 }
@@ -178,7 +182,8 @@ impl<'t> Freezer<'t> {
     pub fn freeze(&self, frozen: &mut Frozen, arena: &mut Arena<'t>, log: &mut Log) -> Result<'t, ()> {
         process::raise_open_files();
         frozen.thaw = self.words.thaw;
-        let done = own_group(self.words.version, arena)
+        let done = survey::read(b"/proc/self/cgroup", arena)
+            .and_then(|groups| find_own_group(groups.unwrap_or_default(), self.words))
             .and_then(|own| self.visit_all(own, Some(frozen), arena, log))
             .map_err(|error| error.within(self.words.requesting))
             .and_then(|()| self.wait(frozen, arena).map_err(|error| error.within(self.words.waiting)));
@@ -210,21 +215,20 @@ impl<'t> Freezer<'t> {
         arena: &mut Arena<'t>,
         log: &mut Log,
     ) -> Result<'t, ()> {
-        let Freezer { root, words, instance } = *self;
-        let mut visitor = Visitor { words, instance, own, frozen, arena, log, is_too_deep: false };
-        if words.version == Version::Two {
-            visitor.walk(file::open_follow(root, Open::READ_DIR), CGROUP_LEVELS.max)?;
-        } else {
-            let mut path = Vec::<u8, { limits::PATH.max }>::new();
-            // A root and an instance name are far shorter than a path may be; if not, nothing will be found there.
-            for part in [root, b"/freezer/snap.", instance] {
-                path.put(part);
-            }
-            visitor.visit(file::open_follow(&path, Open::PATH_DIR), &path)?;
+        let words = self.words;
+        // A root and an instance name are far shorter than a path may be; if not, nothing will be found there.
+        let mut path = Vec::<u8, { limits::PATH.max }>::new();
+        path.put(self.root);
+        path.put(b"/freezer/snap.");
+        path.put(self.instance);
+        let mut visitor =
+            Visitor { words, group: path::name(&path), own, frozen, arena, log, is_too_deep: false };
+        if words.version == Version::One {
+            return visitor.visit(file::open_follow(&path, Open::PATH_DIR), &path);
         }
+        visitor.walk(file::open_follow(self.root, Open::READ_DIR), CGROUP_LEVELS.max)?;
         if visitor.is_too_deep {
-            let says = "not searching control groups below %n levels";
-            log.warning(&Error::count(says, b"", Errno::NONE, CGROUP_LEVELS.max as u32));
+            log.warning(&CGROUP_LEVELS.exceeded());
         }
         Ok(())
     }
@@ -239,14 +243,16 @@ impl<'t> Freezer<'t> {
                 let mut buffer = [0; 256];
                 let text =
                     file::rewind(&group.state).and_then(|()| file::read_once(&group.state, &mut buffer));
-                let (says, text, errno) = match text {
-                    Ok(text) if has_part(text, b'\n', words.at_rest) => break,
-                    Err(Errno::ENODEV) => break,
-                    Ok(text) => (words.too_late, text, Errno::NONE),
-                    Err(errno) => (words.cannot_read, b"".as_slice(), errno),
+                let (text, errno) = match text {
+                    Ok(text) => (text, Errno::NONE),
+                    Err(errno) => (b"".as_slice(), errno),
                 };
+                if errno == Errno::ENODEV || has_part(text, b'\n', words.at_rest) {
+                    break;
+                }
                 let left = deadline.saturating_sub(process::uptime().milliseconds());
                 if errno != Errno::NONE || left == 0 {
+                    let says = if left == 0 { words.too_late } else { words.cannot_read };
                     let about = match words.version {
                         Version::One => keep(arena, text),
                         Version::Two => name_of(&group.request, arena),
@@ -268,7 +274,8 @@ impl<'t> Freezer<'t> {
 /// Who goes to the groups of a snap, to freeze them or to thaw what was forgotten.
 struct Visitor<'v, 't> {
     words: &'static Words,
-    instance: &'v [u8],
+    /// `snap.N`
+    group: &'v [u8],
     /// The path of the group that we are in ourselves.
     own: &'v [u8],
     /// Where frozen groups are kept; without it they are thawed.
@@ -280,53 +287,48 @@ struct Visitor<'v, 't> {
 
 impl<'t> Visitor<'_, 't> {
     /// Visits every group of the snap in a directory of the tree of version 2 and this many levels below. Groups of
-    /// the snap are not searched for further ones. A group that vanishes meanwhile is none.
+    /// the snap are not searched for further ones.
     fn walk(&mut self, directory: kernel::Result<Fd>, levels: usize) -> Result<'t, ()> {
         let mut listing = [0; LISTING];
         let mut done = Ok(());
         loop {
             let more = directory.as_ref().map_err(|errno| *errno).and_then(|directory| {
                 file::list(directory, &mut listing, |DirEntry { name, kind }| {
+                    let is_ours = is_group_of(name, self.group);
                     if !matches!(kind, Some(FileType::Directory) | None) {
-                        return true;
-                    }
-                    let is_ours = is_group_of(name, self.instance);
-                    if !is_ours && levels == 1 {
+                        // The files of the directory itself.
+                    } else if !is_ours && levels == 1 {
                         self.is_too_deep = true;
-                        return true;
+                    } else {
+                        let found = file::open_at(directory, name, Open::READ_DIR, 0);
+                        done = if is_ours { self.visit(found, name) } else { self.walk(found, levels - 1) };
                     }
-                    let found = file::open_at(directory, name, Open::READ_DIR, 0);
-                    done = if is_ours { self.visit(found, name) } else { self.walk(found, levels - 1) };
                     done.is_ok()
                 })
             });
             match more {
                 Ok(true) if done.is_ok() => {}
-                Err(errno) if !is_gone(errno) => {
-                    return Err(Error::call("cannot search control groups: %e", b"", errno));
-                }
-                _ => return done,
+                Ok(_) => return done,
+                Err(errno) => return self.failed("cannot search control groups: %e", b"", errno),
             }
         }
     }
 
-    /// Freezes one group, or thaws it if it is frozen. Our own and one above it are left alone; a group that is gone
-    /// is none.
+    /// Freezes one group, or thaws it if it is frozen. Our own and one above it are left alone.
     fn visit(&mut self, group: kernel::Result<Fd>, name: &[u8]) -> Result<'t, ()> {
         if is_inside(self.own, name) {
             self.log.detail(&Error::about("not freezing the own control group %q", name));
             return Ok(());
         }
-        if self.frozen.as_ref().is_some_and(|frozen| frozen.groups.is_full()) {
-            return Err(FREEZE_GROUPS.exceeded());
-        }
         let mut says = self.words.cannot_open;
         match group.and_then(|group| self.ask(&group, name, &mut says)) {
-            Err(errno) if !is_gone(errno) => Err(Error::call(says, keep(self.arena, name), errno)),
-            _ => Ok(()),
+            Ok(()) => Ok(()),
+            Err(Errno::NONE) => Err(FREEZE_GROUPS.exceeded()),
+            Err(errno) => self.failed(says, name, errno),
         }
     }
 
+    /// The error is [`Errno::NONE`] when there is no room for one more group.
     fn ask(&mut self, group: &Fd, name: &[u8], says: &mut &'static str) -> kernel::Result<()> {
         let words = self.words;
         let (tells, word) = match self.frozen {
@@ -339,6 +341,11 @@ impl<'t> Visitor<'_, 't> {
             return Ok(());
         }
         let request = file::open_at(group, words.request, Open::WRITE, 0)?;
+        if let Some(frozen) = &self.frozen
+            && frozen.groups.is_full()
+        {
+            return Err(Errno::NONE);
+        }
         *says = words.cannot_write;
         file::write_all(&request, word)?;
         match &mut self.frozen {
@@ -349,6 +356,15 @@ impl<'t> Visitor<'_, 't> {
             }
         }
         Ok(())
+    }
+
+    /// A group that vanished meanwhile, or a directory on the way to it, is none: kernfs says `ENODEV` for open files.
+    #[inline(never)]
+    fn failed(&mut self, says: &'static str, about: &[u8], errno: Errno) -> Result<'t, ()> {
+        match errno {
+            Errno::ENOENT | Errno::ENODEV | Errno::ENOTDIR => Ok(()),
+            _ => Err(Error::call(says, keep(self.arena, about), errno)),
+        }
     }
 }
 
@@ -365,58 +381,35 @@ fn is_inside(own: &[u8], group: &[u8]) -> bool {
     has_part(own, b'/', path::name(group))
 }
 
-/// The group, or a directory on the way to it, was removed meanwhile: kernfs says `ENODEV` for open files.
-fn is_gone(errno: Errno) -> bool {
-    matches!(errno, Errno::ENOENT | Errno::ENODEV | Errno::ENOTDIR)
-}
-
-/// Whether `name` is a group of programs of the snap: `snap.N.*.scope` or `snap.N.*.service`.
-fn is_group_of(name: &[u8], instance: &[u8]) -> bool {
-    name.strip_prefix(b"snap.")
-        .and_then(|rest| rest.strip_prefix(instance))
-        .is_some_and(|rest| rest.starts_with(b"."))
+/// Whether `name` is a group of programs of the snap whose `group` is `snap.N`: `snap.N.*.scope` or `snap.N.*.service`.
+fn is_group_of(name: &[u8], group: &[u8]) -> bool {
+    name.strip_prefix(group).is_some_and(|rest| rest.first() == Some(&b'.'))
         && (name.ends_with(b".scope") || name.ends_with(b".service"))
-}
-
-/// The path of the group that we are in ourselves.
-fn own_group<'t>(version: Version, arena: &mut Arena<'t>) -> Result<'t, &'t [u8]> {
-    find_own_group(survey::read(b"/proc/self/cgroup", arena)?.unwrap_or_default(), version)
 }
 
 /// Our group's path in the tree of version 2 or in that of version 1 with the freezer, where it is empty when there
 /// is no such tree.
-fn find_own_group(groups: &[u8], version: Version) -> Result<'_, &[u8]> {
+fn find_own_group<'t>(groups: &'t [u8], words: &Words) -> Result<'t, &'t [u8]> {
     for line in split(groups, b'\n') {
         // number:controllers:path, and a path may have colons
-        let fields = cut(line).and_then(|(number, rest)| Some((parse_u32(number)?, cut(rest)?)));
-        match fields {
-            Some((number, (controllers, path))) => {
-                let is_it = match version {
-                    Version::One => has_part(controllers, b',', b"freezer"),
-                    Version::Two => number == 0,
-                };
-                if is_it {
-                    return Ok(path);
-                }
-            }
-            None if line.is_empty() => {}
-            None => {
-                let says = "cannot parse proc cgroup entry %q: expected number:controllers:path";
-                return Err(Error::about(says, line));
-            }
+        let mut fields = split(line, b':');
+        let (number, controllers) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
+        let path = line.get(number.len() + controllers.len() + 2..).unwrap_or_default();
+        if line.is_empty() {
+            continue;
+        }
+        if path.is_empty() || parse_u32(number).is_none() {
+            let says = "cannot parse proc cgroup entry %q: expected number:controllers:path";
+            return Err(Error::about(says, line));
+        }
+        if has_part(controllers, b',', words.controller) {
+            return Ok(path);
         }
     }
-    match version {
+    match words.version {
         Version::One => Ok(b""),
         Version::Two => Err(Error::plain("cannot find tracking cgroup")),
     }
-}
-
-/// What is in front of the first colon, and what behind it.
-#[inline(never)]
-fn cut(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = position(text, b':');
-    Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 /// Keeps bytes for a sentence; without room for them the sentence has to do without.
@@ -437,7 +430,7 @@ mod tests {
             "snap.acorn.hook.configure-12.scope",
             "snap.acorn.scope",
         ] {
-            assert!(is_group_of(yes.as_bytes(), b"acorn"), "{yes}");
+            assert!(is_group_of(yes.as_bytes(), b"snap.acorn"), "{yes}");
         }
         for no in [
             "snap.acorn_two.app.scope",
@@ -449,20 +442,20 @@ mod tests {
             "snap.acorn.app.scope2",
             "cgroup.procs",
         ] {
-            assert!(!is_group_of(no.as_bytes(), b"acorn"), "{no}");
+            assert!(!is_group_of(no.as_bytes(), b"snap.acorn"), "{no}");
         }
-        assert!(is_group_of(b"snap.acorn_two.app.scope", b"acorn_two"));
+        assert!(is_group_of(b"snap.acorn_two.app.scope", b"snap.acorn_two"));
     }
 
     #[test]
     fn the_own_group_is_found_in_either_tree() {
         let groups =
             b"12:memory:/a\n6:cpu,freezer:/snap.acorn/x:y\n1:name=systemd:/\n0::/user.slice/z.scope\n";
-        assert_eq!(find_own_group(groups, Version::One), Ok(&b"/snap.acorn/x:y"[..]));
-        assert_eq!(find_own_group(groups, Version::Two), Ok(&b"/user.slice/z.scope"[..]));
-        assert_eq!(find_own_group(b"0::/\n", Version::One), Ok(&b""[..]));
+        assert_eq!(find_own_group(groups, &ONE), Ok(&b"/snap.acorn/x:y"[..]));
+        assert_eq!(find_own_group(groups, &TWO), Ok(&b"/user.slice/z.scope"[..]));
+        assert_eq!(find_own_group(b"0::/\n", &ONE), Ok(&b""[..]));
         for none in [&b"1:name=systemd:/\n"[..], b""] {
-            let error = find_own_group(none, Version::Two).unwrap_err();
+            let error = find_own_group(none, &TWO).unwrap_err();
             assert_eq!(error.says, "cannot find tracking cgroup");
         }
     }
@@ -470,11 +463,11 @@ mod tests {
     #[test]
     fn a_line_that_is_not_number_text_text_is_an_error_when_it_comes_first() {
         for bad in ["x:freezer:/", "1:freezer", "1", ":a:/", "-1::/"] {
-            let error = find_own_group(bad.as_bytes(), Version::Two).unwrap_err();
+            let error = find_own_group(bad.as_bytes(), &TWO).unwrap_err();
             assert!(error.says.starts_with("cannot parse proc cgroup entry %q"));
             assert_eq!(error.one, bad.as_bytes());
         }
-        assert_eq!(find_own_group(b"0::/a\nrubbish\n", Version::Two), Ok(&b"/a"[..]));
+        assert_eq!(find_own_group(b"0::/a\nrubbish\n", &TWO), Ok(&b"/a"[..]));
     }
 
     #[test]
