@@ -170,14 +170,11 @@ errnos! {
     NONE 0 "success"
     EPERM 1 "operation not permitted"
     ENOENT 2 "no such file or directory"
-    EINTR 4 "interrupted system call"
     EIO 5 "input/output error"
     ENXIO 6 "no such device or address"
-    EBADF 9 "bad file descriptor"
     EAGAIN 11 "resource temporarily unavailable"
     ENOMEM 12 "cannot allocate memory"
     EACCES 13 "permission denied"
-    EFAULT 14 "bad address"
     ENOTBLK 15 "block device required"
     EBUSY 16 "device or resource busy"
     EEXIST 17 "file exists"
@@ -191,15 +188,10 @@ errnos! {
     EFBIG 27 "file too large"
     ENOSPC 28 "no space left on device"
     EROFS 30 "read-only file system"
-    EMLINK 31 "too many links"
-    EPIPE 32 "broken pipe"
-    ERANGE 34 "numerical result out of range"
-    EDEADLK 35 "resource deadlock avoided"
     ENAMETOOLONG 36 "file name too long"
     ENOSYS 38 "function not implemented"
     ENOTEMPTY 39 "directory not empty"
     ELOOP 40 "too many levels of symbolic links"
-    EOVERFLOW 75 "value too large for defined data type"
     EOPNOTSUPP 95 "operation not supported"
     ETIMEDOUT 110 "connection timed out"
     ENOTCONN 107 "transport endpoint is not connected"
@@ -208,6 +200,9 @@ errnos! {
 }
 
 impl Errno {
+    /// Never seen above the door to the kernel: a call that was interrupted is made again.
+    pub const EINTR: Errno = Errno(4);
+
     /// The text of strerror(3) in the C locale, in lower case; empty where it is not in our table.
     pub fn text(self) -> &'static [u8] {
         let at = NUMBERS.iter().take_while(|number| u32::from(**number) != self.0).count();

@@ -25,44 +25,43 @@ pub struct Invocation<'t> {
     pub uid: Option<u64>,
 }
 
-/// What is wrong with a command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fault(u8);
-
 macro_rules! faults {
-    ($($name:ident $number:literal $text:literal)*) => {
-        impl Fault { $(const $name: Fault = Fault($number);)* }
+    ($($name:ident $text:literal)*) => {
+        /// What is wrong with a command line.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "the words are below")]
+        pub enum Fault { $($name),* }
 
-        /// The sentences in the order of their numbers, each with a line end.
+        /// The sentences in the same order, each with a line end.
         const FAULTS: &str = concat!($($text, "\n"),*);
     };
 }
 
 faults! {
-    OPTION 0 "unsupported option"
-    NO_UID 1 "-u requires an argument"
-    UID 2 "cannot parse user id"
-    UID_RANGE 3 "cannot parse user id: numerical result out of range"
-    UID_SIGN 4 "user id cannot be negative"
-    NAMES 5 "too many positional arguments"
-    NO_NAME 6 "snap name not provided"
-    UNDERSCORES 7 "snap instance name can contain only one underscore"
-    START 8 "snap name cannot start with a dash"
-    END 9 "snap name cannot end with a dash"
-    DASHES 10 "snap name cannot contain two consecutive dashes"
-    LETTERS 11 "snap name must use lower case letters, digits or dashes"
-    NO_LETTER 12 "snap name must contain at least one letter"
-    SHORT 13 "snap name must be longer than 1 character"
-    LONG 14 "snap name must be shorter than 40 characters"
-    KEY 15 "instance key must use lower case letters or digits"
-    NO_KEY 16 "instance key must contain at least one letter or digit"
-    LONG_KEY 17 "instance key must be shorter than 10 characters"
+    Option "unsupported option"
+    NoUid "-u requires an argument"
+    Uid "cannot parse user id"
+    UidRange "cannot parse user id: numerical result out of range"
+    UidSign "user id cannot be negative"
+    Names "too many positional arguments"
+    NoName "snap name not provided"
+    Underscores "snap instance name can contain only one underscore"
+    Start "snap name cannot start with a dash"
+    End "snap name cannot end with a dash"
+    Dashes "snap name cannot contain two consecutive dashes"
+    Letters "snap name must use lower case letters, digits or dashes"
+    NoLetter "snap name must contain at least one letter"
+    Short "snap name must be longer than 1 character"
+    Long "snap name must be shorter than 40 characters"
+    Key "instance key must use lower case letters or digits"
+    NoKey "instance key must contain at least one letter or digit"
+    LongKey "instance key must be shorter than 10 characters"
 }
 
 impl Fault {
     /// The sentence for people.
     pub fn says(self) -> &'static [u8] {
-        nth(FAULTS, self.0.into())
+        nth(FAULTS, self as usize)
     }
 }
 
@@ -91,14 +90,14 @@ fn read<'t>(
         match split(OPTIONS, b' ').position(|option| option == arg) {
             Some(0) => into.from_snap_confine = true,
             Some(1) => into.user_mounts = true,
-            Some(_) => into.uid = Some(parse_uid(args.next().ok_or(Fault::NO_UID)?)?),
-            None if arg.first() == Some(&b'-') => return Err(Fault::OPTION),
-            None if has_instance => return Err(Fault::NAMES),
+            Some(_) => into.uid = Some(parse_uid(args.next().ok_or(Fault::NoUid)?)?),
+            None if arg.first() == Some(&b'-') => return Err(Fault::Option),
+            None if has_instance => return Err(Fault::Names),
             None => (into.instance, has_instance) = (arg, true),
         }
     }
     if !has_instance {
-        return Err(Fault::NO_NAME);
+        return Err(Fault::NoName);
     }
     check_instance_name(into.instance)
 }
@@ -113,12 +112,12 @@ fn parse_uid(text: &[u8]) -> core::result::Result<u64, Fault> {
         len += 1;
     }
     match parse_u64(digits.get(..len).unwrap_or_default()) {
-        None if len > 0 => Err(Fault::UID_RANGE),
+        None if len > 0 => Err(Fault::UidRange),
         Some(number) if len == digits.len() => {
             let is_negative = number > i64::MAX as u64 || (sign == b'-' && number > 0);
-            if is_negative { Err(Fault::UID_SIGN) } else { Ok(number) }
+            if is_negative { Err(Fault::UidSign) } else { Ok(number) }
         }
-        _ => Err(Fault::UID),
+        _ => Err(Fault::Uid),
     }
 }
 
@@ -137,9 +136,9 @@ struct Part {
 }
 
 static NAME: Part =
-    Part { is_name: true, least: 2, most: 40, odd: Fault::LETTERS, short: Fault::SHORT, long: Fault::LONG };
+    Part { is_name: true, least: 2, most: 40, odd: Fault::Letters, short: Fault::Short, long: Fault::Long };
 static KEY: Part =
-    Part { is_name: false, least: 1, most: 10, odd: Fault::KEY, short: Fault::NO_KEY, long: Fault::LONG_KEY };
+    Part { is_name: false, least: 1, most: 10, odd: Fault::Key, short: Fault::NoKey, long: Fault::LongKey };
 
 /// Whether a snap can have this instance name: `S` or `S_K`.
 ///
@@ -154,7 +153,7 @@ pub fn check_instance_name(name: &[u8]) -> core::result::Result<(), Fault> {
     let mut parts = split(name, b'_');
     let (snap, key) = (parts.next().unwrap_or_default(), parts.next());
     if parts.next().is_some() {
-        return Err(Fault::UNDERSCORES);
+        return Err(Fault::Underscores);
     }
     check(snap, &NAME)?;
     key.map_or(Ok(()), |key| check(key, &KEY))
@@ -169,8 +168,8 @@ fn check(text: &[u8], part: &Part) -> core::result::Result<(), Fault> {
             b'a'..=b'z' => has_letter = true,
             b'0'..=b'9' => {}
             b'-' if part.is_name => match before {
-                0 => return Err(Fault::START),
-                b'-' => return Err(Fault::DASHES),
+                0 => return Err(Fault::Start),
+                b'-' => return Err(Fault::Dashes),
                 _ => {}
             },
             _ => return Err(part.odd),
@@ -178,8 +177,8 @@ fn check(text: &[u8], part: &Part) -> core::result::Result<(), Fault> {
         before = byte;
     }
     match text.len() {
-        _ if before == b'-' => Err(Fault::END),
-        _ if !has_letter => Err(Fault::NO_LETTER),
+        _ if before == b'-' => Err(Fault::End),
+        _ if !has_letter => Err(Fault::NoLetter),
         len if len < part.least.into() => Err(part.short),
         len if len > part.most.into() => Err(part.long),
         _ => Ok(()),

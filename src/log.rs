@@ -16,8 +16,8 @@ use crate::limits;
 use crate::text::{Out, has_part};
 use heapless::Vec;
 
-/// Bytes gathered before they are written: a sentence with a whole path in it.
-const LINE_BUFFER: usize = 5_000;
+/// Bytes gathered before they are written: any sentence but one with the longest of paths in it.
+const LINE_BUFFER: usize = 4_000;
 
 /// The log of one run. It is handed down as a value; there is no other.
 #[derive(Debug)]
@@ -60,9 +60,17 @@ impl Log {
     /// to, never created, and neither a link nor a fifo is followed. From here on everything is said in full. To be called once it is known that there is a namespace to update, for in snapd's
     /// case the path is one inside it.
     pub fn open_file(&mut self, path: &[u8], owner: u32, run: Run<'_>) {
-        let opened = file::open(path, Open::APPEND, 0).and_then(|fd| file::stat(&fd).map(|stat| (fd, stat)));
-        let (says, errno) = match opened {
-            Ok((fd, stat)) if stat.kind == FileType::Regular && (stat.uid == 0 || stat.uid == owner) => {
+        let mut says = "cannot open log file %q: %e";
+        let opened = file::open(path, Open::APPEND, 0).and_then(|fd| {
+            let stat = file::stat(&fd)?;
+            if stat.kind == FileType::Regular && (stat.uid == 0 || stat.uid == owner) {
+                return Ok(fd);
+            }
+            says = "cannot use log file %q: not a regular file of root or of the user";
+            Err(Errno::NONE)
+        });
+        let sentence = match opened {
+            Ok(fd) => {
                 *self = Log { debug: true, file: Some(fd) };
                 let says = match (run.from_snap_confine, run.user_mounts) {
                     (true, true) => "snap-confine, user mounts",
@@ -70,14 +78,12 @@ impl Log {
                     (false, true) => "snapd, user mounts",
                     (false, false) => "snapd, system mounts",
                 };
-                let said = Error::about(says, run.instance).within(Within::Updating);
-                return self.detail(&said);
+                Error::about(says, run.instance).within(Within::Updating)
             }
-            Ok(_) => ("cannot use log file %q: not a regular file of root or of the user", Errno::NONE),
             Err(Errno::ENOENT) => return,
-            Err(errno) => ("cannot open log file %q: %e", errno),
+            Err(errno) => Error::call(says, path, errno),
         };
-        self.detail(&Error::call(says, path, errno));
+        self.detail(&sentence);
     }
 
     /// Whether debug lines are written.
