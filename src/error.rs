@@ -112,18 +112,19 @@ impl<'t> Error<'t> {
     }
 
     /// The same error, as the reason of a larger one.
-    #[cold]
-    #[inline(never)]
     pub fn within(self, within: Within) -> Self {
-        Error(sentences::keep(Sentence { within, ..*self.0 }))
+        self.inside(within, self.number)
     }
 
     /// The same error, as the reason why a directory above could not be covered; its path has this length.
+    pub fn within_directory(self, len: usize) -> Self {
+        self.inside(Within::CoveringDirectory, if self.number == 0 { len as u32 } else { self.number })
+    }
+
     #[cold]
     #[inline(never)]
-    pub fn within_directory(self, len: usize) -> Self {
-        let number = if self.number == 0 { len as u32 } else { self.number };
-        Error(sentences::keep(Sentence { within: Within::CoveringDirectory, number, ..*self.0 }))
+    fn inside(self, within: Within, number: u32) -> Self {
+        Error(sentences::keep(Sentence { within, number, ..*self.0 }))
     }
 }
 
