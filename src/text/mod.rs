@@ -97,6 +97,12 @@ impl<'t> Iterator for Split<'t> {
     }
 }
 
+/// Whether one of the parts of a text between its separators is this one.
+#[inline(never)]
+pub fn has_part(text: &[u8], separator: u8, part: &[u8]) -> bool {
+    split(text, separator).any(|found| found == part)
+}
+
 /// Where the first such byte is; the length where there is none.
 #[inline(never)]
 pub fn position(text: &[u8], byte: u8) -> usize {
