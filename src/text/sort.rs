@@ -83,7 +83,7 @@ mod tests {
             |n| n % 256,
             |n| n * 117 % LEN,
             |n| n % 257 * 200 + n / 257,
-            |n| n.min(LEN - n),
+            |n: u32| n.min(LEN - n),
             |n: u32| n.wrapping_mul(2_654_435_761),
         ] {
             let mut list: Vec<u32> = (0..LEN).map(make).collect();
