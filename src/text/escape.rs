@@ -4,22 +4,29 @@
 //! Space `\040`, tab `\011`, newline `\012` and backslash `\134`; no others, in either direction.
 #![forbid(unsafe_code)]
 
-use super::Out;
 use super::path::put;
+use super::{Out, cut};
 
 /// Decodes a field in place and returns its new length. One pass, whose output is not looked at again: `\134040`
 /// is `\040`. Whatever else begins with a backslash stays as it is.
 pub fn unescape(field: &mut [u8]) -> usize {
-    decode(field, b" \t\n\\")
+    decode(field, b" \t\n\\").len()
+}
+
+/// Takes the first field off a line, with what separates it from the next, and [decodes](unescape) it.
+#[inline(never)]
+pub(crate) fn cut_field<'l>(line: &mut &'l mut [u8], separator: u8) -> &'l mut [u8] {
+    decode(cut(line, separator), b" \t\n\\")
 }
 
 /// The same with `\043` for `#` besides, which the kernel writes in the type and source fields of mountinfo.
-pub(crate) fn unescape_hash(field: &mut [u8]) -> usize {
-    decode(field, b" \t\n\\#")
+#[inline(never)]
+pub(crate) fn cut_field_hash<'l>(line: &mut &'l mut [u8], separator: u8) -> &'l mut [u8] {
+    decode(cut(line, separator), b" \t\n\\#")
 }
 
 #[inline(never)]
-fn decode(field: &mut [u8], escaped: &[u8]) -> usize {
+fn decode<'f>(field: &'f mut [u8], escaped: &[u8]) -> &'f mut [u8] {
     let (mut from, mut len) = (0, 0);
     while let Some(behind) = field.get(from..)
         && let Some(first) = behind.first()
@@ -37,7 +44,7 @@ fn decode(field: &mut [u8], escaped: &[u8]) -> usize {
         }
         put(field, &mut len, byte);
     }
-    len
+    field.get_mut(..len).unwrap_or_default()
 }
 
 /// The escape of a byte.
@@ -104,8 +111,7 @@ mod tests {
     #[test]
     fn the_hash_is_decoded_only_where_it_is_asked_for() {
         let mut field = *br"so\043u\040r\134043";
-        let len = unescape_hash(&mut field);
-        assert_eq!(&field[..len], br"so#u r\043");
+        assert_eq!(cut_field_hash(&mut &mut field[..], b' '), br"so#u r\043");
     }
 
     proptest! {
