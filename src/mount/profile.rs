@@ -18,7 +18,7 @@ use crate::limits::{PROFILE_ENTRIES, PROFILE_LINE};
 use crate::text::escape::cut_field;
 use crate::text::number::parse_i64;
 use crate::text::path::{self, put};
-use crate::text::{cut, position};
+use crate::text::{cut, place, position};
 
 /// Cuts the text into entries, in place and in the order of its lines, and appends them.
 ///
@@ -122,9 +122,7 @@ fn integer<'t>(field: &'t [u8], fault: &'static str) -> Result<'t, i64> {
 
 #[inline(never)]
 fn target(dir: &mut [u8]) -> &[u8] {
-    if super::expand::behind_variable(dir)
-        .is_some_and(|rest| path::components(rest).any(|name| name == b".."))
-    {
+    if place(dir, b'/', b"..").is_some() && super::expand::behind_variable(dir).is_some() {
         return dir;
     }
     path::cleaned(dir)
