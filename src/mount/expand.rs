@@ -2,7 +2,6 @@
 //! The variables of a profile for users: `$HOME` and `$XDG_RUNTIME_DIR`.
 #![forbid(unsafe_code)]
 
-use super::profile::front;
 use super::{Kind, MountEntry, Options};
 use crate::text::arena::{Arena, Full};
 use crate::text::path;
@@ -54,7 +53,7 @@ pub fn expand<'t>(
     replace(&mut entry.name, RUNTIME_DIR, Some(runtime_dir), arena)?;
     replace(&mut entry.dir, RUNTIME_DIR, Some(runtime_dir), arena)?;
     if !path::is_clean(entry.dir) {
-        entry.dir = front(arena.copy(entry.dir)?, path::clean);
+        entry.dir = path::cleaned(arena.copy(entry.dir)?);
     }
     Ok(entry)
 }

@@ -66,12 +66,11 @@ impl<'t> MountEntry<'t> {
     /// What the entry needs at its target.
     #[inline(never)]
     pub fn kind(&self) -> Kind {
-        let word = self.options.value(b"x-snapd.kind").unwrap_or_default();
-        match Options(b"file,symlink,ensure-dir").position(word) {
-            Some(0) => Kind::File,
-            Some(1) => Kind::Symlink,
+        match self.choice(b"x-snapd.kind", b",file,symlink,ensure-dir") {
+            Some(0) => Kind::Directory,
+            Some(1) => Kind::File,
+            Some(2) => Kind::Symlink,
             Some(_) => Kind::EnsureDir,
-            None if word.is_empty() => Kind::Directory,
             None => Kind::Unknown,
         }
     }
@@ -79,13 +78,17 @@ impl<'t> MountEntry<'t> {
     /// Who asked for the entry.
     #[inline(never)]
     pub fn origin(&self) -> Origin {
-        let word = self.options.value(b"x-snapd.origin").unwrap_or_default();
-        match Options(b"layout,overname,rootfs").position(word) {
-            Some(0) => Origin::Layout,
-            Some(1) => Origin::Overname,
-            Some(_) => Origin::Rootfs,
-            None => Origin::Interface,
+        match self.choice(b"x-snapd.origin", b",layout,overname,rootfs") {
+            Some(1) => Origin::Layout,
+            Some(2) => Origin::Overname,
+            Some(3) => Origin::Rootfs,
+            _ => Origin::Interface,
         }
+    }
+
+    /// Which of these words an option has as its value. One that is not there has the empty value.
+    fn choice(&self, option: &[u8], words: &[u8]) -> Option<usize> {
+        Options(words).position(self.options.value(option).unwrap_or_default())
     }
 
     /// What [`MountEntry::needed_by`] of other entries names this one by: `x-snapd.id`, or else the target.

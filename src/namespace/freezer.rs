@@ -183,7 +183,7 @@ impl<'t> Freezer<'t> {
         process::raise_open_files();
         frozen.thaw = self.words.thaw;
         let done = survey::read(b"/proc/self/cgroup", arena)
-            .and_then(|groups| find_own_group(groups.unwrap_or_default(), self.words))
+            .and_then(|groups| find_own_group(groups.map_or(b"", |file| file.text), self.words))
             .and_then(|own| self.visit_all(own, Some(frozen), arena, log))
             .map_err(|error| error.within(self.words.requesting))
             .and_then(|()| self.wait(frozen, arena).map_err(|error| error.within(self.words.waiting)));

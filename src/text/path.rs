@@ -58,6 +58,13 @@ pub fn clean(path: &mut [u8]) -> usize {
     len
 }
 
+/// Cleans the path in place.
+#[inline(never)]
+pub(crate) fn cleaned(path: &mut [u8]) -> &mut [u8] {
+    let len = clean(path);
+    path.get_mut(..len).unwrap_or_default()
+}
+
 /// Writes a byte over the front of a text, of which `len` bytes have been written.
 pub(crate) fn put(path: &mut [u8], len: &mut usize, byte: u8) {
     if let Some(place) = path.get_mut(*len) {
