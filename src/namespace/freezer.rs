@@ -13,6 +13,7 @@
 //! left alone. That is normal at a program's start: snap-confine is in the program's group already.
 #![forbid(unsafe_code)]
 
+use super::guard::Guard;
 use crate::apply::survey;
 use crate::error::{Errno, Error, Result, Within};
 use crate::kernel::file::{self, DirEntry, FileSystem, FileType, Open};
@@ -111,6 +112,8 @@ pub struct Freezer<'t> {
 /// The descriptors are kept, so exactly those groups are thawed that were frozen, wherever they are by then.
 #[derive(Debug, Default)]
 pub struct Frozen {
+    /// Thaws them should we die.
+    guard: Option<Guard>,
     groups: Vec<Group, { FREEZE_GROUPS.max }>,
     /// What thaws one of them.
     thaw: &'static [u8],
@@ -128,7 +131,7 @@ struct Group {
 impl Frozen {
     /// Nobody is frozen.
     pub const fn new() -> Self {
-        Frozen { groups: Vec::new(), thaw: b"" }
+        Frozen { guard: None, groups: Vec::new(), thaw: b"" }
     }
 
     /// How many groups have been asked to freeze.
@@ -150,7 +153,38 @@ impl Frozen {
                 }
             }
         }
+        self.guard = None;
         self.groups.clear();
+    }
+
+    /// Asks all groups to freeze, with a guard over us. Without a guard nobody is frozen: should we die then, they would
+    /// stand still for ever.
+    fn ask<'t>(&mut self, words: &Words, arena: &mut Arena<'t>, log: &mut Log) -> Result<'t, ()> {
+        if self.groups.is_empty() {
+            return Ok(());
+        }
+        let groups = &self.groups;
+        let guard = Guard::start(&|fd| groups.iter().any(|group| group.request == *fd), &mut || {
+            for group in groups {
+                let _ = file::write_all(&group.request, words.thaw);
+            }
+        });
+        match guard {
+            Ok(guard) => self.guard = Some(guard),
+            Err(errno) => {
+                log.warning(&Error::call("going on without freezing processes: no guard: %e", b"", errno));
+                self.groups.clear();
+            }
+        }
+        for group in &self.groups {
+            match file::write_all(&group.request, words.freeze) {
+                Err(errno) if errno != Errno::ENODEV => {
+                    return Err(Error::call(words.cannot_write, name_of(&group.request, arena), errno));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 
@@ -185,6 +219,7 @@ impl<'t> Freezer<'t> {
         let done = survey::read(b"/proc/self/cgroup", arena)
             .and_then(|groups| find_own_group(groups.map_or(b"", |file| file.text), self.words))
             .and_then(|own| self.visit_all(own, Some(frozen), arena, log))
+            .and_then(|()| frozen.ask(self.words, arena, log))
             .map_err(|error| error.within(self.words.requesting))
             .and_then(|()| self.wait(frozen, arena).map_err(|error| error.within(self.words.waiting)));
         match done {
@@ -346,11 +381,11 @@ impl<'t> Visitor<'_, 't> {
         {
             return Err(Errno::NONE);
         }
-        *says = words.cannot_write;
-        file::write_all(&request, word)?;
         match &mut self.frozen {
             Some(frozen) => drop(frozen.groups.push(Group { request, state })),
             None => {
+                *says = words.cannot_write;
+                file::write_all(&request, word)?;
                 let says = "thawed processes that an earlier update left frozen: %q";
                 self.log.warning(&Error::about(says, name));
             }
