@@ -18,7 +18,7 @@ use crate::text::{Length, Out};
 /// One line of a mount profile, with the fields of getmntent(3). They point into the profile's own text.
 ///
 /// `==` compares bytes; [`MountEntry::same`] compares meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Eq)]
 pub struct MountEntry<'t> {
     /// What is mounted: the source of a bind, a device, or a word like `tmpfs` and `none`.
     pub name: &'t [u8],
@@ -134,10 +134,14 @@ impl<'t> MountEntry<'t> {
     /// Whether both entries ask for the same mount: the same fields and numbers, and the
     /// [same options](Options::same).
     pub fn same(&self, other: &MountEntry<'_>) -> bool {
+        self.options.same(other.options) && self.same_but_options(other)
+    }
+
+    #[inline(never)]
+    fn same_but_options(&self, other: &MountEntry<'_>) -> bool {
         self.name == other.name
             && self.dir == other.dir
             && self.fstype == other.fstype
-            && self.options.same(other.options)
             && self.freq == other.freq
             && self.passno == other.passno
     }
@@ -166,6 +170,12 @@ impl<'t> MountEntry<'t> {
         let mut length = Length(0);
         self.write(&mut length);
         length.0
+    }
+}
+
+impl PartialEq for MountEntry<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.options == other.options && self.same_but_options(other)
     }
 }
 

@@ -124,8 +124,11 @@ impl<'t> Options<'t> {
     /// Whether both lists ask for the same: the same words in the same order. No options at all and the lone word
     /// `defaults`, which is how that is written, are the same.
     pub fn same(self, other: Options<'_>) -> bool {
-        let written = |options: Options<'_>| options.0.is_empty() || options.0 == b"defaults";
-        self.0 == other.0 || (written(self) && written(other))
+        self.written() == other.written()
+    }
+
+    fn written(self) -> &'t [u8] {
+        if self.0.is_empty() { b"defaults" } else { self.0 }
     }
 
     /// The words for mount(2), taken together.

@@ -11,7 +11,7 @@
 
 use heapless::{Vec, VecView};
 
-pub use super::expand::{ExpandFault, expand};
+pub use super::expand::{ExpandFault, expand, expand_in_place};
 use super::{MountEntry, Options};
 use crate::error::{Errno, Error, Result};
 use crate::limits::{PROFILE_ENTRIES, PROFILE_LINE};
