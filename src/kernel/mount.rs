@@ -124,6 +124,13 @@ pub fn new_tmpfs(options: &[u8]) -> Result<Fd> {
     }
 }
 
+/// Whether a mount that is not attached yet can have mounts in it: Linux 6.15. It is tried.
+pub fn can_mount_aside() -> bool {
+    new_tmpfs(b"mode=0755").is_ok_and(|outer| {
+        new_tmpfs(b"mode=0755").is_ok_and(|inner| attach(&inner, &outer, b"", Attach::OnTop).is_ok())
+    })
+}
+
 const SYS_OPEN_TREE: c_long = 428;
 const SYS_MOVE_MOUNT: c_long = 429;
 const SYS_FSOPEN: c_long = 430;

@@ -32,12 +32,6 @@ pub fn real_gid() -> u32 {
     unsafe { libc::getgid() }
 }
 
-/// getpid(2)
-pub fn id() -> u32 {
-    // SAFETY: no memory is passed; the call cannot fail.
-    unsafe { libc::getpid() }.unsigned_abs()
-}
-
 /// setgroups(2): the only supplementary group is `gid` from here on.
 pub fn set_only_group(gid: u32) -> Result<()> {
     // SAFETY: one group is announced and one is there.

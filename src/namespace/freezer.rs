@@ -197,7 +197,7 @@ impl Drop for Frozen {
 impl<'t> Freezer<'t> {
     /// Finds out which version there is. Without control groups nobody can be frozen, and that is fatal.
     pub fn new(root: &'t [u8], instance: &'t [u8]) -> Result<'t, Self> {
-        match file::open_follow(root, Open::PATH).and_then(|fd| file::file_system(&fd)) {
+        match file::file_system_of(root) {
             Ok(fs) => {
                 let words = if fs.magic == FileSystem::CGROUP2 { &TWO } else { &ONE };
                 Ok(Freezer { root, words, instance })

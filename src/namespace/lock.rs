@@ -52,7 +52,8 @@ fn open<'t>(
     about: &mut &'t [u8],
 ) -> kernel::Result<Fd> {
     *says = "cannot create lock directory: mkdir %s: %e";
-    match file::open_follow(directory, Open::PATH_DIR) {
+    let file = match file::open(path, Open::LOCK, FILE_MODE) {
+        Err(Errno::ENOTDIR) => return Err(Errno::ENOTDIR),
         Err(Errno::ENOENT) => {
             for path in path::prefixes(directory) {
                 *about = path;
@@ -61,11 +62,12 @@ fn open<'t>(
                     Err(errno) => return Err(errno),
                 }
             }
+            file::open(path, Open::LOCK, FILE_MODE)
         }
-        other => drop(other?),
-    }
+        file => file,
+    };
     (*says, *about) = ("open %s: %e", path);
-    let file = file::open(path, Open::LOCK, FILE_MODE)?;
+    let file = file?;
     if file::stat(&file)?.kind != FileType::Regular {
         *says = "open %s: not a regular file";
         return Err(Errno::EINVAL);

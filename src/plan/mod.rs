@@ -336,6 +336,22 @@ impl<'t> Plan<'t> {
         !self.items.iter().all(stays)
     }
 
+    /// Whether a process could look at a moment at which something is missing that was there before and is there
+    /// afterwards: then the snap's processes are held still. `replaces` tells whether mounts take the place of others in
+    /// one step, `whole` whether mimics appear whole.
+    pub fn has_gap(&self, replaces: bool, whole: &dyn Fn() -> bool) -> bool {
+        let comes = |item: &Item<'t>| matches!(item.action, Action::Mount(_));
+        let is_gap = |removal: &Removal| match *removal {
+            Removal::Mimic(_) => !self.mounts.is_empty(),
+            Removal::Item(at) => self.items.get(at as usize).is_some_and(|item| {
+                !(replaces && item.replaced)
+                    && self.find_at(item.dir, item.dir.saturating_add(1), &mut |other| comes(other)).is_some()
+            }),
+        };
+        self.removals.iter().any(is_gap)
+            || (self.items.iter().any(|item| item.needs_mimic && comes(item)) && !whole())
+    }
+
     /// Whether anything has to be done to the namespace.
     pub fn changes_anything(&self) -> bool {
         !self.removals.is_empty() || !self.mounts.is_empty()
