@@ -12,7 +12,7 @@ use crate::text::path::put;
 use crate::text::{cut, place, position};
 
 /// One mount of a mount table. The fields point into the line it was read from, their escapes decoded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MountInfo<'l> {
     /// Tells mounts apart while they last; used again as soon as one is gone.
     pub id: u32,
@@ -45,26 +45,25 @@ pub struct MountInfo<'l> {
 /// that is empty.
 pub fn parse_line<'l>(line: &'l mut [u8]) -> Option<MountInfo<'l>> {
     let mut rest = line;
-    let mut info = MountInfo::default();
     // (1) mount id, (2) parent id, (3) major:minor
-    info.id = number(&mut rest, b' ')?;
-    info.parent = number(&mut rest, b' ')?;
-    info.major = number(&mut rest, b':')?;
-    info.minor = number(&mut rest, b' ')?;
+    let id = number(&mut rest, b' ')?;
+    let parent = number(&mut rest, b' ')?;
+    let major = number(&mut rest, b':')?;
+    let minor = number(&mut rest, b' ')?;
     // (4) root, (5) mount point, (6) options of the mount
-    info.root = cut_field(&mut rest, b' ');
-    info.dir = cut_field(&mut rest, b' ');
-    info.options = Options(cut(&mut rest, b' '));
+    let root = cut_field(&mut rest, b' ');
+    let dir = cut_field(&mut rest, b' ');
+    let options = Options(cut(&mut rest, b' '));
     // (7) optional fields, any number of them, up to a lone dash
+    let mut unbindable = false;
     for _ in 0..place(rest, b' ', b"-")? {
-        info.unbindable |= cut(&mut rest, b' ') == b"unbindable";
+        unbindable |= cut(&mut rest, b' ') == b"unbindable";
     }
     cut(&mut rest, b' ');
     // file system type, source, options of the file system
-    info.fstype = cut_field_hash(&mut rest, b' ');
-    info.source = cut_field_hash(&mut rest, b' ');
-    info.super_options = rest;
-    Some(info)
+    let fstype = cut_field_hash(&mut rest, b' ');
+    let source = cut_field_hash(&mut rest, b' ');
+    Some(MountInfo { id, parent, major, minor, root, dir, options, fstype, source, super_options: rest, unbindable })
 }
 
 #[inline(never)]
