@@ -126,7 +126,8 @@ impl<'t> Options<'t> {
         self.written() == other.written()
     }
 
-    fn written(self) -> &'t [u8] {
+    /// How they are written, but for escapes.
+    pub(super) fn written(self) -> &'t [u8] {
         if self.0.is_empty() { b"defaults" } else { self.0 }
     }
 
