@@ -63,7 +63,19 @@ pub fn parse_line<'l>(line: &'l mut [u8]) -> Option<MountInfo<'l>> {
     // file system type, source, options of the file system
     let fstype = cut_field_hash(&mut rest, b' ');
     let source = cut_field_hash(&mut rest, b' ');
-    Some(MountInfo { id, parent, major, minor, root, dir, options, fstype, source, super_options: rest, unbindable })
+    Some(MountInfo {
+        id,
+        parent,
+        major,
+        minor,
+        root,
+        dir,
+        options,
+        fstype,
+        source,
+        super_options: rest,
+        unbindable,
+    })
 }
 
 #[inline(never)]

@@ -37,7 +37,8 @@ pub mod ms {
 /// there is no word: no word has one.
 ///
 /// Behind the flags are `rw`, which is none, and the recursive words in the order of those that are not.
-const WORDS: &[u8] = b"ro nosuid nodev noexec sync remount mand dirsync , , noatime nodiratime bind move , silent \
+const WORDS: &[u8] =
+    b"ro nosuid nodev noexec sync remount mand dirsync , , noatime nodiratime bind move , silent \
     acl , private slave shared relatime , , strictatime rw rbind rprivate rslave rshared";
 
 const RBIND: u32 = 1 << 26;
@@ -244,7 +245,9 @@ mod tests {
         let options =
             Options(b"suid,ro,mode=0711,x-snapd.synthetic,,size=1m,x-snapd.mode=0700,lazytime,defaults");
         assert_eq!(words(options.data()), ["suid", "mode=0711", "", "size=1m", "lazytime"]);
-        for text in ["exec", "dev", "async", "unbindable", "runbindable", "lazytime", "RO", " ro", "x-snap", ""] {
+        for text in
+            ["exec", "dev", "async", "unbindable", "runbindable", "lazytime", "RO", " ro", "x-snap", ""]
+        {
             assert_eq!(bit(text.as_bytes()), 0, "{text}");
         }
         assert_eq!(words(Options(b"defaults").data()), [""; 0]);
