@@ -233,6 +233,19 @@ fn shared() -> Vec<Story> {
                 .both([exit("0"), gone("/opt/spare/v"), file("/opt/fresh/v", "common a")]),
         ),
         ends(
+            story("what was disconnected beside a layout came back when that was dropped")
+                .desire("/var/snap/acorn/common/b /opt/depot/inner none bind 0 0")
+                .run()
+                .both([file("/opt/depot/inner/v", "common b")])
+                .desire(&format!("/var/snap/acorn/common/b /opt/depot/inner none bind 0 0\n{FRESH}"))
+                .run()
+                .both([file("/opt/depot/inner/v", "common b"), file("/opt/fresh/v", "common a")])
+                .disturb(|_| ())
+                .desire(FRESH)
+                .run()
+                .both(whole()),
+        ),
+        ends(
             story("a mimic inside a mimic lost its outer one, and both were stacked")
                 .desire(
                     "/var/snap/acorn/common/a /opt/fresh none rbind,rw,x-snapd.origin=layout 0 0

@@ -4,7 +4,7 @@
 
 use crate::deeds::*;
 use crate::support::story::*;
-use crate::{ends, rests};
+use crate::{ends, ends_when, rests};
 
 /// The snap's own data over a directory of the base.
 const BIND: &str = "/var/snap/acorn/common/a /opt/spare none bind 0 0";
@@ -194,7 +194,7 @@ fn replaced() -> Vec<Story> {
                 .disturb(|_| rmtree("/var/snap/acorn/common/a"))
                 .run()
                 .both([exit("0"), warnings(0), layers("/opt/spare", 1)])
-                .disturb(|_| write("/opt/spare/w", "written"))
+                .disturb(|_| drop(std::fs::write("/opt/spare/w", "written")))
                 .run()
                 .both([file("/var/snap/acorn/common/a/w", "written")]),
         ),
@@ -316,7 +316,7 @@ fn flags() -> Vec<Story> {
                 .run()
                 .both([exit("0"), warnings(0), line("view /opt/spare", RW_VIEW), layers("/opt/spare", 1)]),
         ),
-        ends(
+        ends_when(
             story("a read-only share lost nosuid and nodev")
                 .disturb(|_| {
                     let flags = rustix::mount::MountFlags::NOSUID | rustix::mount::MountFlags::NODEV;
@@ -327,8 +327,9 @@ fn flags() -> Vec<Story> {
                 .run()
                 .both([exit("0"), warnings(0)])
                 .both([line("mount /opt/spare", "tmpfs:/ [rw] ro,nosuid,nodev,relatime")]),
+            |_| detach("/var/snap/acorn/common/a"),
         ),
-        ends(
+        ends_when(
             story("the share is read-only, but what is mounted in it is not")
                 .disturb(|_| {
                     mkdir("/var/snap/acorn/common/a/deep");
@@ -338,6 +339,7 @@ fn flags() -> Vec<Story> {
                 .run()
                 .both([exit("0"), warnings(0), line("view /opt/spare", RO_VIEW)])
                 .both([line("view /opt/spare/deep/v", "file \"deep\" 0644 0:0 ro")]),
+            |_| detach("/var/snap/acorn/common/a/deep"),
         ),
         ends(
             story("options of a layout were ignored without a word")
@@ -351,7 +353,7 @@ fn flags() -> Vec<Story> {
 
 fn below() -> Vec<Story> {
     vec![
-        ends(
+        ends_when(
             story("a disk was plugged in below the folder, and the app sees an empty folder")
                 .disturb(|_| mkdir("/var/snap/acorn/common/a/disk"))
                 .desire(RBIND)
@@ -361,8 +363,9 @@ fn below() -> Vec<Story> {
                 .run()
                 .both(shows("common a"))
                 .both([file("/opt/spare/disk/v", "disk")]),
+            |_| detach("/var/snap/acorn/common/a/disk"),
         ),
-        ends(
+        ends_when(
             story("a disk below the folder was taken out, and the app keeps it busy")
                 .disturb(|_| {
                     mkdir("/var/snap/acorn/common/a/disk");
@@ -378,6 +381,7 @@ fn below() -> Vec<Story> {
                 .run()
                 .both(shows("common a"))
                 .both([file("/opt/spare/disk/v", "other disk")]),
+            |_| detach("/var/snap/acorn/common/a/disk"),
         ),
         ends(
             story("a disk appeared in the app by itself, and the next update threw it out")
