@@ -186,7 +186,7 @@ impl<'t> Apply<'_, 't> {
             .map_err(|errno| Error::call("cannot mount tmpfs at %q: %e", dir, errno))?;
         let done = self.fill(aside, dir);
         // When it cannot be taken away again the next run may.
-        if done.is_ok() || take_away(dir).is_err() {
+        if done.is_ok() || take_away(dir, None).is_err() {
             self.put_on_record(cover.class, dir, cover.options, Some(b"tmpfs"));
         }
         done
@@ -257,22 +257,25 @@ fn put(source: &Fd, top: &Fd, name: &[u8], kind: FileType) -> crate::kernel::Res
     mount::bind(source, &target, reach)
 }
 
-/// Takes the tmpfs of a mimic away, in one step with all its parts; what it covered is there again.
-pub fn uncover<'t>(dir: &'t [u8]) -> Result<'t, ()> {
-    take_away(dir).map_err(|errno| Error::call("cannot unmount %q: %e", dir, errno))
+/// Takes the tmpfs of a mimic away, in one step with all its parts; what it covered is there again. True if it is not
+/// on top there: `expected` is the id of its mount, where the mount table told it.
+pub fn uncover<'t>(dir: &'t [u8], expected: Option<u32>) -> Result<'t, bool> {
+    take_away(dir, expected).map_err(|errno| Error::call("cannot unmount %q: %e", dir, errno))
 }
 
-fn take_away(dir: &[u8]) -> crate::kernel::Result<()> {
-    let Some(parent) = walk::open_parent(dir)? else { return Ok(()) };
+fn take_away(dir: &[u8], expected: Option<u32>) -> crate::kernel::Result<bool> {
+    let Some(parent) = walk::open_parent(dir)? else { return Ok(false) };
     let name = path::name(dir);
     let magic = match file::open_at(&parent, name, Open::PATH, 0) {
-        Err(Errno::ENOENT) => return Ok(()),
+        Err(Errno::ENOENT) => return Ok(false),
         top => file::file_system(&top?)?.magic,
     };
-    if magic != FileSystem::TMPFS || !place::is_mount_root(&parent, name)? {
-        return Ok(());
+    let found = place::look(&parent, name)?;
+    let is_other = expected.is_some() && found.mount.is_some() && found.mount != expected;
+    if is_other || magic != FileSystem::TMPFS || found.mount_root == Some(false) {
+        return Ok(is_other);
     }
-    place::detach(&parent, name)
+    place::detach(&parent, name).map(|()| false)
 }
 
 /// Writes the twelve permission bits as an octal number with a leading zero: `0755`, `01777`, plain `0`.

@@ -9,6 +9,8 @@ use crate::text::{path, sort};
 
 /// A mark of what changes without being mounted in this run.
 const CHANGED: u32 = 1;
+/// The mark of what lies inside a directory that is [`CHANGED`] by a new mimic over it.
+const INSIDE: u32 = 2;
 /// The mark of what is mounted in round 0; higher rounds follow.
 const MOUNTED: u32 = 2;
 
@@ -25,9 +27,10 @@ impl<'t> Plan<'t> {
             if item.needs_mimic && item.state == State::Absent && item.is_wanted() {
                 // Everything below the directory; it need not be a path of the plan itself.
                 let under = item.under.unwrap_or_default();
+                self.coming.raise(&self.paths, self.paths.find(under), CHANGED);
                 let mut inside = self.paths.first_behind(under);
                 while self.paths.path(inside).is_some_and(|path| path::is_inside(path, under)) {
-                    self.coming.raise(&self.paths, inside, CHANGED);
+                    self.coming.raise(&self.paths, inside, INSIDE);
                     inside = self.paths.end(inside);
                 }
             }
@@ -75,16 +78,19 @@ impl<'t> Plan<'t> {
     }
 
     fn decide_items(&mut self) {
+        self.early.reset(&self.paths);
         for at in 0..self.items.len() {
             let Some(item) = self.items.get(at) else { break };
             let (target, source) = self.dependencies(item);
             let before = target.max(source);
+            // What covers the source of an earlier entry waits until that is mounted.
+            let covered = self.early.at(item.dir).max(self.early.below(item.dir));
             let moves = before > 0 || self.loses_ground(item);
             let action = match (item.action, item.desired, item.state) {
                 (Action::Duplicate | Action::Unknown, ..) => continue,
                 (_, false, _) => Action::Unmount,
                 (_, true, State::InEffect) if !moves && !item.moves => Action::Keep,
-                (_, true, _) => Action::Mount(before.saturating_sub(1)),
+                (_, true, _) => Action::Mount(before.max(covered).saturating_sub(1)),
             };
             let mark = match action {
                 Action::Mount(round) => round.saturating_add(MOUNTED),
@@ -92,6 +98,7 @@ impl<'t> Plan<'t> {
                 _ => 0,
             };
             self.changed.raise(&self.paths, item.dir, mark);
+            self.early.raise(&self.paths, item.source, mark);
             if let Some(item) = self.items.get_mut(at) {
                 item.action = action;
                 item.opens = target.saturating_sub(1);
@@ -113,9 +120,10 @@ impl<'t> Plan<'t> {
         let below_source = gone.below(item.source) | coming.below(item.source);
         let all = gone.above(&self.paths, item.dir)
             | coming.above(&self.paths, item.dir)
-            | coming.at(item.dir)
+            | coming.at(item.dir) / INSIDE
             | gone.above(&self.paths, item.source)
             | gone.at(item.source)
+            | coming.at(item.source)
             | if item.recursive { below_source } else { 0 }
             | if item.hidden { 0 } else { gone.at(item.dir) };
         all > 0
@@ -165,7 +173,7 @@ impl<'t> Plan<'t> {
             let above = self.changed.above(&self.paths, dir)
                 | self.gone.above(&self.paths, dir)
                 | self.coming.above(&self.paths, dir)
-                | self.coming.at(dir);
+                | self.coming.at(dir) / INSIDE;
             // An entry that is to be taken away may lie beneath the mimic's tmpfs; so would one that is mounted on its
             // directory now, if the mimic stayed.
             let beneath = &mut |item: &Item<'t>| match item.action {

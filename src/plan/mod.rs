@@ -272,8 +272,17 @@ impl<'t> Plan<'t> {
         let moves = self.changed.above(&self.paths, item.dir) | self.gone.above(&self.paths, item.dir);
         moves == 0
             && self
-                .find_at(item.dir, item.dir + 1, &mut |other| other.is_wanted() && other.kind == item.kind)
+                .find_at(item.dir, item.dir + 1, &mut |other| {
+                    let fits = other.kind == item.kind
+                        || (other.kind == Kind::EnsureDir && item.kind == Kind::Directory);
+                    fits && other.is_wanted()
+                })
                 .is_some()
+    }
+
+    /// Whether no entry on record has the target of an item.
+    pub fn is_new(&self, item: &Item<'t>) -> bool {
+        self.find_at(item.dir, item.dir + 1, &mut |other| other.record.is_some()).is_none()
     }
 
     /// The desired entry that is mounted in place of a duplicate.

@@ -18,13 +18,21 @@ impl<'t> Plan<'t> {
     /// The second move. An empty table means that nothing can be known: then what is recorded counts as in effect.
     /// Links and directories-to-be are left alone; the survey looks at them.
     pub fn judge(&mut self, table: &mut Table<'t>) {
+        // The second time, when the items are judged, mimics are looked for beneath what later entries cover.
+        self.judge_mimics(0, table);
+        self.judge_items(table);
+        self.judge_mimics(marks::COVER, table);
+    }
+
+    #[inline(never)]
+    fn judge_mimics(&mut self, above: u8, table: &mut Table<'t>) {
         // Of two over one directory the later lies on top.
-        for at in (0..self.mimics.len()).rev() {
-            let found = if table.is_empty() { (None, true) } else { self.judge_mimic(at as u32, table) };
-            if let Some(mimic) = self.mimics.get_mut(at) {
-                (mimic.mount, mimic.whole) = found;
-            }
+        for at in (0..self.mimics.len() as u32).rev() {
+            self.judge_mimic(at, above, table);
         }
+    }
+
+    fn judge_items(&mut self, table: &mut Table<'t>) {
         for item in self.items.iter_mut().rev() {
             if !super::is_mount(item.entry) {
                 // What a later entry covers cannot be looked at; what is on record counts then.
@@ -49,33 +57,39 @@ impl<'t> Plan<'t> {
         }
     }
 
-    /// The tmpfs of a mimic, and whether every part that is on record shows what the covered directory holds.
-    fn judge_mimic(&self, mimic: u32, table: &mut Table<'t>) -> (Option<MountRef>, bool) {
-        let line = self.mimics.get(mimic as usize).and_then(|mimic| self.line(mimic.line));
-        let Some(dir) = line.map(|line| line.dir) else { return (None, false) };
+    /// Looks for the tmpfs of a mimic that is not found yet, and whether every part that is on record shows what the
+    /// covered directory holds.
+    fn judge_mimic(&mut self, at: u32, above: u8, table: &mut Table<'t>) {
+        let Some(mimic) = self.mimics.get(at as usize).filter(|mimic| mimic.mount.is_none()) else { return };
+        let Some(dir) = self.line(mimic.line).map(|line| line.dir) else { return };
         // The mimic is the topmost tmpfs that carries one of the parts, if there are any.
-        let stack = table.stack(dir, 0, 0);
+        let stack = table.stack(dir, above, 0);
         let mut pairs = stack.iter().rev().zip(stack.iter().rev().skip(1));
         let found = pairs.find(|(tmpfs, _)| {
             let carries =
                 |part| self.line(part).is_some_and(|part| table.child(**tmpfs, part.dir, 0).is_some());
             let is_new =
                 table.get(**tmpfs).is_some_and(|m| m.is_whole(b"tmpfs") && !m.is_marked(marks::MIMIC));
-            is_new && (self.parts(mimic).any(carries) || self.parts(mimic).next().is_none())
+            is_new && (self.parts(at).any(carries) || self.parts(at).next().is_none())
         });
-        let Some((&tmpfs, &under)) = found else { return (None, false) };
-        table.mark(tmpfs, marks::MIMIC);
-        let mut whole = table.get(under).is_some_and(|m| !m.is_deleted());
-        for part in self.parts(mimic).filter_map(|part| self.line(part)) {
-            let Some(mount) = table.child(tmpfs, part.dir, 0) else {
-                whole = false;
-                continue;
-            };
-            let was = table.identity(table.walk(under, dir, part.dir, 0), part.dir);
-            whole &= was.is_none() || was == table.identity(mount, part.dir);
-            table.mark(mount, marks::PART);
+        let mut whole = table.is_empty();
+        let mount = found.map(|(tmpfs, _)| *tmpfs);
+        if let Some((&tmpfs, &under)) = found {
+            table.mark(tmpfs, marks::MIMIC);
+            whole = table.get(under).is_some_and(|m| !m.is_deleted());
+            for part in self.parts(at).filter_map(|part| self.line(part)) {
+                let Some(mount) = table.child(tmpfs, part.dir, 0) else {
+                    whole = false;
+                    continue;
+                };
+                let was = table.identity(table.walk(under, dir, part.dir, 0), part.dir);
+                whole &= was.is_none() || was == table.identity(mount, part.dir);
+                table.mark(mount, marks::PART);
+            }
         }
-        (Some(tmpfs), whole)
+        if let Some(mimic) = self.mimics.get_mut(at as usize) {
+            (mimic.mount, mimic.whole) = (mount, whole);
+        }
     }
 }
 

@@ -293,13 +293,14 @@ fn live(nursery: &Nursery, sequence: &Sequence) -> Result<usize, Fault> {
             }
             let forgets = |what: &Disturb| matches!(what, Disturb::LoseRecord | Disturb::LoseLine(_));
             let forgotten = step.disturb.iter().any(forgets);
-            // What is seen at a foreign mount's place is only known where one entry wants it, and no other is near.
+            // What is seen at a foreign mount's place is only known where one entry wants it, and no other is near: a
+            // mimic over a directory above keeps what it covers, and then nobody can take the foreign mount away.
             let alone = |dir: &str| {
-                let near = |path: &str| Path::new(path).starts_with(dir) || Path::new(dir).starts_with(path);
-                let at = step.profile.iter().filter(|entry| entry.dir == dir).count();
-                at == 1
-                    && step.profile.iter().filter(|e| near(&e.dir) || (e.is_bind() && near(&e.name))).count()
-                        == 1
+                let top = Path::new(dir).iter().nth(1);
+                let near = |path: &str| Path::new(path).iter().nth(1) == top;
+                let profile = &step.profile;
+                profile.iter().filter(|entry| entry.dir == dir).count() == 1
+                    && profile.iter().filter(|e| near(&e.dir) || (e.is_bind() && near(&e.name))).count() == 1
             };
             let unclear = |what: &Disturb| match what {
                 Disturb::Foreign(dir) => !alone(dir),
