@@ -49,6 +49,10 @@ impl<'t> Plan<'t> {
                 break;
             }
         }
+        self.coming.reset(&self.paths);
+        for item in self.items.iter().filter(|item| item.is_wanted()) {
+            self.coming.raise(&self.paths, item.source, item.kind as u32 + 1);
+        }
         self.find_lost_targets();
         self.list_removals();
         self.list_mounts();

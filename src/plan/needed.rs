@@ -62,19 +62,25 @@ impl<'t> Plan<'t> {
     fn judge_mimic(&mut self, at: u32, above: u8, table: &mut Table<'t>) {
         let Some(mimic) = self.mimics.get(at as usize).filter(|mimic| mimic.mount.is_none()) else { return };
         let Some(dir) = self.line(mimic.line).map(|line| line.dir) else { return };
-        // The mimic is the topmost tmpfs that carries one of the parts, if there are any.
+        // The mimic is the topmost tmpfs that carries its owner, or one of the parts; or the topmost if there are none.
         let stack = table.stack(dir, above, 0);
-        let mut pairs = stack.iter().rev().zip(stack.iter().rev().skip(1));
-        let found = pairs.find(|(tmpfs, _)| {
-            let carries =
-                |part| self.line(part).is_some_and(|part| table.child(**tmpfs, part.dir, 0).is_some());
-            let is_new =
-                table.get(**tmpfs).is_some_and(|m| m.is_whole(b"tmpfs") && !m.is_marked(marks::MIMIC));
-            is_new && (self.parts(at).any(carries) || self.parts(at).next().is_none())
-        });
+        let owner = self.line(mimic.line).and_then(|line| line.needed_by());
+        let parts = || self.parts(at).filter_map(|part| self.line(part)).map(|part| part.dir);
+        let mut found = None;
+        for (&tmpfs, &under) in stack.iter().rev().zip(stack.iter().rev().skip(1)) {
+            if table.get(tmpfs).is_some_and(|m| m.is_whole(b"tmpfs") && !m.is_marked(marks::MIMIC)) {
+                let carries =
+                    owner.into_iter().chain(parts()).any(|dir| table.child(tmpfs, dir, 0).is_some());
+                if carries {
+                    found = Some((tmpfs, under));
+                    break;
+                }
+                found = found.or(Some((tmpfs, under)).filter(|_| parts().next().is_none()));
+            }
+        }
         let mut whole = table.is_empty();
-        let mount = found.map(|(tmpfs, _)| *tmpfs);
-        if let Some((&tmpfs, &under)) = found {
+        let mount = found.map(|(tmpfs, _)| tmpfs);
+        if let Some((tmpfs, under)) = found {
             table.mark(tmpfs, marks::MIMIC);
             whole = table.get(under).is_some_and(|m| !m.is_deleted());
             for part in self.parts(at).filter_map(|part| self.line(part)) {
@@ -137,9 +143,15 @@ fn judge_mount<'t>(
         }
     }
     match in_place {
-        // What lies at a recorded target is what was mounted there, even if it shows something else by now.
-        Some((mount, hidden)) if recorded => {
-            table.mark(mount, marks::COVER | marks::OURS);
+        // What lies at a recorded target is what was mounted there, even if it shows something else by now; and what
+        // was removed is of no use to anybody, and nothing can be mounted on it.
+        Some((mount, hidden)) if recorded || table.get(mount).is_some_and(|m| m.is_deleted()) => {
+            let shown = table.identity(mount, entry.dir);
+            let mut layer = Some(mount);
+            while let Some(at) = layer.filter(|at| table.identity(*at, entry.dir) == shown) {
+                table.mark(at, marks::COVER | marks::OURS);
+                layer = table.get(at).and_then(|line| table.beneath(line));
+            }
             (State::Different, Some(mount), hidden)
         }
         _ => (State::Absent, None, false),

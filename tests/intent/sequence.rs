@@ -284,20 +284,30 @@ fn add(dice: &mut Dice, profile: &mut Vec<Entry>, stays: &[String], refreshed: b
     put(dice, profile, dir, stays, refreshed);
 }
 
-/// Directories that are made in the snap's own data and never removed, by contract: those that are to be there, and
-/// those on the way to a target. Only another directory can be had there later.
+/// Directories that are made in the snap's own data and never removed, by contract: those that are to be there, those
+/// that are a source, and those on the way. Only another directory can be had there later.
 fn remember_what_stays(stays: &mut Vec<String>, profile: &[Entry]) {
-    for entry in profile.iter().filter(|e| e.dir.starts_with("/var/snap/acorn/common/")) {
+    for entry in profile {
         let itself = entry.has("x-snapd.kind=ensure-dir");
-        let dirs = Path::new(&entry.dir).ancestors().skip(usize::from(!itself));
-        stays.extend(dirs.map(|dir| dir.to_string_lossy().into_owned()));
+        let on_the_way = Path::new(&entry.dir).ancestors().skip(usize::from(!itself));
+        let source = if entry.is_bind() { entry.name.as_str() } else { "" };
+        let dirs = on_the_way.chain(Path::new(source).ancestors());
+        let own = dirs.filter(|dir| dir.starts_with("/var/snap/acorn/common"));
+        stays.extend(own.map(|dir| dir.to_string_lossy().into_owned()));
     }
+}
+
+/// Whether a recursive bind shows what another entry mounts below its source is open: the planner takes either for in
+/// effect, as more may be there than was bound.
+fn is_open(one: &Entry, two: &Entry) -> bool {
+    one.has("rbind") && one.name != two.dir && covers(&one.name, &two.dir)
 }
 
 fn put(dice: &mut Dice, profile: &mut Vec<Entry>, dir: &str, stays: &[String], refreshed: bool) {
     let others: Vec<Entry> = profile.iter().filter(|e| e.dir != dir).cloned().collect();
     if let Some(entry) = entry(dice, dir, &others, refreshed)
         && !(entry.is_no_directory() && stays.contains(&entry.dir))
+        && !others.iter().any(|other| is_open(other, &entry) || is_open(&entry, other))
     {
         match profile.iter_mut().find(|e| e.dir == dir) {
             Some(old) => *old = entry,
