@@ -327,6 +327,9 @@ fn live(nursery: &Nursery, sequence: &Sequence) -> Result<usize, Fault> {
             if (forgotten && differ(&before, &step.profile)) || (lost && differ(&step.profile, &before)) {
                 return Ok(refused);
             }
+            if lost {
+                past.forgotten += &record;
+            }
             for what in step.disturb.iter().filter(|what| what.fits(&before)) {
                 disturb(what, world);
             }
@@ -364,6 +367,8 @@ struct Past {
     names: Vec<String>,
     /// Whether directories were made with another mode than mount points have.
     ensures: bool,
+    /// A record that was lost.
+    forgotten: String,
     /// What the runs said.
     log: Vec<String>,
 }
@@ -484,7 +489,7 @@ fn honour(entry: &Entry, profile: &[Entry]) -> Result<(), String> {
 /// What looks different, but for directories that may stay.
 fn differences(view: &View, fresh: &View, past: &Past) -> String {
     let mut text = String::new();
-    let record = fs::read_to_string(RECORD).unwrap_or_default();
+    let record = fs::read_to_string(RECORD).unwrap_or_default() + &past.forgotten;
     // A mimic stays while anything lives in it, also what could live without it.
     let is_mimic = |path: &str| record.contains(&format!("tmpfs {path} tmpfs x-snapd.synthetic"));
     let rights = |how: &str| how.rsplit(' ').next().map(String::from);
