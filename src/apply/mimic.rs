@@ -271,8 +271,11 @@ fn take_away(dir: &[u8], expected: Option<u32>) -> crate::kernel::Result<bool> {
         top => file::file_system(&top?)?.magic,
     };
     let found = place::look(&parent, name)?;
+    if found.mount_root == Some(false) {
+        return Ok(false);
+    }
     let is_other = expected.is_some() && found.mount.is_some() && found.mount != expected;
-    if is_other || magic != FileSystem::TMPFS || found.mount_root == Some(false) {
+    if is_other || magic != FileSystem::TMPFS {
         return Ok(is_other);
     }
     place::detach(&parent, name).map(|()| false)
