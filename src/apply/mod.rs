@@ -125,7 +125,7 @@ pub fn trust<'t>(plan: &Plan<'t>, table: &Table<'t>, ground: &mut Ground<'t>, st
 #[inline(never)]
 fn lines_of(plan: &Plan<'_>, at: u32, mimic: &Mimic<'_>, each: &mut dyn FnMut(u16)) {
     each(mimic.line);
-    plan.parts(at).for_each(each);
+    plan.each_part(at, each);
 }
 
 impl<'t> Apply<'_, 't> {

@@ -2,7 +2,7 @@
 //! Keep, unmount, mount; and the order of each.
 #![forbid(unsafe_code)]
 
-use super::order::key;
+use super::order::{item_of, key};
 use super::paths::NOWHERE;
 use super::{Action, Item, Plan, Removal, State, is_mount};
 use crate::text::{path, sort};
@@ -238,22 +238,46 @@ impl<'t> Plan<'t> {
                 let _ = self.mounts.push(at);
             }
         }
-        let items = &self.items;
-        let place = |at: u32| items.get(at as usize).map(|item| (item.class, item.under, at));
-        sort::sort(self.mounts, |a, b| place(*a) < place(*b));
+        let items = &mut **self.items;
+        sort::sort(self.mounts, |a, b| {
+            let under = |at: &u32| items.get(*at as usize).and_then(|item| item.under);
+            under(a) < under(b)
+        });
+        let (mut rank, mut last) = (0, None);
+        for at in self.mounts.iter() {
+            let Some(item) = items.get_mut(*at as usize) else { break };
+            rank += u32::from(item.under != last);
+            last = item.under;
+            item.rank = rank;
+        }
+        let class = |item: &Item<'t>| (item.class as u64) << 40 | u64::from(item.rank) << 20;
+        let (items, stack) = (&self.items, &mut self.stack);
+        Self::arrange(items, stack, self.mounts, &class);
         // Mimics of outer directories come before those of inner ones, whatever the class.
-        let ready = |at: u32| items.get(at as usize).map(|item| (item.opens, item.under, item.class, at));
-        Self::reorder(self.mounts, self.readying, |a, b| ready(a) < ready(b));
-        let done = |at: u32| items.get(at as usize).map(|item| (item.round(), item.class, item.under, at));
-        Self::reorder(self.mounts, self.schedule, |a, b| done(a) < done(b));
+        Self::arrange(items, stack, self.readying, &|item| {
+            u64::from(item.opens) << 42 | u64::from(item.rank) << 22 | (item.class as u64) << 20
+        });
+        Self::arrange(items, stack, self.schedule, &|item| u64::from(item.round()) << 42 | class(item));
     }
 
-    fn reorder(list: &Places, into: &mut Places, before: impl Fn(u32, u32) -> bool) {
+    /// Lists the items that are mounted by a key of 60 bits, of which the lowest twenty are free.
+    #[inline(never)]
+    fn arrange(items: &[Item<'t>], keys: &mut Keys, into: &mut Places, key: &dyn Fn(&Item<'t>) -> u64) {
+        keys.clear();
+        for (item, at) in items.iter().zip(0u64..) {
+            if matches!(item.action, Action::Mount(_)) {
+                let _ = keys.push(key(item) | at);
+            }
+        }
+        sort::sort_keys(keys);
         into.clear();
-        let _ = into.extend_from_slice(list);
-        sort::sort(into, |a, b| before(*a, *b));
+        for key in keys.iter() {
+            let _ = into.push(item_of(*key) as u32);
+        }
     }
 }
 
 /// Numbers of items.
 type Places = heapless::Vec<u32, { crate::limits::PROFILE_ENTRIES.max }>;
+/// Keys of items.
+type Keys = heapless::Vec<u64, { super::ITEMS }>;

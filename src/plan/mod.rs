@@ -111,6 +111,8 @@ pub struct Item<'t> {
     /// The round in which its target can be made ready: what lies above is mounted by then. At its source others may
     /// have to be mounted still.
     pub opens: u32,
+    /// The place of `under` among all such directories; none comes first.
+    rank: u32,
     dir: PathId,
     source: PathId,
     recursive: bool,
@@ -247,11 +249,13 @@ impl<'t> Plan<'t> {
         }
     }
 
-    /// The record's lines of a mimic's parts, by number. The mimic is named by its place.
-    pub fn parts(&self, mimic: u32) -> impl Iterator<Item = u16> {
+    /// Calls `each` for the record's lines of a mimic's parts, by number. The mimic is named by its place.
+    #[inline(never)]
+    pub fn each_part(&self, mimic: u32, each: &mut dyn FnMut(u16)) {
         let start = self.parts.partition_point(|part| *part < order::key(mimic, 0));
-        let (_, from) = self.parts.split_at_checked(start).unwrap_or_default();
-        from.iter().take_while(move |part| **part >> 32 == u64::from(mimic)).map(|part| *part as u16)
+        for part in self.parts.iter().skip(start).take_while(|part| **part >> 32 == u64::from(mimic)) {
+            each(*part as u16);
+        }
     }
 
     /// A line of the record.

@@ -62,39 +62,42 @@ impl<'t> Plan<'t> {
     fn judge_mimic(&mut self, at: u32, above: u8, table: &mut Table<'t>) {
         let Some(mimic) = self.mimics.get(at as usize).filter(|mimic| mimic.mount.is_none()) else { return };
         let Some(dir) = self.line(mimic.line).map(|line| line.dir) else { return };
-        // The mimic is the topmost tmpfs that carries its owner, or one of the parts; or the topmost if there are none.
-        let stack = table.stack(dir, above, 0);
         let owner = self.line(mimic.line).and_then(|line| line.needed_by());
-        let parts = || self.parts(at).filter_map(|part| self.line(part)).map(|part| part.dir);
+        // The topmost tmpfs that carries the owner, or one of the parts; or the topmost if there are none.
         let mut found = None;
-        for (&tmpfs, &under) in stack.iter().rev().zip(stack.iter().rev().skip(1)) {
-            if table.get(tmpfs).is_some_and(|m| m.is_whole(b"tmpfs") && !m.is_marked(marks::MIMIC)) {
-                let carries =
-                    owner.into_iter().chain(parts()).any(|dir| table.child(tmpfs, dir, 0).is_some());
-                if carries {
-                    found = Some((tmpfs, under));
-                    break;
-                }
-                found = found.or(Some((tmpfs, under)).filter(|_| parts().next().is_none()));
+        for pair in table.stack(dir, above, 0).windows(2).rev() {
+            let &[under, tmpfs] = pair else { break };
+            if !table.get(tmpfs).is_some_and(|m| m.is_whole(b"tmpfs") && !m.is_marked(marks::MIMIC)) {
+                continue;
             }
-        }
-        let mut whole = table.is_empty();
-        let mount = found.map(|(tmpfs, _)| tmpfs);
-        if let Some((tmpfs, under)) = found {
-            table.mark(tmpfs, marks::MIMIC);
-            whole = table.get(under).is_some_and(|m| !m.is_deleted());
-            for part in self.parts(at).filter_map(|part| self.line(part)) {
+            let mut whole = table.get(under).is_some_and(|m| !m.is_deleted());
+            let mut carries = owner.is_some_and(|owner| table.child(tmpfs, owner, 0).is_some());
+            let mut is_empty = true;
+            self.each_part(at, &mut |part| {
+                is_empty = false;
+                let Some(part) = self.line(part) else { return };
                 let Some(mount) = table.child(tmpfs, part.dir, 0) else {
                     whole = false;
-                    continue;
+                    return;
                 };
+                carries = true;
                 let was = table.identity(table.walk(under, dir, part.dir, 0), part.dir);
                 whole &= was.is_none() || was == table.identity(mount, part.dir);
                 table.mark(mount, marks::PART);
+            });
+            if carries || (is_empty && found.is_none()) {
+                found = Some((tmpfs, whole));
+            }
+            if carries {
+                break;
             }
         }
         if let Some(mimic) = self.mimics.get_mut(at as usize) {
-            (mimic.mount, mimic.whole) = (mount, whole);
+            (mimic.mount, mimic.whole) = (None, table.is_empty());
+            if let Some((tmpfs, whole)) = found {
+                table.mark(tmpfs, marks::MIMIC);
+                (mimic.mount, mimic.whole) = (Some(tmpfs), whole);
+            }
         }
     }
 }
@@ -184,7 +187,7 @@ fn shows_submounts(entry: &MountEntry<'_>, mount: MountRef, table: &Table<'_>) -
     let apart = !path::covers(source, target) && !path::covers(target, source);
     let mut there = heapless::Vec::<u8, { PATH.max }>::new();
     !apart
-        || table.at_or_below(source).all(|below| {
+        || table.listed(source, true).iter().map(|at| MountRef(*at)).all(|below| {
             let Some(line) = table.get(below) else { return true };
             let rest = line.dir.get(source.len()..).unwrap_or_default();
             if rest.is_empty() || line.unbindable || table.mounted_at(line.dir, marks::COVER) != Some(below) {

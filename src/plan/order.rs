@@ -87,6 +87,7 @@ impl<'t> Plan<'t> {
             needs_mimic: false,
             action: if desired { Action::Keep } else { Action::Unmount },
             opens: 0,
+            rank: 0,
             dir: self.paths.find(entry.dir),
             source: if has_source(entry) { self.paths.find(entry.name) } else { NOWHERE },
             recursive,
