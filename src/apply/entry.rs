@@ -8,7 +8,7 @@ use super::{Apply, Outcome, place, survey};
 use crate::error::{Error, Result};
 use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::mount::{self, Attach, Reach};
-use crate::kernel::{Errno, Fd};
+use crate::kernel::{Errno, Fd, process};
 use crate::mount::{Kind, MountEntry, Origin};
 use crate::plan::Item;
 use crate::text::path;
@@ -43,6 +43,10 @@ impl New<'_, '_> {
         if is_link { Err(Errno::NONE) } else { Ok(end) }
     }
 }
+
+/// How long a new mount is waited for that cannot be made read-only because somebody just wrote, or noted the time at which
+/// he read.
+const BUSY_MILLISECONDS: u32 = 100;
 
 /// A file system's data, joined.
 type Data = heapless::Vec<u8, 4095>;
@@ -254,8 +258,9 @@ impl<'t> Apply<'_, 't> {
     /// plain remount is granted; it loses nosuid, nodev and noexec, so the flags are kept wherever we may.
     fn make_read_only(&mut self, at: &[u8], top: &Fd, reach: Reach) -> crate::kernel::Result<()> {
         match mount::set_read_only(top, reach) {
-            Err(Errno::ENOSYS | Errno::EPERM | Errno::EACCES) => {}
-            done => return done,
+            Ok(()) => return Ok(()),
+            // Not known, not granted, or somebody reads through it at this moment: in the way of old, then.
+            Err(_) => {}
         }
         if reach == Reach::One {
             return self.remount(top);
@@ -277,7 +282,15 @@ impl<'t> Apply<'_, 't> {
     #[inline(never)]
     fn remount(&self, top: &Fd) -> crate::kernel::Result<()> {
         let keep = if self.confined { 0 } else { file::file_system(top)?.restrictions };
-        mount::remount_read_only(top, keep)
+        let mut done = mount::remount_read_only(top, keep);
+        for _ in 0..BUSY_MILLISECONDS {
+            if done != Err(Errno::EBUSY) {
+                break;
+            }
+            process::sleep(1);
+            done = mount::remount_read_only(top, keep);
+        }
+        done
     }
 
     /// Takes away what is there of an entry, if anything is. `expected` is the id of its mount, where the mount table
