@@ -45,23 +45,21 @@ pub fn time(argv: &[String], env: &[(&str, &str)]) -> Duration {
     time
 }
 
-/// How long each of several commands that are started together takes to its end, from the start of the first.
-pub fn together(commands: &[Vec<String>]) -> Vec<Duration> {
+/// How long it takes until the last of several commands that are started together has ended.
+pub fn together(commands: &[Vec<String>]) -> Duration {
     std::thread::sleep(SETTLE);
     let mut ready: Vec<_> = commands.iter().map(|argv| command(argv, &[])).collect();
     let start = Instant::now();
     let mut running: Vec<_> =
         ready.iter_mut().map(|(command, _)| command.spawn().expect("start a program").id()).collect();
-    let mut times = Vec::new();
     while !running.is_empty() {
         let (pid, status) = rustix::process::wait(rustix::process::WaitOptions::empty())
             .expect("wait for any of them")
             .expect("one that ended");
-        times.push(start.elapsed());
         assert_eq!(status.exit_status(), Some(0), "one of {:?}", commands[0]);
         running.retain(|id| *id != pid.as_raw_nonzero().get() as u32);
     }
-    times
+    start.elapsed()
 }
 
 /// The most memory that a command had in use at one time, in bytes. Asked when it is about to end, so the memory of

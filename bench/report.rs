@@ -3,8 +3,8 @@
 
 use std::fmt::Write;
 
-use super::Trio;
 use super::clock::Times;
+use super::takers::{Cycle, Trio};
 
 /// Everything that was measured.
 #[derive(Default)]
@@ -32,8 +32,11 @@ impl Report {
         self.rows.push(row);
     }
 
-    pub fn growth(&mut self, size: usize, phases: [(&'static str, &Trio); 3]) {
-        self.growth.extend(phases.map(|(phase, trio)| (size, phase, trio.clone())));
+    pub fn growth(&mut self, size: usize, cycle: &Cycle) {
+        let Cycle { connect, keep, disconnect } = cycle;
+        for (phase, trio) in [("connect", connect), ("keep", keep), ("disconnect", disconnect)] {
+            self.growth.push((size, phase, trio.clone()));
+        }
     }
 
     pub fn memory(&mut self, work: &'static str, bytes: [u64; 2]) {
@@ -214,7 +217,7 @@ pub fn thousands(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

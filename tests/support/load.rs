@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_remount, unmount};
 
 use super::sandbox::Sandbox;
 
@@ -105,18 +105,27 @@ pub fn forget(sandbox: &Sandbox) {
     let _ = fs::remove_file(sandbox.record().with_extension("fstab.made"));
 }
 
-/// Makes the world ready for mounts that have nothing to do with the snap, as on a host with many containers.
-pub fn furnish_unrelated(place: &str, count: usize) {
-    tmpfs(place);
-    for side in ["s", "t"] {
-        (0..count)
-            .for_each(|k| fs::create_dir_all(format!("{place}/{side}/{k:05}")).expect("make a directory"));
+/// Mounts that have nothing to do with the snap, as on a host with many containers. They go when this is dropped.
+pub struct Unrelated(&'static str);
+
+impl Unrelated {
+    pub fn mount(place: &'static str, count: usize) -> Unrelated {
+        tmpfs(place);
+        let source = format!("{place}/source");
+        fs::create_dir(&source).expect("make a source");
+        tmpfs(&source);
+        for path in (0..count).map(|k| format!("{place}/{k:05}")) {
+            fs::create_dir(&path).expect("make a directory");
+            mount_bind(&source, &path).expect("mount it");
+        }
+        Unrelated(place)
     }
 }
 
-/// Takes such a place away, with the mounts in it.
-pub fn clear_unrelated(place: &str) {
-    unmount(place, UnmountFlags::DETACH).expect("unmount the place");
+impl Drop for Unrelated {
+    fn drop(&mut self) {
+        unmount(self.0, UnmountFlags::DETACH).expect("unmount the place");
+    }
 }
 
 /// How many lines the mount table has.
