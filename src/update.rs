@@ -4,11 +4,13 @@
 
 use crate::apply::create::Owner;
 use crate::apply::ground::{self, Ground};
-use crate::apply::notes::{self, Notes};
+use crate::apply::notes::{self, Notes, Version};
+use crate::apply::walk::Walker;
 use crate::apply::{self, Apply, Results, save, survey};
 use crate::error::{Errno, Error, Result, Within};
 use crate::invocation::{self, Invocation, Names};
 use crate::kernel::file::{self, Open};
+use crate::kernel::mount;
 use crate::kernel::process::{self, Variable};
 use crate::limits::MEMORY;
 use crate::log::{self, Log, Run};
@@ -103,7 +105,6 @@ pub fn run<'t>(
     memory: &'t mut Memory<'t>,
     arena: &mut Arena<'t>,
 ) -> bool {
-    process::hold_broken_pipe();
     let mut instance: &[u8] = b"";
     let done =
         identity::require_capabilities().and_then(|()| invocation::parse(args)).and_then(|invocation| {
@@ -125,24 +126,26 @@ fn update<'t>(
     if invocation.uid.is_some() {
         return Err(Error::plain("cannot update the mount namespace of a user: option -u is not supported"));
     }
-    let names = invocation.names(process::real_uid(), arena).map_err(full)?;
+    let uid = if invocation.user_mounts { process::real_uid() } else { 0 };
+    let names = invocation.names(uid, arena).map_err(full)?;
     match invocation.user_mounts {
         true => {
+            process::hold_broken_pipe();
             identity::become_user()?;
-            user(&names, &mut profiles.desired, world, arena, open_log(&invocation, &names))
+            user(&names, uid, &mut profiles.desired, world, arena, open_log(&invocation, &names, uid))
         }
         false => system(invocation, &names, profiles, world, arena),
     }
 }
 
-fn open_log(invocation: &Invocation<'_>, names: &Names<'_>) -> Log {
+fn open_log(invocation: &Invocation<'_>, names: &Names<'_>, owner: u32) -> Log {
     let mut log = Log::from_surroundings();
     let run = Run {
         instance: invocation.instance,
         from_snap_confine: invocation.from_snap_confine,
         user_mounts: invocation.user_mounts,
     };
-    log.open_file(names.log, process::real_uid(), run);
+    log.open_file(names.log, owner, run);
     log
 }
 
@@ -165,25 +168,27 @@ fn system<'t>(
         return Ok(());
     }
     let freezer = Freezer::new(freezer::ROOT, instance)?;
-    let mut log = open_log(&invocation, names);
-    process::clear_umask();
+    let mut log = open_log(&invocation, names, 0);
     let _signals = process::hold_signals();
     freezer.release_stale(&mut log);
 
     read_profile(names.desired, &mut profiles.desired, arena)
         .map_err(|e| e.within(Within::LoadingDesired))?;
-    let recorded = read_profile(names.record, &mut profiles.record, arena)
+    let record = read_profile(names.record, &mut profiles.record, arena)
         .map_err(|e| e.within(Within::LoadingRecord))?;
     let mut old = Old {
-        record: (names.record, recorded),
+        record: (names.record, record.map(|(before, _)| before)),
+        version: record.map_or([0; 2], |(_, version)| version),
         notes: (arena.concat(&[names.record, notes::SUFFIX]).map_err(full)?, Some(b"")),
     };
+    let recorded = profiles.record.len();
     // Notes that cannot be read are no notes.
-    if let Ok(Some(text)) = survey::read(old.notes.0, arena) {
-        old.notes.1 = Some(arena.concat(&[text]).map_err(full)?);
-        world.notes.parse(text);
+    if let Ok(Some(read)) = survey::read(old.notes.0, arena) {
+        old.notes.1 = Some(read.before);
+        world.notes.parse(read.text, &mut profiles.record, old.version);
     }
     world.plan.begin(&profiles.record, &profiles.desired);
+    world.plan.recorded = recorded;
     // The snap's own places, and those shared by design.
     for path in [&b"/tmp"[..], b"/var/snap", b"/dev/shm", b"/run/systemd", b"/var/lib/snapd/hostfs/tmp"] {
         world.ground.add_free(path);
@@ -198,6 +203,7 @@ fn system<'t>(
 /// What is on disk: where, and the text that was there, if any.
 struct Old<'t> {
     record: (&'t [u8], Option<&'t [u8]>),
+    version: Version,
     notes: (&'t [u8], Option<&'t [u8]>),
 }
 
@@ -213,18 +219,41 @@ fn carry_out<'t>(
 ) -> Result<'t, ()> {
     let World { plan, table, ground, notes, results } = world;
     make_plan(plan, table, ground, arena, log)?;
-    let mut apply = Apply { plan, table, ground, notes, results, arena, log, confined, user };
+    let (walker, fresh_calls, journal) = (Walker::new(), !confined, None);
+    let mut apply = Apply {
+        plan,
+        table,
+        ground,
+        notes,
+        results,
+        arena,
+        log,
+        walker,
+        confined,
+        fresh_calls,
+        journal,
+        user,
+    };
     apply.check_room()?;
     let Some((freezer, old)) = system else { return apply.run() };
     let mut frozen = Frozen::new();
+    let (at, mut noted) = old.notes;
     if apply.plan.changes_anything() {
-        freezer.freeze(&mut frozen, apply.arena, apply.log)?;
+        process::clear_umask();
+        // What a kill would leave is known to the next run.
+        save::update((at, None), &|w| apply.notes.write_intents(apply.plan, old.version, w))
+            .map_err(|e| e.within(Within::SavingRecord))?;
+        (apply.journal, noted) = (Some(at), None);
+        // With the calls of old there is one in almost everything.
+        if !fresh_calls || apply.plan.has_gap(fresh_calls, &|| fresh_calls && mount::can_mount_aside()) {
+            freezer.freeze(&mut frozen, apply.arena, apply.log)?;
+        }
     }
     let done = apply.run();
-    // The truth, also after a failure. The notes first: a note without its entry does no harm.
-    let saved = save::update(old.notes, &|w| apply.write(true, w))
-        .and_then(|()| save::update(old.record, &|w| apply.write(false, w)));
     frozen.thaw(apply.log);
+    // The truth, also after a failure. The record first: what was intended counts until it is true.
+    let saved = save::update(old.record, &|w| apply.write(false, w))
+        .and_then(|()| save::update((at, noted), &|w| apply.write(true, w)));
     done?;
     saved.map_err(|e| e.within(Within::SavingRecord))
 }
@@ -232,13 +261,14 @@ fn carry_out<'t>(
 /// Applies the user's own mounts to the namespace of one program that is about to start. Nothing is recorded.
 fn user<'t>(
     names: &Names<'t>,
+    uid: u32,
     desired: &'t mut Profile<'t>,
     world: &mut World<'t>,
     arena: &mut Arena<'t>,
     mut log: Log,
 ) -> Result<'t, ()> {
     process::clear_umask();
-    let (uid, gid) = (process::real_uid(), process::real_gid());
+    let gid = process::real_gid();
     let home = home();
     let usable = home.ok();
 
@@ -272,8 +302,10 @@ fn make_plan<'t>(
 ) -> Result<'t, ()> {
     survey::mounts(plan, table, arena, log)?;
     plan.judge(table);
-    apply::trust(plan, table, ground, false);
-    survey::targets(plan, ground);
+    if plan.misses_anything() {
+        apply::trust(plan, table, ground, false);
+        survey::targets(plan, ground);
+    }
     plan.decide();
     say_conflicts(plan, log);
     if log.is_debug() {
@@ -319,17 +351,16 @@ fn say_conflicts(plan: &Plan<'_>, log: &mut Log) {
     }
 }
 
-/// Reads a profile; a missing one is empty. What is returned is its text as it was, for comparing.
+/// Reads a profile; a missing one is empty. What is returned is its text as it was, for comparing, and which it was.
 fn read_profile<'t>(
     at: &'t [u8],
     into: &mut Profile<'t>,
     arena: &mut Arena<'t>,
-) -> Result<'t, Option<&'t [u8]>> {
+) -> Result<'t, Option<(&'t [u8], Version)>> {
     into.clear();
-    let Some(text) = survey::read(at, arena)? else { return Ok(None) };
-    let before = arena.concat(&[text]).map_err(full)?;
-    profile::parse(text, into)?;
-    Ok(Some(before))
+    let Some(read) = survey::read(at, arena)? else { return Ok(None) };
+    profile::parse(read.text, into)?;
+    Ok(Some((read.before, read.version)))
 }
 
 /// The user's home, as snap-confine names it; or why it cannot be used.

@@ -3,13 +3,14 @@
 #![forbid(unsafe_code)]
 
 use super::create::{self, Made, What};
-use super::{Apply, Outcome, place, survey, walk};
+use super::walk::Walker;
+use super::{Apply, Outcome, place, survey};
 use crate::error::{Error, Result};
 use crate::kernel::file::{self, FileType, Open};
-use crate::kernel::mount::{self, Reach};
+use crate::kernel::mount::{self, Attach, Reach};
 use crate::kernel::{Errno, Fd};
-use crate::limits::{PROFILE_LINE, WRITTEN_ENTRY};
-use crate::mount::{Flags, Kind, MountEntry, Origin};
+use crate::mount::{Kind, MountEntry, Origin};
+use crate::plan::Item;
 use crate::text::path;
 
 /// What was created for an entry, so that it can be taken back.
@@ -19,6 +20,28 @@ pub struct Ready {
     pub target: Made,
     /// Of the source's path.
     pub source: Made,
+}
+
+/// A mount that is being made.
+struct New<'n, 't> {
+    item: &'n Item<'t>,
+    /// Where it is attached.
+    how: Attach,
+    /// What is said if it fails now.
+    says: &'static str,
+}
+
+impl New<'_, '_> {
+    /// How its ends are opened.
+    fn open(&self) -> Open {
+        if self.item.kind == Kind::Directory { Open::PATH_DIR } else { Open::PATH }
+    }
+
+    /// One of its ends, if that is no link; the error is `NONE`.
+    fn checked(&self, end: Fd) -> crate::kernel::Result<Fd> {
+        let is_link = self.item.kind != Kind::Directory && file::stat(&end)?.kind == FileType::Symlink;
+        if is_link { Err(Errno::NONE) } else { Ok(end) }
+    }
 }
 
 /// A file system's data, joined.
@@ -42,7 +65,7 @@ impl<'t> Apply<'_, 't> {
             return Outcome::Ready(ready);
         }
         let is_layout = entry.origin() == Origin::Layout;
-        let made = match is_missing(entry, kind, true) {
+        let made = match is_missing(&self.walker, entry, kind, true) {
             Ok(false) => return Outcome::Ready(ready),
             Ok(true) if entry.ignore_missing() => Ok(None),
             Ok(true) => self.make(entry.name, is_layout, entry).map(Some),
@@ -58,16 +81,13 @@ impl<'t> Apply<'_, 't> {
     /// How much of the target was made; nothing, where it is missing and the entry says to pass over it then.
     fn try_target(&mut self, entry: &MountEntry<'t>) -> Result<'t, Option<Made>> {
         let kind = entry.kind();
-        if entry.written_len() > PROFILE_LINE.max {
-            return Err(WRITTEN_ENTRY.exceeded());
-        }
-        let missing = is_missing(entry, kind, false)?;
+        let missing = is_missing(&self.walker, entry, kind, false)?;
         if (missing || kind == Kind::Symlink) && entry.ignore_missing() {
             return ignored(entry);
         }
         // What will be refused for its source is refused before anything is made for it.
         if matches!(kind, Kind::Directory | Kind::File) && entry.is_bind() {
-            is_missing(entry, kind, true)?;
+            is_missing(&self.walker, entry, kind, true)?;
         }
         if missing && kind == Kind::EnsureDir {
             let anchor = entry.must_exist_dir().unwrap_or(b".");
@@ -78,8 +98,8 @@ impl<'t> Apply<'_, 't> {
 
     /// Takes back what was created for an entry that could not be mounted.
     pub fn take_back(&self, entry: &MountEntry<'t>, ready: Ready) {
-        create::take_back(entry.dir, what(entry), ready.target);
-        create::take_back(entry.name, what(entry), ready.source);
+        create::take_back(entry.dir, what(entry), &self.walker, ready.target);
+        create::take_back(entry.name, what(entry), &self.walker, ready.source);
     }
 
     /// Creates a path, covering with a mimic the directory in which that is not possible.
@@ -87,7 +107,7 @@ impl<'t> Apply<'_, 't> {
         let mut covered = None;
         loop {
             let mut cure = None;
-            let done = create::create(at, what(entry), self.ground, &mut cure);
+            let done = create::create(at, what(entry), &self.walker, self.ground, &mut cure);
             match cure {
                 Some(dir) if may_cover && covered != cure => self.cover(dir, entry)?,
                 _ => return done,
@@ -96,59 +116,115 @@ impl<'t> Apply<'_, 't> {
         }
     }
 
-    /// Performs the mount of a prepared entry. On failure nothing of it is left.
-    pub fn perform(&mut self, entry: &MountEntry<'t>) -> Result<'t, ()> {
-        if !matches!(entry.kind(), Kind::Directory | Kind::File) {
+    /// Performs the mount of a prepared entry. On failure nothing of it is left. `old` is the id of the mount that it
+    /// takes the place of: where the kernel can do that, a process that looks sees the old one or the new one at any
+    /// moment, and never neither. `mistaken` tells of a failure that something of the wrong kind may be the reason of, or
+    /// that nothing is there.
+    pub fn perform(&mut self, item: &Item<'t>, old: Option<u32>, mistaken: &mut bool) -> Result<'t, ()> {
+        let entry = item.entry;
+        if !matches!(item.kind, Kind::Directory | Kind::File) {
             return Ok(());
         }
+        let mut new = New { item, how: Attach::OnTop, says: "cannot mount at %q: %e" };
+        let parent = self.walker.take_parent(entry.dir);
+        let done = match &parent {
+            Ok(Some(parent)) => self.mount(&mut new, parent, old),
+            Ok(None) => Err(Errno::ENOENT),
+            Err(errno) => Err(*errno),
+        };
+        self.walker.keep_parent(entry.dir, parent);
+        self.walker.changed(entry.dir);
+        *mistaken = matches!(done, Err(Errno::NONE | Errno::ENOENT | Errno::ENOTDIR));
+        let top = done.map_err(|errno| Error::call(new.says, entry.dir, errno))?;
+        let waits = new.how == Attach::Beneath && self.plan.has_mounts_inside(item);
+        if !waits || !top.is_some_and(|top| self.walker.wait(entry.dir, top)) {
+            self.remove_all_replaced(item);
+        }
+        Ok(())
+    }
+
+    /// Makes a new mount at its name in a directory. The descriptor of a copy's root is given back.
+    fn mount(
+        &mut self,
+        new: &mut New<'_, 't>,
+        parent: &Fd,
+        old: Option<u32>,
+    ) -> crate::kernel::Result<Option<Fd>> {
+        let entry = new.item.entry;
         let flags = entry.options.flags();
-        let target = open_end(entry.dir)?;
-        let done = if flags.bind {
-            let source = open_end(entry.name)?;
-            mount::bind(&source, &target, reach(flags.recursive))
+        let tree = reach(flags.recursive);
+        let target = new.checked(file::open_at(parent, path::name(entry.dir), new.open(), 0)?)?;
+        if old.is_some() && place::mount_id(&target) == old {
+            new.how = Attach::Beneath;
+            // From here on the table shows that it is about to go, should somebody kill us.
+            let _ = mount::give_up(&target, true);
+        }
+        let mut copy = None;
+        if flags.bind {
+            let source = new.checked(self.walker.open_as(entry.name, new.open())?)?;
+            if self.fresh_calls && (flags.read_only || new.how == Attach::Beneath) {
+                copy = attach_copy(new, &source, parent, &target).ok();
+            }
+            if copy.is_none() {
+                // With the calls of old: on top of everything, and made read-only where it is seen already.
+                new.how = Attach::OnTop;
+                mount::bind(&source, &target, tree)?;
+            }
         } else {
             let mut data = Data::new();
             if !self.join_data(entry, &mut data) {
-                return Err(Error::about("cannot mount at %q: more than 4095 bytes of options", entry.dir));
+                new.says = "cannot mount at %q: more than 4095 bytes of options";
+                return Err(Errno::EINVAL);
             }
-            mount::new(entry.name, &target, entry.fstype, flags.mount, &data)
-        };
-        drop(target);
-        let mut says = "cannot mount at %q: %e";
-        done.and_then(|()| {
-            let done = self.finish(entry, &flags, &mut says);
-            if done.is_err()
-                && let Ok(Some(parent)) = walk::open_parent(entry.dir)
-            {
-                // A mount that could not be completed is taken away (L11).
-                let _ = mount::unmount_at(&parent, path::name(entry.dir), true);
+            mount::new(entry.name, &target, entry.fstype, flags.mount, &data)?;
+        }
+        let done = self.finish(new, parent, &target, copy.as_ref());
+        if done.is_err() {
+            // A mount that could not be completed is taken away (L11), and what still lies on it.
+            for _ in 0..if new.how == Attach::Beneath { 2 } else { 1 } {
+                let _ = mount::detach(&target);
             }
-            done
-        })
-        .map_err(|errno| Error::call(says, entry.dir, errno))
+        }
+        done.map(|()| copy)
     }
 
-    /// What is left to do to a new mount. On failure `says` tells of what.
+    /// What is left to do to a mount that is attached.
     fn finish(
         &mut self,
-        entry: &MountEntry<'t>,
-        flags: &Flags,
-        says: &mut &'static str,
+        new: &mut New<'_, 't>,
+        parent: &Fd,
+        target: &Fd,
+        copy: Option<&Fd>,
     ) -> crate::kernel::Result<()> {
-        if flags.bind && flags.read_only {
-            *says = "cannot remount %q read-only: %e";
-            self.make_read_only(entry.dir, reach(flags.recursive))?;
+        let entry = new.item.entry;
+        let flags = entry.options.flags();
+        let reads = flags.bind && flags.read_only && copy.is_none();
+        let is_tmpfs = !flags.bind && entry.fstype == b"tmpfs";
+        if !reads && !is_tmpfs && flags.propagation == 0 {
+            return Ok(());
         }
-        if !flags.bind
-            && entry.fstype == b"tmpfs"
-            && let Ok(stat) = walk::open(entry.dir).and_then(|fd| file::stat(&fd))
-        {
-            self.ground.trust_device(stat.dev);
+        let opened;
+        let top = match copy {
+            Some(copy) => copy,
+            None => {
+                opened = file::open_at(parent, path::name(entry.dir), new.open(), 0)?;
+                // What is seen there now has to be what was mounted: nobody may swap the name meanwhile.
+                if place::mount_id(&opened) == place::mount_id(target) {
+                    return Err(Errno::ESTALE);
+                }
+                &opened
+            }
+        };
+        if reads {
+            new.says = "cannot remount %q read-only: %e";
+            self.make_read_only(entry.dir, top, reach(flags.recursive))?;
+        }
+        if is_tmpfs {
+            self.ground.trust_device(file::stat(top)?.dev);
         }
         if flags.propagation != 0 {
-            *says = "cannot change propagation of %q: %e";
-            let top = walk::open(entry.dir)?;
-            mount::change_propagation(&top, flags.propagation, reach(flags.propagation_recursive))?;
+            new.says = "cannot change propagation of %q: %e";
+            mount::change_propagation(top, flags.propagation, reach(flags.propagation_recursive))?;
         }
         Ok(())
     }
@@ -176,23 +252,21 @@ impl<'t> Apply<'_, 't> {
 
     /// Makes a new bind mount read-only, keeping what it inherited from its source. Under snap-confine only the
     /// plain remount is granted; it loses nosuid, nodev and noexec, so the flags are kept wherever we may.
-    fn make_read_only(&mut self, at: &[u8], reach: Reach) -> crate::kernel::Result<()> {
-        let top = walk::open(at)?;
-        match mount::set_read_only(&top, reach) {
+    fn make_read_only(&mut self, at: &[u8], top: &Fd, reach: Reach) -> crate::kernel::Result<()> {
+        match mount::set_read_only(top, reach) {
             Err(Errno::ENOSYS | Errno::EPERM | Errno::EACCES) => {}
             done => return done,
         }
         if reach == Reach::One {
-            return self.remount(&top);
+            return self.remount(top);
         }
-        drop(top);
         // Mount by mount, those below as the table lists them.
         let mut done = Ok(());
         let buffer = self.arena.take(survey::LINE_BUFFER).map_err(|_| Errno::ENOMEM)?;
         survey::each_mount(buffer, &mut |line| {
             if done.is_ok() && path::covers(at, line.dir) {
                 // A mount that another one covers cannot be reached, by nobody.
-                done = walk::open(line.dir).and_then(|top| self.remount(&top));
+                done = self.walker.open(line.dir).and_then(|top| self.remount(&top));
             }
             true
         })?;
@@ -215,16 +289,35 @@ impl<'t> Apply<'_, 't> {
             Kind::Symlink => true,
             Kind::EnsureDir | Kind::Unknown => return Ok(()),
         };
-        let done = match walk::open_parent(at) {
-            Ok(Some(parent)) if is_link => self.remove_link(entry, &parent),
-            Ok(Some(parent)) => unmount_from(entry, &parent, expected),
-            Ok(None) => Ok(()),
-            Err(errno) => Err(errno),
+        let parent = self.walker.take_parent(at);
+        let done = match &parent {
+            Ok(Some(parent)) if is_link => self.remove_link(entry, parent),
+            Ok(Some(parent)) => unmount_from(entry, parent, expected, self.fresh_calls),
+            Ok(None) => Err(Errno::ENOENT),
+            Err(errno) => Err(*errno),
         };
-        done.map_err(|errno| match errno {
-            Errno::NONE => Error::about("cannot unmount %q: another mount is in its place", at),
-            _ => Error::call(if is_link { "remove %s: %e" } else { "cannot unmount %q: %e" }, at, errno),
+        self.walker.keep_parent(at, parent);
+        self.walker.changed(at);
+        done.or_else(|errno| match errno {
+            // It is not where it was: gone with what it lay on, or somebody put something else in the way.
+            Errno::ENOENT if !expected.is_some_and(|id| self.is_mounted(id)) => Ok(()),
+            Errno::NONE | Errno::ENOENT => {
+                Err(Error::about("cannot unmount %q: another mount is in its place", at))
+            }
+            _ => Err(Error::call(if is_link { "remove %s: %e" } else { "cannot unmount %q: %e" }, at, errno)),
         })
+    }
+
+    /// Whether a mount that was there before anything was done still is there.
+    fn is_mounted(&mut self, id: u32) -> bool {
+        let mut found = false;
+        if let Ok(buffer) = self.arena.take(survey::LINE_BUFFER) {
+            let _ = survey::each_mount(buffer, &mut |line| {
+                found |= line.id == id;
+                !found
+            });
+        }
+        found
     }
 
     /// Removes a link that is still the one on record, where it is ours to remove (L9).
@@ -246,22 +339,21 @@ impl<'t> Apply<'_, 't> {
         if !matches!(kind, Kind::Directory | Kind::File) {
             return;
         }
-        let Ok(Some(parent)) = walk::open_parent(entry.dir) else { return };
+        let parent = self.walker.take_parent(entry.dir);
         let name = path::name(entry.dir);
-        if place::is_mount_root(&parent, name).unwrap_or(true) || !self.is_ours_to_remove(entry.dir, &parent)
+        if let Ok(Some(parent)) = &parent
+            && self.is_ours_to_remove(entry.dir, parent)
         {
-            return;
+            // A directory that somebody filled, a file that somebody wrote to, a mount point: they stay.
+            if kind == Kind::Directory {
+                let _ = file::remove_directory(parent, name);
+            } else if file::stat_at(parent, name)
+                .is_ok_and(|stat| stat.kind == FileType::Regular && stat.size == 0)
+            {
+                let _ = file::unlink(parent, name);
+            }
         }
-        // A directory that somebody filled, a file that somebody wrote to: they stay.
-        let _ = match (kind, file::stat_at(&parent, name)) {
-            (Kind::Directory, Ok(stat)) if stat.kind == FileType::Directory => {
-                file::remove_directory(&parent, name)
-            }
-            (Kind::File, Ok(stat)) if stat.kind == FileType::Regular && stat.size == 0 => {
-                file::unlink(&parent, name)
-            }
-            _ => return,
-        };
+        self.walker.keep_parent(entry.dir, parent);
     }
 
     /// Whether a placeholder was made by us. Where no note says so, because the entry was recorded by another version,
@@ -286,49 +378,65 @@ fn reach(tree: bool) -> Reach {
     if tree { Reach::Tree } else { Reach::One }
 }
 
-/// Opens a target or a source for a mount call.
-#[inline(never)]
-fn open_end<'t>(at: &'t [u8]) -> Result<'t, Fd> {
-    if !path::is_clean(at.strip_suffix(b"/").filter(|rest| !rest.is_empty()).unwrap_or(at)) {
-        return Err(Error::about("cannot open path: cannot iterate over unclean path %q", at));
+/// Makes a copy of the source, complete, and attaches it: beneath what it replaces, or else on top of that.
+fn attach_copy(new: &mut New<'_, '_>, source: &Fd, parent: &Fd, target: &Fd) -> crate::kernel::Result<Fd> {
+    let entry = new.item.entry;
+    let flags = entry.options.flags();
+    let tree = reach(flags.recursive);
+    let copy = mount::copy(source, b"", tree)?;
+    if flags.read_only {
+        mount::set_read_only(&copy, tree)?;
     }
-    let fd = walk::open(at).map_err(|errno| Error::call("cannot open path %q: %e", at, errno))?;
-    match file::stat(&fd) {
-        Ok(stat) if stat.kind == FileType::Symlink => Err(Error::about("%q is a symbolic link", at)),
-        _ => Ok(fd),
+    // By its name in the directory: what the descriptor of a mount point names is its root, not its place.
+    if new.how == Attach::Beneath
+        && mount::attach(&copy, parent, path::name(entry.dir), Attach::Beneath).is_ok()
+    {
+        return Ok(copy);
     }
+    new.how = Attach::OnTop;
+    mount::attach(&copy, target, b"", Attach::OnTop).map(|()| copy)
 }
 
-/// Takes away the mount of an entry; `NONE` when it is another.
-fn unmount_from(entry: &MountEntry<'_>, parent: &Fd, expected: Option<u32>) -> crate::kernel::Result<()> {
+/// Takes away the mount of an entry; `NONE` when another is in its place, `ENOENT` when there is none.
+fn unmount_from(
+    entry: &MountEntry<'_>,
+    parent: &Fd,
+    expected: Option<u32>,
+    shows: bool,
+) -> crate::kernel::Result<()> {
     let name = path::name(entry.dir);
-    let found = match place::look(parent, name) {
-        Err(Errno::ENOENT) => return Ok(()),
-        other => other?,
-    };
+    let top = file::open_at(parent, name, Open::PATH, 0)?;
+    let found = place::look(parent, &top)?;
     if found.mount_root == Some(false) {
-        return Ok(());
+        return Err(Errno::ENOENT);
     }
     if expected.is_some() && found.mount.is_some() && expected != found.mount {
         return Err(Errno::NONE);
     }
     let done = if entry.wants_detach() || entry.is_bind() || entry.fstype == b"tmpfs" {
-        place::detach(parent, name)
+        place::detach(&top, shows)
     } else {
-        mount::unmount_at(parent, name, false)
+        // An open descriptor alone would make it busy.
+        drop(top);
+        mount::unmount_at(parent, name)
     };
     let Err(errno) = done else { return Ok(()) };
     // Judged by what is there now.
-    match place::look(parent, name) {
+    match file::open_at(parent, name, Open::PATH, 0).and_then(|top| place::look(parent, &top)) {
         Err(Errno::ENOENT) => Ok(()),
-        Ok(now) if now.mount_root == Some(false) => Ok(()),
+        Ok(now) if now.mount_root == Some(false) || now.mount != found.mount => Ok(()),
         Ok(_) if errno == Errno::EINVAL && found.mount_root.is_none() => Ok(()),
         _ => Err(errno),
     }
 }
 
 /// Whether the target of an entry, or its source, is missing. What is there has to be of the right type.
-fn is_missing<'t>(entry: &MountEntry<'t>, kind: Kind, is_source: bool) -> Result<'t, bool> {
+fn is_missing<'t>(
+    walker: &Walker<'t>,
+    entry: &MountEntry<'t>,
+    kind: Kind,
+    is_source: bool,
+) -> Result<'t, bool> {
     let at = if is_source { entry.name } else { entry.dir };
     if !path::is_absolute(at) {
         return create::check_path(at, what(entry)).map(|()| true);
@@ -350,7 +458,7 @@ fn is_missing<'t>(entry: &MountEntry<'t>, kind: Kind, is_source: bool) -> Result
         Kind::Symlink => "cannot create symlink in %q: existing file in the way",
         Kind::EnsureDir | Kind::Unknown => "",
     };
-    let found = walk::open(at).and_then(|fd| Ok((file::stat(&fd)?.kind, fd)));
+    let found = walker.open(at).and_then(|fd| Ok((file::stat(&fd)?.kind, fd)));
     match (found, kind) {
         (Err(Errno::ENOENT), _) => return Ok(true),
         (Err(errno), _) => return Err(Error::call("cannot inspect %q: lstat %s: %e", at, errno)),

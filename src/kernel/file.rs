@@ -38,6 +38,8 @@ pub struct Stat {
     pub gid: u32,
     /// Size in bytes.
     pub size: u64,
+    /// `st_ctime` in nanoseconds: when it was last changed.
+    pub changed: u64,
 }
 
 /// What fstatfs(2) tells of a file system.
@@ -119,19 +121,20 @@ fn open_flags(dir: usize, path: &[u8], flags: c_int, mode: u32) -> Result<Fd> {
     unsafe { call_at(libc::SYS_openat, dir, path, flags as usize, mode as usize, 0) }.map(Fd::own)
 }
 
-/// Opens an absolute path with no symbolic link anywhere in it, in one call: openat2(2), Linux 5.6.
-/// `ELOOP` when a directory in it is a link; the last component may be one, and is then opened itself
-/// (`O_PATH`). `ENOSYS` on older kernels.
-pub fn open_no_symlinks(path: &[u8], how: Open) -> Result<Fd> {
+/// Opens a path with no symbolic link anywhere in it, in one call: openat2(2), Linux 5.6. Without a directory to start
+/// at it is an absolute one. `ELOOP` when a directory in it is a link; the last component may be one, and is then opened
+/// itself (`O_PATH`). `ENOSYS` on older kernels.
+pub fn open_no_symlinks(dir: Option<&Fd>, path: &[u8], how: Open) -> Result<Fd> {
     let how = OpenHow {
         flags: (how.0 | libc::O_NOFOLLOW | libc::O_CLOEXEC) as u64,
         mode: 0,
         resolve: RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
     };
+    let dir = dir.map_or(HERE, Fd::raw);
     loop {
         // SAFETY: the structure outlives the call, and the size is the structure's.
         let opened =
-            unsafe { call_at(SYS_OPENAT2, HERE, path, &raw const how as usize, size_of::<OpenHow>(), 0) };
+            unsafe { call_at(SYS_OPENAT2, dir, path, &raw const how as usize, size_of::<OpenHow>(), 0) };
         match opened {
             Err(Errno::EAGAIN) => {}
             done => return done.map(Fd::own),
@@ -193,6 +196,7 @@ fn stat_flags(dir: usize, path: &[u8], flags: c_int) -> Result<Stat> {
         uid: stat.st_uid,
         gid: stat.st_gid,
         size: stat.st_size as u64,
+        changed: (stat.st_ctime as u64).wrapping_mul(1_000_000_000).wrapping_add(stat.st_ctime_nsec as u64),
     })
 }
 
@@ -211,16 +215,34 @@ struct StatFs {
 
 const _: () = assert!(size_of::<StatFs>() == size_of::<libc::statfs>());
 
+/// statfs(2): links are followed.
+pub fn file_system_of(path: &[u8]) -> Result<FileSystem> {
+    let mut buffer = PATH_BUFFER;
+    #[cfg(not(target_arch = "arm"))]
+    const NUMBER: c_long = libc::SYS_statfs;
+    #[cfg(target_arch = "arm")]
+    const NUMBER: c_long = libc::SYS_statfs64;
+    stat_fs(NUMBER, terminate(path, &mut buffer)? as usize)
+}
+
 /// fstatfs(2)
 pub fn file_system(fd: &Fd) -> Result<FileSystem> {
+    #[cfg(not(target_arch = "arm"))]
+    const NUMBER: c_long = libc::SYS_fstatfs;
+    #[cfg(target_arch = "arm")]
+    const NUMBER: c_long = libc::SYS_fstatfs64;
+    stat_fs(NUMBER, fd.raw())
+}
+
+#[inline(never)]
+fn stat_fs(number: c_long, what: usize) -> Result<FileSystem> {
     let mut fs = MaybeUninit::<StatFs>::uninit();
     let place = fs.as_mut_ptr() as usize;
-    // SAFETY: `StatFs` has the size and layout of the kernel's structure.
-    #[cfg(not(target_arch = "arm"))]
-    unsafe { call(libc::SYS_fstatfs, fd.raw(), place, 0, 0, 0) }?;
-    // SAFETY: `StatFs` has the size and layout of the kernel's structure. (Padded; the kernel knows both sizes.)
-    #[cfg(target_arch = "arm")]
-    unsafe { call(libc::SYS_fstatfs64, fd.raw(), size_of::<StatFs>(), place, 0, 0) }?;
+    // On 32-bit Arm the size comes in front. (Padded; the kernel knows both sizes.)
+    let (second, third) = if cfg!(target_arch = "arm") { (size_of::<StatFs>(), place) } else { (place, 0) };
+    // SAFETY: `what` is a descriptor or a string that ends in NUL and outlives the call; `StatFs` has the size and layout of
+    // the kernel's structure.
+    unsafe { call(number, what, second, third, 0, 0) }?;
     // SAFETY: the call succeeded, so it filled the structure.
     let fs = unsafe { fs.assume_init() };
     Ok(FileSystem {
@@ -273,6 +295,12 @@ pub(super) fn write_number(fd: usize, mut bytes: &[u8]) -> Result<()> {
 pub fn make_directory(dir: &Fd, name: &[u8], mode: u32) -> Result<()> {
     // SAFETY: what follows is a mode.
     unsafe { call_at(libc::SYS_mkdirat, dir.raw(), name, mode as usize, 0, 0) }.map(drop)
+}
+
+/// mknodat(2) of an empty regular file; the caller's umask is 0.
+pub fn make_file(dir: &Fd, name: &[u8], mode: u32) -> Result<()> {
+    // SAFETY: what follows are a mode and no device.
+    unsafe { call_at(libc::SYS_mknodat, dir.raw(), name, (libc::S_IFREG | mode) as usize, 0, 0) }.map(drop)
 }
 
 /// mkdir(2) of an absolute path: links in directory position are followed.

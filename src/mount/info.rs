@@ -6,8 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::Options;
-use super::profile::front;
-use crate::text::escape::{unescape, unescape_hash};
+use crate::text::escape::{cut_field, cut_field_hash};
 use crate::text::number::parse_u32;
 use crate::text::{cut, position};
 
@@ -55,8 +54,8 @@ pub fn parse_line<'l>(line: &'l mut [u8]) -> Option<MountInfo<'l>> {
     let major = number(&mut rest, b':')?;
     let minor = number(&mut rest, b' ')?;
     // (4) root, (5) mount point, (6) options of the mount
-    let root = field(&mut rest, unescape);
-    let dir = field(&mut rest, unescape);
+    let root = cut_field(&mut rest, b' ');
+    let dir = cut_field(&mut rest, b' ');
     let options = Options(cut(&mut rest, b' '));
     // (7) optional fields, any number of them, up to a lone dash
     let (mut shared, mut master, mut unbindable) = (false, false, false);
@@ -73,8 +72,8 @@ pub fn parse_line<'l>(line: &'l mut [u8]) -> Option<MountInfo<'l>> {
         }
     }
     // file system type, source, options of the file system
-    let fstype = field(&mut rest, unescape_hash);
-    let source = field(&mut rest, unescape_hash);
+    let fstype = cut_field_hash(&mut rest, b' ');
+    let source = cut_field_hash(&mut rest, b' ');
     Some(MountInfo {
         id,
         parent,
@@ -95,11 +94,6 @@ pub fn parse_line<'l>(line: &'l mut [u8]) -> Option<MountInfo<'l>> {
 #[inline(never)]
 fn number(rest: &mut &mut [u8], separator: u8) -> Option<u32> {
     parse_u32(cut(rest, separator))
-}
-
-#[inline(never)]
-fn field<'l>(rest: &mut &'l mut [u8], decode: fn(&mut [u8]) -> usize) -> &'l [u8] {
-    front(cut(rest, b' '), decode)
 }
 
 /// The lines of a text that is read piece by piece, like mountinfo with read(2), through a buffer lent by the

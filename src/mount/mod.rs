@@ -11,13 +11,14 @@ pub mod table;
 pub use info::MountInfo;
 pub use options::{Flags, Options};
 
+use crate::limits::PROFILE_LINE;
 use crate::text::escape::write_escaped;
 use crate::text::{Length, Out};
 
 /// One line of a mount profile, with the fields of getmntent(3). They point into the profile's own text.
 ///
 /// `==` compares bytes; [`MountEntry::same`] compares meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Eq)]
 pub struct MountEntry<'t> {
     /// What is mounted: the source of a bind, a device, or a word like `tmpfs` and `none`.
     pub name: &'t [u8],
@@ -65,12 +66,11 @@ impl<'t> MountEntry<'t> {
     /// What the entry needs at its target.
     #[inline(never)]
     pub fn kind(&self) -> Kind {
-        let word = self.options.value(b"x-snapd.kind").unwrap_or_default();
-        match Options(b"file,symlink,ensure-dir").position(word) {
-            Some(0) => Kind::File,
-            Some(1) => Kind::Symlink,
+        match self.choice(b"x-snapd.kind", b",file,symlink,ensure-dir") {
+            Some(0) => Kind::Directory,
+            Some(1) => Kind::File,
+            Some(2) => Kind::Symlink,
             Some(_) => Kind::EnsureDir,
-            None if word.is_empty() => Kind::Directory,
             None => Kind::Unknown,
         }
     }
@@ -78,13 +78,17 @@ impl<'t> MountEntry<'t> {
     /// Who asked for the entry.
     #[inline(never)]
     pub fn origin(&self) -> Origin {
-        let word = self.options.value(b"x-snapd.origin").unwrap_or_default();
-        match Options(b"layout,overname,rootfs").position(word) {
-            Some(0) => Origin::Layout,
-            Some(1) => Origin::Overname,
-            Some(_) => Origin::Rootfs,
-            None => Origin::Interface,
+        match self.choice(b"x-snapd.origin", b",layout,overname,rootfs") {
+            Some(1) => Origin::Layout,
+            Some(2) => Origin::Overname,
+            Some(3) => Origin::Rootfs,
+            _ => Origin::Interface,
         }
+    }
+
+    /// Which of these words an option has as its value. One that is not there has the empty value.
+    fn choice(&self, option: &[u8], words: &[u8]) -> Option<usize> {
+        Options(words).position(self.options.value(option).unwrap_or_default())
     }
 
     /// What [`MountEntry::needed_by`] of other entries names this one by: `x-snapd.id`, or else the target.
@@ -130,10 +134,14 @@ impl<'t> MountEntry<'t> {
     /// Whether both entries ask for the same mount: the same fields and numbers, and the
     /// [same options](Options::same).
     pub fn same(&self, other: &MountEntry<'_>) -> bool {
+        self.options.same(other.options) && self.same_but_options(other)
+    }
+
+    #[inline(never)]
+    fn same_but_options(&self, other: &MountEntry<'_>) -> bool {
         self.name == other.name
             && self.dir == other.dir
             && self.fstype == other.fstype
-            && self.options.same(other.options)
             && self.freq == other.freq
             && self.passno == other.passno
     }
@@ -150,11 +158,24 @@ impl<'t> MountEntry<'t> {
         number(w, self.passno);
     }
 
+    /// Whether it could not be read again by every version once it is written (L32).
+    pub fn is_too_long(&self) -> bool {
+        // A byte is four at most when it is written.
+        let bytes = self.name.len() + self.dir.len() + self.fstype.len() + self.options.0.len();
+        bytes > PROFILE_LINE.max / 5 && self.written_len() > PROFILE_LINE.max
+    }
+
     /// The length of what [`MountEntry::write`] writes.
     pub fn written_len(&self) -> usize {
         let mut length = Length(0);
         self.write(&mut length);
         length.0
+    }
+}
+
+impl PartialEq for MountEntry<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.options == other.options && self.same_but_options(other)
     }
 }
 

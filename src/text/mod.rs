@@ -97,6 +97,22 @@ impl<'t> Iterator for Split<'t> {
     }
 }
 
+/// How many parts there are before the first that is exactly `part`, even the empty one.
+#[inline(never)]
+pub(crate) fn place(text: &[u8], separator: u8, part: &[u8]) -> Option<usize> {
+    let mut parts = split(text, separator);
+    let mut at = 0;
+    while parts.next()? != part {
+        at += 1;
+    }
+    Some(at)
+}
+
+/// Whether one of the parts of a text between its separators is this one.
+pub fn has_part(text: &[u8], separator: u8, part: &[u8]) -> bool {
+    place(text, separator, part).is_some()
+}
+
 /// Where the first such byte is; the length where there is none.
 #[inline(never)]
 pub fn position(text: &[u8], byte: u8) -> usize {

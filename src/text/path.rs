@@ -58,6 +58,13 @@ pub fn clean(path: &mut [u8]) -> usize {
     len
 }
 
+/// Cleans the path in place.
+#[inline(never)]
+pub(crate) fn cleaned(path: &mut [u8]) -> &mut [u8] {
+    let len = clean(path);
+    path.get_mut(..len).unwrap_or_default()
+}
+
 /// Writes a byte over the front of a text, of which `len` bytes have been written.
 pub(crate) fn put(path: &mut [u8], len: &mut usize, byte: u8) {
     if let Some(place) = path.get_mut(*len) {
@@ -133,23 +140,17 @@ pub fn below<'p>(path: &'p [u8], dir: &[u8]) -> Option<&'p [u8]> {
 /// directory comes directly before all that lies in it.
 #[inline(never)]
 pub fn compare(a: &[u8], b: &[u8]) -> Ordering {
-    let mut at = 0;
-    loop {
-        let (of_a, of_b) = (closed(a, at), closed(b, at));
-        if of_a != of_b || of_a == 0 {
-            return of_a.cmp(&of_b);
-        }
-        at += 1;
-    }
+    let shared = a.len().min(b.len());
+    let starts = a.get(..shared).cmp(&b.get(..shared));
+    starts.then_with(|| closed(a, shared).cmp(&closed(b, shared)))
 }
 
-/// A byte of a path to which the `/` that it lacks was added, plus one; 0 behind its end.
-fn closed(path: &[u8], at: usize) -> u32 {
-    match path.get(at) {
-        Some(byte) => u32::from(*byte) + 1,
-        None if at == path.len() && path.last() != Some(&b'/') => u32::from(b'/') + 1,
-        None => 0,
-    }
+/// What is left of a path behind so many bytes when the `/` that it lacks is added: the next byte, and how many there
+/// are.
+fn closed(path: &[u8], at: usize) -> (u8, usize) {
+    let len = path.len() + usize::from(path.last() != Some(&b'/'));
+    let end = if at < len { b'/' } else { 0 };
+    (path.get(at).copied().unwrap_or(end), len)
 }
 
 /// The components of a path, without those that are empty.
