@@ -270,6 +270,30 @@ impl Sandbox {
         });
     }
 
+    /// Makes a copy of the snap's namespace for another instance, and binds it where snapd looks for it.
+    pub fn preserve_copy(&self, instance: &str) {
+        unshare().expect("copy the snap's namespace");
+        let copy = this_namespace().expect("open the copy");
+        enter(&self.snap).expect("come back to the snap's namespace");
+        let (link, name) =
+            (format!("/proc/thread-self/fd/{}", copy.as_raw_fd()), format!("/run/snapd/ns/{instance}.mnt"));
+        self.on_host(|| {
+            File::create(&name).expect("create the namespace file");
+            rustix::mount::mount_bind(&link, &name).expect("preserve the copy");
+        });
+    }
+
+    /// Does something as when a user's program starts: in a copy of the snap's namespace of its own, with such rights.
+    pub fn in_copy<T: Send>(&self, rights: Rights, act: impl FnOnce() -> T + Send) -> T {
+        let life = || {
+            unshare().expect("copy the snap's namespace");
+            assume(rights).expect("take on the rights");
+            act()
+        };
+        thread::scope(|scope| scope.spawn(life).join())
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
     /// Runs a program to its end.
     pub fn run(&self, program: &Program, start: &Start) -> Outcome {
         let held = match start.lock {
@@ -457,6 +481,13 @@ fn furnish(disk: &Path) -> io::Result<()> {
 pub fn stay_on_this_cpu() -> io::Result<()> {
     let mut cpus = rustix::thread::CpuSet::new();
     cpus.set(rustix::thread::sched_getcpu());
+    Ok(rustix::thread::sched_setaffinity(None, &cpus)?)
+}
+
+/// Lets this thread, and what it starts, run on any CPU again.
+pub fn leave_this_cpu() -> io::Result<()> {
+    let mut cpus = rustix::thread::CpuSet::new();
+    (0..rustix::thread::CpuSet::MAX_CPU).for_each(|cpu| cpus.set(cpu));
     Ok(rustix::thread::sched_setaffinity(None, &cpus)?)
 }
 
