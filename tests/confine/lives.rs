@@ -76,7 +76,7 @@ fn nobody_is_left_frozen_in_either_version_of_control_groups() {
             stop
             ",
             &[
-                &format!("refresh: 0\nmount /"),
+                "refresh: 0\nmount /",
                 thawed,
                 &format!("refresh: 1\n{thawed}the same process\n/opt: readme spare\n"),
             ],

@@ -10,5 +10,6 @@ mod support;
 
 mod layouts;
 mod lives;
+mod updown;
 mod users;
 mod world;
