@@ -10,6 +10,7 @@ mod support;
 
 mod layouts;
 mod lives;
+mod shapes;
 mod updown;
 mod users;
 mod world;

@@ -57,7 +57,7 @@ fn tell(prepare: &str, steps: &[&str], runs: Runs, who: &dyn Fn(usize) -> Which)
         let again = if runs == Runs::Twice { "refresh" } else { "" };
         writeln!(script, "\nby {who}\n{step}\n{again}\nstate\nlook\necho END").expect("write to a string");
     }
-    let text = live(World { first: Which::Ours, cgroups: 1 }, &script);
+    let text = live(World::CLASSIC, &script);
     let parts: Vec<String> = text.split("END\n").map(str::to_string).collect();
     assert_eq!(parts.len(), steps.len() + 1, "every step is told:\n{text}");
     parts[..steps.len()].to_vec()
@@ -244,7 +244,7 @@ fn ten_times_over_in_one_namespace() {
         diff /tmp/start /tmp/end && echo 'as at the start'
         stop
     "#;
-    let text = live(World { first: Which::Original, cgroups: 1 }, script);
+    let text = live(World { first: Which::Original, ..World::CLASSIC }, script);
     has(
         "taking turns",
         &text,

@@ -14,7 +14,7 @@ use crate::support::program::{self, Which, target};
 use crate::support::sandbox;
 
 /// Revisions of snaps. `core99` is the base; a mode of 0755 is for directories and programs.
-const SNAPS: [(&str, &[(&str, &str)]); 6] = [
+const SNAPS: [(&str, &[(&str, &str)]); 7] = [
     (
         "core99_1",
         &[
@@ -36,6 +36,22 @@ const SNAPS: [(&str, &[(&str, &str)]); 6] = [
             ("opt/spare/v", "spare of the second base\n"),
             ("opt/readme", "read me again\n"),
             ("usr/share/doc/v", "second base doc\n"),
+        ],
+    ),
+    // The root of Ubuntu Core; its programs are the machine's, mounted on /usr.
+    (
+        "core_1",
+        &[
+            ("meta/snap.yaml", "name: core\nversion: 1\ntype: os\n"),
+            ("etc/group", "root:x:0:\n"),
+            ("etc/hostname", ""),
+            ("etc/hosts", ""),
+            ("etc/nsswitch.conf", ""),
+            ("etc/os-release", ""),
+            ("etc/passwd", "root:x:0:0::/root:/bin/sh\n"),
+            ("opt/spare/v", "core's spare\n"),
+            ("opt/readme", "core's read me\n"),
+            ("srv/site/v", "core's site\n"),
         ],
     ),
     (
@@ -84,6 +100,10 @@ const ACORN: &str = "name: acorn\nversion: 1\nbase: core99\napps:\n  look:\n    
 const PLACES: &str = "dev etc/alternatives etc/ssl home root proc sys tmp run snap media mnt lib/modules lib/firmware srv \
     usr/bin usr/lib/snapd usr/src var/snap var/lib/snapd var/lib/extrausers var/tmp var/log bin";
 
+/// Directories of Ubuntu Core's root.
+const PLACES_OF_CORE: &str = "dev etc/alternatives etc/modprobe.d etc/ssh etc/ssl etc/systemd etc/udev/rules.d home images \
+    media mnt proc root run snap sys tmp usr var/lib/extrausers var/lib/snapd var/log var/snap var/tmp writable";
+
 /// The app: shows what it sees.
 const LOOK: &str = r#"#!/bin/sh
 echo "uid $(id -u)"
@@ -120,11 +140,21 @@ done
 
 /// What is told of a world besides the scenario.
 #[derive(Clone, Copy)]
-pub struct World {
+pub struct World<'a> {
     /// Which program is in place at first.
     pub first: Which,
     /// The version of control groups.
     pub cgroups: u8,
+    /// What the machine is: `classic`, `core16`, `container` and so on.
+    pub shape: &'a str,
+    /// What comes before a container is entered.
+    pub prepare: &'a str,
+}
+
+impl World<'_> {
+    /// An ordinary machine.
+    pub const CLASSIC: World<'static> =
+        World { first: Which::Ours, cgroups: 1, shape: "classic", prepare: "" };
 }
 
 /// Runs the scenario with both programs, once with each version of control groups; both must print the same, and all
@@ -137,11 +167,16 @@ pub fn scenario(script: &str, must_have: &[&str]) {
 
 /// The same with one version of control groups.
 pub fn scenario_with(cgroups: u8, script: &str, must_have: &[&str]) {
+    scenario_in(World { cgroups, ..World::CLASSIC }, script, must_have);
+}
+
+/// The same in any world.
+pub fn scenario_in(world: World<'_>, script: &str, must_have: &[&str]) {
     if impossible() {
         return;
     }
-    let theirs = live(World { first: Which::Original, cgroups }, script);
-    let ours = live(World { first: Which::Ours, cgroups }, script);
+    let theirs = live(World { first: Which::Original, ..world }, script);
+    let ours = live(World { first: Which::Ours, ..world }, script);
     has("the original", &theirs, must_have);
     has("ours", &ours, must_have);
     same("ours", &ours, "the original", &theirs);
@@ -153,7 +188,7 @@ pub fn scenario_of_ours(script: &str, must_have: &[&str]) {
         return;
     }
     for cgroups in [1, 2] {
-        let ours = live(World { first: Which::Ours, cgroups }, script);
+        let ours = live(World { cgroups, ..World::CLASSIC }, script);
         has("ours", &ours, must_have);
     }
 }
@@ -194,7 +229,7 @@ pub fn same(one: &str, left: &str, other: &str, right: &str) {
 }
 
 /// Runs the scenario in a new world.
-pub fn live(world: World, script: &str) -> String {
+pub fn live(world: World<'_>, script: &str) -> String {
     let [ours, theirs] = [Which::Ours, Which::Original].map(|which| {
         let tool = program::path(which);
         assert!(
@@ -210,6 +245,7 @@ pub fn live(world: World, script: &str) -> String {
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/confine/world.sh"));
     command.env("PLACE", place.path()).env("PACKAGE", target().join("original"));
     command.env("OURS", ours).env("THEIRS", theirs).env("CGROUPS", world.cgroups.to_string());
+    command.env("SHAPE", world.shape).env("PREPARE", world.prepare);
     command.env("FIRST", if world.first == Which::Ours { "ours" } else { "theirs" });
     // SAFETY: between fork and exec the child makes one system call.
     unsafe {
@@ -233,7 +269,7 @@ pub fn live(world: World, script: &str) -> String {
 /// The directory with the images, made anew whenever what is written here changes.
 fn images() -> PathBuf {
     let mut hasher = DefaultHasher::new();
-    (SNAPS, PLACES).hash(&mut hasher);
+    (SNAPS, PLACES, PLACES_OF_CORE).hash(&mut hasher);
     let images = target().join(format!("confine-{:016x}", hasher.finish()));
     fs::create_dir_all(&images).expect("a directory for images");
     for (name, files) in SNAPS {
@@ -253,15 +289,22 @@ fn make(images: &Path, name: &str, files: &[(&str, &str)]) {
         fs::write(&path, text).expect("write a file");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("change a mode");
     }
-    if name.starts_with("core") {
-        for path in PLACES.split_whitespace() {
-            fs::create_dir_all(tree.join(path)).expect("create a directory");
-        }
+    let link = |to: &str, from: &str| symlink(to, tree.join(from)).expect("make a symbolic link");
+    let places = match name {
+        "core_1" => PLACES_OF_CORE,
+        _ if name.starts_with("core") => PLACES,
+        _ => "",
+    };
+    for path in places.split_whitespace() {
+        fs::create_dir_all(tree.join(path)).expect("create a directory");
+    }
+    if places == PLACES {
         fs::copy("/bin/busybox", tree.join("bin/busybox"))
             .expect("busybox-static is installed by scripts/setup");
-        for applet in ["sh", "cat", "ls", "id"] {
-            symlink("busybox", tree.join("bin").join(applet)).expect("make a symbolic link");
-        }
+        ["sh", "cat", "ls", "id"].iter().for_each(|applet| link("busybox", &format!("bin/{applet}")));
+    }
+    if places == PLACES_OF_CORE {
+        ["bin", "lib", "lib64", "sbin"].iter().for_each(|name| link(&format!("usr/{name}"), name));
     }
     let image = images.join(format!("{name}.squashfs"));
     let made = place.path().join("image");

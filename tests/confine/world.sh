@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 # A machine with snapd's C part and two snaps, for one scenario: the real snap-confine, snap-discard-ns and snap-exec
 # of Debian's package, and a snap-update-ns beside them. Run by bash in a mount namespace of its own; it runs itself a
-# second time as process 1 of a PID and a cgroup namespace.
+# second time as process 1 of a PID and a cgroup namespace, and a third time in a container.
 #
 #   unshare --mount --propagation private bash world.sh < SCENARIO
 #
@@ -12,7 +12,9 @@
 #   THEIRS     the other
 #   FIRST      which of them is put into place: ours or theirs
 #   CGROUPS    the version of control groups, 1 or 2
-#   SCENARIO   shell commands, with the verbs at the end of this file
+#   SHAPE      what the machine is: classic, a version of Ubuntu Core (core16, core18 and so on), or container
+#   PREPARE    shell commands that come before a container is entered
+#   SCENARIO   shell commands, with the verbs below
 #
 # What the scenario prints is what is compared.
 set -eu
@@ -20,8 +22,10 @@ unset TERM # it has the original date its warnings
 
 groups=/sys/fs/cgroup
 
-# The first time: a group that is the root of the scenario's own view, so that groups of snaps are made below it.
-if [ "${1:-}" != inside ]; then
+# --- the first time: control groups ---
+
+# A group that is the root of the scenario's own view, so that groups of snaps are made below it.
+if [ $# = 0 ]; then
     umount --recursive --lazy "$groups"
     mount -t tmpfs -o mode=0755 cgroups "$groups"
     case $CGROUPS in
@@ -32,6 +36,8 @@ if [ "${1:-}" != inside ]; then
     mkdir "$group"
     echo $$ > "$group/cgroup.procs"
     status=0
+    SCENARIO=$(cat)
+    export SCENARIO
     unshare --mount --pid --cgroup --fork --kill-child --propagation private bash "$0" inside || status=$?
     echo $$ > "$tree/cgroup.procs"
     # A process that was killed leaves its group a little later.
@@ -43,51 +49,29 @@ if [ "${1:-}" != inside ]; then
     exit $status
 fi
 
-scenario=$(cat)
-case $CGROUPS in
-1) umount "$groups/freezer" && mount -t cgroup -o freezer freezer "$groups/freezer" ;;
-2) umount "$groups" && mount -t cgroup2 cgroup2 "$groups" ;;
+# --- the verbs of scenarios ---
+
+# Where snapd's programs are.
+case $SHAPE in
+core16 | classic | container) snapd=/usr/lib/snapd ;;
+*) snapd=/snap/snapd/current/usr/lib/snapd ;;
 esac
 
-images=$(dirname "$PLACE")
-mount -t tmpfs -o mode=0755 world "$PLACE"
-cd "$PLACE"
-mkdir -p dev etc/alternatives etc/ssl home/user media mnt opt proc root run snap srv sys tmp usr var/lib/snapd/hostfs \
-    var/lib/snapd/features var/lib/snapd/mount var/lib/snapd/seccomp/bpf var/lib/snapd/snaps var/log var/tmp \
-    upper/files upper/work images
-for name in bin lib lib64 sbin; do ln -s "usr/$name" "$name"; done
-chmod 01777 tmp var/tmp
-chown 1000:1000 home/user
-cp /etc/passwd /etc/group /etc/os-release /etc/nsswitch.conf etc/
-echo 'host hosts' > etc/hosts
-
-# The machine's programs, and snapd's beside each other: snap-confine opens its tools in its own directory.
-mount -t overlay -o lowerdir=/usr,upperdir=upper/files,workdir=upper/work overlay usr
-mkdir -p usr/lib/snapd
-for name in snap-confine snap-discard-ns snap-exec info; do cp -a "$PACKAGE/usr/lib/snapd/$name" usr/lib/snapd/; done
-cp "$OURS" usr/lib/snapd/ours
-cp "$THEIRS" usr/lib/snapd/theirs
-chown -R 0:0 usr/lib/snapd
-chmod 04755 usr/lib/snapd/snap-confine
-
-mount --rbind /dev dev
-mount --rbind /sys sys
-mount -t proc proc proc
-mount -t tmpfs -o mode=0755 run run
-mkdir -p run/snapd/lock run/snapd/ns run/user/1000
-chown 1000:1000 run/user/1000
-mount --bind -o ro "$images" images
-pivot_root . mnt
-cd /
-umount -l /mnt
-
-# --- verbs of scenarios ---
-
-# Which snap-update-ns is in place from now on: ours or theirs. Replaced as a package manager does it.
+# Which snap-update-ns is in place from now on: ours or theirs. Replaced as a package manager does it, or with the snap
+# that brings all of snapd.
 by() {
-    cp "/usr/lib/snapd/$1" /usr/lib/snapd/snap-update-ns.new
-    chmod 0755 /usr/lib/snapd/snap-update-ns.new
-    mv /usr/lib/snapd/snap-update-ns.new /usr/lib/snapd/snap-update-ns
+    local programs=$snapd revision
+    [ $snapd = /usr/lib/snapd ] || programs=/writable/snapd/usr/lib/snapd
+    cp "$programs/$1" $programs/snap-update-ns.new
+    chmod 0755 $programs/snap-update-ns.new
+    mv $programs/snap-update-ns.new $programs/snap-update-ns
+    if [ $programs != $snapd ]; then
+        revision=$(($(readlink /snap/snapd/current || echo 0) + 1))
+        mksquashfs /writable/snapd "/writable/snapd_$revision" -quiet -no-progress -noI -noD -noF -noX > /dev/null
+        mkdir -p "/snap/snapd/$revision"
+        mount -t squashfs -o ro,loop "/writable/snapd_$revision" "/snap/snapd/$revision"
+        ln -sfn "$revision" /snap/snapd/current
+    fi
 }
 
 # A revision of a snap is installed and made the current one: INSTANCE REVISION.
@@ -149,7 +133,7 @@ enter() {
     exec env -i PATH=/usr/bin:/bin HOME=/home/user XDG_RUNTIME_DIR=/run/user/1000 SNAP="/snap/$name/current" \
         SNAP_NAME="$name" SNAP_INSTANCE_NAME="$instance" SNAP_INSTANCE_KEY="$key" \
         SNAP_REVISION="$(readlink "/snap/$instance/current")" SNAP_REAL_HOME=/home/user \
-        $how /usr/lib/snapd/snap-confine --base "${base:-core99}" "snap.$instance.$app" /usr/lib/snapd/snap-exec \
+        $how "$(realpath $snapd)/snap-confine" --base "${base:-core99}" "snap.$instance.$app" /usr/lib/snapd/snap-exec \
         "$instance.$app" "$@"
 }
 
@@ -180,7 +164,7 @@ stop() {
 # snapd runs the tool on a living namespace.
 refresh() {
     local status=0
-    /usr/lib/snapd/snap-update-ns "$instance" > /tmp/said 2>&1 || status=$?
+    $snapd/snap-update-ns "$instance" > /tmp/said 2>&1 || status=$?
     plain < /tmp/said
     echo "refresh: $status"
 }
@@ -188,7 +172,7 @@ refresh() {
 # snapd throws the namespace away.
 discard() {
     local status=0
-    /usr/lib/snapd/snap-discard-ns "$instance" || status=$?
+    $snapd/snap-discard-ns "$instance" || status=$?
     echo "discard: $status"
 }
 
@@ -233,8 +217,146 @@ until_so() {
     echo "in vain: $*"
 }
 
+# The third time: in the container. It has its own view of processes, and nothing of the machine's to mount.
+enter_container() {
+    mkfifo /run/entrance
+    unshare --user --mount --pid --net --fork --kill-child --propagation unchanged \
+        bash -c 'read -r _ < /run/entrance && exec bash /world.sh contained' &
+    local init=$!
+    until_so not_in_my_user_namespace $init
+    echo '0 0 65536' > /proc/$init/uid_map
+    echo '0 0 65536' > /proc/$init/gid_map
+    echo enter > /run/entrance
+    wait $init
+}
+
+not_in_my_user_namespace() { [ "$(readlink "/proc/$1/ns/user")" != "$(readlink /proc/self/ns/user)" ]; }
+
+if [ "$1" = contained ]; then
+    # A container mounts these itself; what it inherited it could not take away again.
+    mount -t proc proc /proc
+    mkdir /run/cgroups
+    mount --rbind "$groups" /run/cgroups
+    mount -t sysfs sysfs /sys
+    mount --move /run/cgroups "$groups"
+    mount -t tmpfs -o mode=0755 devices /run/cgroups
+    for name in full null random tty urandom zero; do
+        : > /run/cgroups/$name
+        mount --bind /dev/$name /run/cgroups/$name
+    done
+    mkdir /run/cgroups/pts /run/cgroups/shm
+    mount -t devpts -o newinstance,ptmxmode=0666,mode=0620 devpts /run/cgroups/pts
+    ln -s pts/ptmx /run/cgroups/ptmx
+    mount --move /run/cgroups /dev
+    eval "$SCENARIO"
+    exit
+fi
+
+# --- the second time: the machine ---
+
+case $CGROUPS in
+1) umount "$groups/freezer" && mount -t cgroup -o freezer freezer "$groups/freezer" ;;
+2) umount "$groups" && mount -t cgroup2 cgroup2 "$groups" ;;
+esac
+
+images=$(dirname "$PLACE")
+mount -t tmpfs -o mode=0755 world "$PLACE"
+cp "$0" "$PLACE/world.sh"
+cd "$PLACE"
+
+# Fills a directory with what is not a program.
+furnish() {
+    mkdir -p etc/alternatives etc/ssl home/user media mnt opt root snap srv var/lib/snapd/features \
+        var/lib/snapd/hostfs var/lib/snapd/mount var/lib/snapd/seccomp/bpf var/lib/snapd/snaps var/log var/snap var/tmp
+    chmod 01777 var/tmp
+    chown 1000:1000 home/user
+    cp /etc/passwd /etc/group /etc/os-release /etc/nsswitch.conf etc/
+    echo 'host hosts' > etc/hosts
+}
+
+# Fills a directory with snapd's programs: snap-confine opens its tools in its own directory.
+programs() {
+    mkdir -p "$1"
+    local name
+    for name in snap-confine snap-discard-ns snap-exec info; do cp -a "$PACKAGE/usr/lib/snapd/$name" "$1"; done
+    cp "$OURS" "$1/ours"
+    cp "$THEIRS" "$1/theirs"
+    chown -R 0:0 "$1"
+    chmod 04755 "$1/snap-confine"
+}
+
+# The machine's programs, and snapd's among them.
+machine_with_snapd() {
+    mkdir -p "$PLACE/upper/files" "$PLACE/upper/work"
+    mount -t overlay -o "lowerdir=/usr,upperdir=$PLACE/upper/files,workdir=$PLACE/upper/work" overlay usr
+    programs usr/lib/snapd
+}
+
+case $SHAPE in
+classic | container)
+    furnish
+    mkdir -p dev images proc run sys tmp usr
+    for name in bin lib lib64 sbin; do ln -s "usr/$name" "$name"; done
+    chmod 01777 tmp
+    machine_with_snapd
+    mount -t tmpfs -o mode=0755 run run
+    ;;
+# Ubuntu Core: the root is the boot base, which nobody can write to. What can be written to lies in /writable, and each
+# piece of it is bound to its place, some of /etc file by file.
+core*)
+    mkdir -p data/system-data data/user-data root
+    mv world.sh data/
+    mount -t squashfs -o ro,loop "$images/core_1.squashfs" root
+    cd data/system-data
+    furnish
+    mkdir -p etc/modprobe.d etc/ssh etc/systemd/system etc/udev/rules.d var/lib/extrausers
+    echo 'a unit' > etc/systemd/system/unit
+    echo core > etc/hostname
+    printf 'NAME="Ubuntu Core"\nID=ubuntu-core\nVERSION_ID="%s"\n' "${SHAPE#core}" > etc/os-release
+    cd ../../root
+    mount -t tmpfs -o mode=0755 run run
+    case $SHAPE in
+    core16 | core18) mount --bind ../data writable ;;
+    # From 20 on the partitions are mounted in /run/mnt.
+    *)
+        mkdir -p run/mnt/data run/mnt/ubuntu-seed
+        mount --bind ../data run/mnt/data
+        mount -t tmpfs seed run/mnt/ubuntu-seed
+        mount --bind run/mnt/data writable
+        ;;
+    esac
+    for name in etc/hostname etc/hosts etc/modprobe.d etc/os-release etc/ssh etc/systemd etc/udev/rules.d home media mnt \
+        root snap var/lib/extrausers var/lib/snapd var/log var/snap var/tmp; do
+        mount --bind "writable/system-data/$name" "$name"
+    done
+    case $SHAPE in
+    core16) machine_with_snapd ;;
+    *) mount --bind -o ro /usr usr && programs ../data/snapd/usr/lib/snapd ;;
+    esac
+    mount -t tmpfs -o mode=01777 tmp tmp
+    ;;
+esac
+mount --rbind /dev dev
+mount --rbind /sys sys
+mount -t proc proc proc
+mkdir -p run/snapd/lock run/snapd/ns run/user/1000
+chown 1000:1000 run/user/1000
+mount --bind -o ro "$images" images
+pivot_root . mnt
+cd /
+umount -l /mnt
+mount --make-rshared /
+
 by "$FIRST"
 install core99 1
 install acorn 1
 install birch 1
-eval "$scenario"
+case $SHAPE in
+core16) install core 1 ;;
+container)
+    eval "$PREPARE"
+    enter_container
+    exit
+    ;;
+esac
+eval "$SCENARIO"
