@@ -16,5 +16,6 @@
 pub mod image;
 pub mod program;
 pub mod sandbox;
+pub mod seccomp;
 pub mod state;
 pub mod story;

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-3.0-only
+//! No hostile process can win a race: names are swapped as fast as another processor can while the program works on
+//! them, and a victim has to stay as it is. Nobody is frozen: processes of the host never are, and neither is anybody
+//! in user mode.
+//!
+//! A round is one entry of a profile in one run of the program. Each thing that the program does ([`cases`]) is met
+//! by each swap, by a process of the snap and by one of the host, both with openat2(2) and with paths walked by steps.
+//! A round of mounting and one of unmounting follow each other; between them a run that nobody disturbs has to bring
+//! everything to where it should be.
+//!
+//! | variable | means | when unset |
+//! | --- | --- | --- |
+//! | `RACE_ROUNDS` | rounds of each swap by each process | 200; 10,000 with `RACE_LONG` |
+//! | `RACE_LONG` | the long mode | the short one |
+//! | `RACE_SEED` | which swaps | 1 |
+//! | `RACE_ORIGINAL` | the original is raced, and every escape is a failure | ours |
+//!
+//! Figures go to `target/race/`. That the suite can lose is a test of its own: the original, which nobody has to
+//! freeze here, does.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod arena;
+mod cases;
+mod meddler;
+
+use std::collections::BTreeMap;
+use std::env;
+use std::fmt::Write as _;
+use std::fs;
+use std::time::Instant;
+
+use arena::{Arena, Escape};
+use cases::{Bait, CASES, Case, Context, Swap};
+use libtest_mimic::{Arguments, Failed, Trial};
+use meddler::Who;
+use support::program::{self, Program, Which};
+use support::sandbox::{self, Lock, Outcome, Place, Rights, Sandbox, Start, in_sandbox};
+use support::seccomp::{NO_OPENAT2, Refused};
+use support::story::{FROM_SNAP_CONFINE, ROOTFS};
+
+/// The two ways in which a path is walked.
+const WALKS: [(&str, Refused); 2] = [("openat2", &[]), ("by steps", NO_OPENAT2)];
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    if let Err(why) = sandbox::possible() {
+        if !arguments.list {
+            eprintln!("SKIPPED, all races: {why}");
+        }
+        libtest_mimic::run(&arguments, Vec::new()).exit();
+    }
+    let mut trials = Vec::new();
+    for case in CASES {
+        for (walk, refused) in WALKS {
+            trials.push(Trial::test(format!("{}: {walk}", case.title), move || race(case, walk, refused)));
+        }
+    }
+    trials.push(Trial::test("the suite can lose: the original does", the_original_loses));
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn number(name: &str) -> Option<u64> {
+    env::var(name).ok()?.parse().ok()
+}
+
+fn rounds() -> u64 {
+    number("RACE_ROUNDS").unwrap_or(if env::var_os("RACE_LONG").is_some() { 10_000 } else { 200 })
+}
+
+/// What came of the rounds of one swap by one process.
+#[derive(Default)]
+struct Tally {
+    rounds: u64,
+    runs: u64,
+    swaps: u64,
+    /// Sentences: refused entries, mostly. Where there are none, nobody met anybody.
+    refusals: u64,
+    escapes: BTreeMap<Escape, u64>,
+    /// Mounts that nobody knows of in the end.
+    left: u64,
+    /// Mounts that are missing after a run that nobody disturbed.
+    missing: u64,
+    /// Runs that ended with another status than 0 or 1.
+    broken: u64,
+    stories: Vec<String>,
+}
+
+impl Tally {
+    fn escaped(&self) -> u64 {
+        self.escapes.values().sum()
+    }
+
+    fn line(&self) -> String {
+        let mut line = format!(
+            "{:6} rounds {:4} runs {:8} swaps {:6} refusals, left {}, missing {}, escapes {}",
+            self.rounds,
+            self.runs,
+            self.swaps,
+            self.refusals,
+            self.left,
+            self.missing,
+            self.escaped()
+        );
+        for (kind, count) in &self.escapes {
+            let _ = write!(line, " {kind:?}={count}");
+        }
+        line
+    }
+}
+
+/// All swaps of one case.
+fn race(case: &'static Case, walk: &str, refused: Refused) -> Result<(), Failed> {
+    let which = if env::var_os("RACE_ORIGINAL").is_some() { Which::Original } else { Which::Ours };
+    let program = Program::find(which)?;
+    let mut report = String::new();
+    let (mut escaped, mut stories) = (0, String::new());
+    in_sandbox("acorn", |sandbox| {
+        sandbox.preserve();
+        let host = meddler::elsewhere();
+        for swap in case.swaps {
+            for who in [Who::Snap, Who::Host] {
+                let start = Instant::now();
+                let mut races = Races { case, swap: *swap, who, which, refused, sandbox, host: &host };
+                let tally = races.run(&program, rounds(), false);
+                let _ = writeln!(
+                    report,
+                    "{swap:?} by {who:?}: {} ({} ms)",
+                    tally.line(),
+                    start.elapsed().as_millis()
+                );
+                escaped += tally.escaped() + tally.broken;
+                tally.stories.iter().for_each(|story| {
+                    let _ = writeln!(stories, "  {swap:?} by {who:?}: {story}");
+                });
+            }
+        }
+    });
+    note(&format!("{}: {walk}", case.title), &report);
+    match escaped {
+        0 => Ok(()),
+        _ => Err(format!("{escaped} escapes\n{report}{stories}").into()),
+    }
+}
+
+/// Keeps the figures.
+fn note(title: &str, text: &str) {
+    let place = program::target().join("race");
+    let name = title.replace(|letter: char| !letter.is_ascii_alphanumeric(), "-");
+    fs::create_dir_all(&place)
+        .and_then(|()| fs::write(place.join(name + ".txt"), format!("{title}\n{text}")))
+        .expect("write the figures down");
+    print!("{title}\n{text}");
+}
+
+/// The rounds of one swap by one process.
+struct Races<'s> {
+    case: &'static Case,
+    swap: Swap,
+    who: Who,
+    which: Which,
+    refused: Refused,
+    sandbox: &'s Sandbox,
+    host: &'s std::os::fd::OwnedFd,
+}
+
+impl Races<'_> {
+    fn run(&mut self, program: &Program, rounds: u64, until_lost: bool) -> Tally {
+        let mut tally = Tally::default();
+        let seed = number("RACE_SEED").unwrap_or(1);
+        while tally.rounds < rounds && !(until_lost && tally.escaped() > 0) {
+            self.cycle(program, seed.wrapping_add(tally.runs), &mut tally);
+        }
+        tally
+    }
+
+    /// A fresh arena; a run that mounts, and one that unmounts, both disturbed, with a quiet one behind each.
+    fn cycle(&mut self, program: &Program, seed: u64, tally: &mut Tally) {
+        let case = self.case;
+        let mut arena = Arena::build(case, self.swap).expect("build the arena");
+        let profile = case.profile(&arena.base, |at| arena.place(at));
+        let is_mount = !["symlink", "ensure-dir"].iter().any(|kind| profile.contains(kind));
+        if case.is_users() {
+            fs::write(self.sandbox.desired_by_user(), &profile).expect("write the profile");
+            self.disturbed(program, &arena, seed, tally);
+            return;
+        }
+        fs::write(self.sandbox.record(), format!("{ROOTFS}\n")).expect("write the record");
+        let _ = fs::remove_file(format!("{}.made", self.sandbox.record().display()));
+        fs::write(self.sandbox.desired(), &profile).expect("write the profile");
+        self.disturbed(program, &arena, seed, tally);
+        self.start(program);
+        let there = arena.news();
+        if is_mount {
+            let wanted = profile.lines().filter(|line| {
+                let target = arena::field(line, 1);
+                !there.iter().any(|(at, _)| at == target)
+            });
+            tally.missing += wanted.count() as u64;
+        }
+        if case.bait != Bait::Nothing {
+            arena.bait(case.bait).expect("put bait into the victim");
+        }
+        fs::write(self.sandbox.desired(), "").expect("write the profile");
+        self.disturbed(program, &arena, seed.wrapping_add(3), tally);
+        self.start(program);
+        tally.left += arena.news().len() as u64;
+    }
+
+    /// One run while names are swapped, and what is wrong after it.
+    fn disturbed(&self, program: &Program, arena: &Arena, seed: u64, tally: &mut Tally) {
+        let seed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(17);
+        let (outcome, swaps) =
+            meddler::meddle(&arena.slots, self.who, self.host, seed, || self.start(program));
+        arena.restore();
+        tally.rounds += self.case.slots as u64;
+        tally.runs += 1;
+        tally.swaps += swaps;
+        tally.refusals += outcome.stderr.lines().count() as u64;
+        if !["0", "1"].contains(&outcome.exit.as_str()) {
+            tally.broken += 1;
+            tally.stories.push(format!("{outcome:?}"));
+        }
+        for (kind, text) in arena.escapes(self.case.is_read_only()) {
+            *tally.escapes.entry(kind).or_default() += 1;
+            if tally.escapes[&kind] <= 2 {
+                tally.stories.push(format!("run {}, {kind:?}: {text}", tally.runs));
+            }
+        }
+    }
+
+    fn start(&self, program: &Program) -> Outcome {
+        let start = Start { which: self.which, refused: self.refused, ..FROM_SNAP_CONFINE };
+        let start = match self.case.context {
+            Context::SnapConfine => start,
+            Context::Snapd => Start { argv: &["acorn"], place: Place::Host, lock: Lock::Free, ..start },
+            Context::User => Start {
+                argv: &["--from-snap-confine", "--user-mounts", "acorn"],
+                env: &[("SNAP_REAL_HOME", "/home/user")],
+                rights: Rights::SetUid,
+                ..start
+            },
+        };
+        self.sandbox.run(program, &start)
+    }
+}
+
+/// The same races with the original: how long until the first escape.
+fn the_original_loses() -> Result<(), Failed> {
+    let program = Program::find(Which::Original)?;
+    let mut report = String::new();
+    let mut lost = 0;
+    in_sandbox("acorn", |sandbox| {
+        sandbox.preserve();
+        let host = meddler::elsewhere();
+        for case in CASES.iter().filter(|case| case.context == Context::Snapd && case.swaps.len() > 2) {
+            let mut races = Races {
+                case,
+                swap: Swap::Parent,
+                who: Who::Snap,
+                which: Which::Original,
+                refused: &[],
+                sandbox,
+                host: &host,
+            };
+            let tally = races.run(&program, 500, true);
+            lost += u64::from(tally.escaped() > 0);
+            let _ = writeln!(report, "{}: {}", case.title, tally.line());
+        }
+    });
+    note("the original", &report);
+    if lost == 0 { Err(format!("the original never lost:\n{report}").into()) } else { Ok(()) }
+}
