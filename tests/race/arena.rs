@@ -17,12 +17,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, chown, symlink};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{AtFlags, RenameFlags, renameat_with, statat};
-use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+use rustix::fs::{AtFlags, CWD, RenameFlags, renameat_with, statat};
+use rustix::mount::{MountFlags, MountPropagationFlags, MoveMountFlags, UnmountFlags, move_mount};
 
 use crate::cases::{Bait, Case, Swap};
 use crate::support::sandbox::USER;
@@ -58,43 +59,79 @@ pub struct Arena {
     /// The victim, by path.
     victim: BTreeMap<String, String>,
     has_directories: bool,
+    /// Directories of the host in which nothing may be made, as they are below all mounts; and what is in them.
+    grounds: Vec<(OwnedFd, Vec<String>)>,
 }
 
-/// Two names that are swapped.
-pub struct Slot {
-    pub dir: OwnedFd,
-    pub name: CString,
-    pub other: CString,
-    /// What has the name when nobody meddles; nothing where it is not there then.
-    inode: Option<u64>,
+/// What somebody meddles with.
+pub enum Slot {
+    /// Two names that are swapped.
+    Names {
+        dir: OwnedFd,
+        name: CString,
+        other: CString,
+        /// What has the name when nobody meddles; nothing where it is not there then.
+        inode: Option<u64>,
+    },
+    /// A mount that goes to and fro between a path and where it is at home.
+    Mount { mount: OwnedFd, home: OwnedFd, path: String, away: AtomicBool },
 }
 
 impl Slot {
-    fn new(dir: &str, name: &str, other: &str) -> Slot {
+    pub fn names(dir: &str, name: &str, other: &str) -> Slot {
         let dir: OwnedFd = File::open(dir).expect("open a place").into();
         let [name, other] = [name, other].map(|text| CString::new(text).expect("a name"));
         let inode = statat(&dir, &name, AtFlags::SYMLINK_NOFOLLOW).ok().map(|stat| stat.st_ino);
-        Slot { dir, name, other, inode }
+        Slot::Names { dir, name, other, inode }
     }
 
-    /// Swaps the two; where one of them is missing the other gets its name.
+    fn mount(home: &str, from: &str, path: String) -> io::Result<Slot> {
+        fs::create_dir(home)?;
+        let below: OwnedFd = File::open(home)?.into();
+        rustix::mount::mount_bind(from, home)?;
+        let mount = File::open(home)?.into();
+        Ok(Slot::Mount { mount, home: below, path, away: AtomicBool::new(false) })
+    }
+
+    /// Swaps the two, where one of them is missing the other gets its name; or moves the mount.
     pub fn swap(&self) {
-        let rename = |from: &CString, to: &CString, how| {
-            renameat_with(self.dir.as_fd(), from, self.dir.as_fd(), to, how)
-        };
-        if rename(&self.name, &self.other, RenameFlags::EXCHANGE) == Err(rustix::io::Errno::NOENT)
-            && rename(&self.name, &self.other, RenameFlags::NOREPLACE).is_err()
-        {
-            let _ = rename(&self.other, &self.name, RenameFlags::NOREPLACE);
+        match self {
+            Slot::Names { dir, name, other, .. } => {
+                let rename = |from: &CString, to: &CString, how| {
+                    renameat_with(dir.as_fd(), from, dir.as_fd(), to, how)
+                };
+                if rename(name, other, RenameFlags::EXCHANGE) == Err(rustix::io::Errno::NOENT)
+                    && rename(name, other, RenameFlags::NOREPLACE).is_err()
+                {
+                    let _ = rename(other, name, RenameFlags::NOREPLACE);
+                }
+            }
+            Slot::Mount { mount, home, path, away } => {
+                let empty = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+                let was_away = away.fetch_xor(true, Ordering::Relaxed);
+                let _ = match was_away {
+                    false => move_mount(mount, "", CWD, path.as_str(), empty),
+                    true => move_mount(mount, "", home, "", empty | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH),
+                };
+            }
         }
     }
 
     /// Puts the right one back.
     pub fn restore(&self) {
-        let Some(inode) = self.inode else { return };
-        let now = statat(&self.dir, &self.name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| stat.st_ino);
-        if now != Ok(inode) {
-            self.swap();
+        match self {
+            Slot::Names { inode: None, .. } => {}
+            Slot::Names { dir, name, inode: Some(inode), .. } => {
+                let now = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| stat.st_ino);
+                if now != Ok(*inode) {
+                    self.swap();
+                }
+            }
+            Slot::Mount { away, .. } => {
+                if away.load(Ordering::Relaxed) {
+                    self.swap();
+                }
+            }
         }
     }
 }
@@ -114,7 +151,7 @@ impl Arena {
         fs::write(format!("{base}/own/v"), "own")?;
         for place in ["victim", "victim/p"] {
             let place = format!("{base}/{place}");
-            furnish(&place)?;
+            furnish(&place, "file")?;
             own_mount(&base, &place)?;
         }
         let user = case.is_users().then_some(USER);
@@ -124,28 +161,28 @@ impl Arena {
             File::create(format!("{base}/tf/{at}"))?;
             let [slot, g] = [format!("{base}/s{at}"), format!("{base}/s{at}/g")];
             let p = format!("{g}/p");
-            furnish(&p)?;
+            furnish(&p, "file")?;
             for path in [&slot, &g, &p] {
                 chown(path, user, user)?;
             }
             slots.push(match swap {
                 Swap::Grandparent => {
                     symlink(format!("{base}/victim"), format!("{slot}/g.x"))?;
-                    Slot::new(&slot, "g", "g.x")
+                    Slot::names(&slot, "g", "g.x")
                 }
                 Swap::Parent => {
                     symlink(format!("{base}/victim/p"), format!("{g}/p.x"))?;
-                    Slot::new(&g, "p", "p.x")
+                    Slot::names(&g, "p", "p.x")
                 }
                 Swap::Directory => {
                     let other = format!("{g}/p.d");
-                    furnish(&other)?;
+                    furnish(&other, "other")?;
                     own_mount(&base, &other)?;
-                    Slot::new(&g, "p", "p.d")
+                    Slot::names(&g, "p", "p.d")
                 }
                 Swap::Leaf => {
                     symlink(format!("{base}/victim/p/{}", case.like), format!("{p}/leaf.x"))?;
-                    Slot::new(&p, case.leaf, "leaf.x")
+                    Slot::names(&p, case.leaf, "leaf.x")
                 }
                 Swap::Safe(depth) => {
                     // All slots have these names in common.
@@ -156,15 +193,38 @@ impl Arena {
                     let name = if depth == 0 { ".snap" } else { "etc" };
                     fs::create_dir_all(format!("{place}/{name}"))?;
                     symlink(format!("{base}/victim"), format!("{place}/{name}.x"))?;
-                    Slot::new(&place, name, &format!("{name}.x"))
+                    Slot::names(&place, name, &format!("{name}.x"))
                 }
+                Swap::Mount => Slot::mount(
+                    &format!("{slot}/home"),
+                    &format!("{base}/own"),
+                    format!("{p}/{}", case.leaf),
+                )?,
             });
         }
         let dev = fs::metadata(&base)?.dev();
         let dev = format!("{}:{}", rustix::fs::major(dev), rustix::fs::minor(dev));
         let has_directories = swap == Swap::Directory;
-        let mut arena =
-            Arena { base, slots, dev, mounts: HashMap::new(), victim: BTreeMap::new(), has_directories };
+        let mut arena = Arena {
+            base,
+            slots,
+            dev,
+            mounts: HashMap::new(),
+            victim: BTreeMap::new(),
+            has_directories,
+            grounds: Vec::new(),
+        };
+        if case.is_hosts() {
+            for at in 0..case.slots {
+                let place = arena.place(at);
+                for ground in [format!("{place}/d"), format!("{place}.d/d")] {
+                    let Ok(ground) = File::open(ground) else { continue };
+                    let ground = OwnedFd::from(ground);
+                    let names = names(&ground);
+                    arena.grounds.push((ground, names));
+                }
+            }
+        }
         arena.mounts = lines().collect();
         arena.victim = arena.look();
         Ok(arena)
@@ -250,9 +310,29 @@ impl Arena {
                 Some(_) => {}
             }
         }
+        for (ground, were) in &self.grounds {
+            let now = names(ground);
+            for name in now.iter().filter(|name| !were.contains(name)) {
+                found.push((Escape::Made, format!("{name} in a directory of the host with {were:?}")));
+            }
+            for name in were.iter().filter(|name| !now.contains(name)) {
+                found.push((Escape::Removed, format!("{name} of a directory of the host")));
+            }
+        }
         let made = now.iter().filter(|(path, _)| !self.victim.contains_key(*path));
         found.extend(made.map(|(path, is)| (Escape::Made, format!("{path}: {is}"))));
         found
+    }
+
+    /// How many directories of the host do not show what they hold.
+    pub fn hidden(&self) -> usize {
+        let places = (0..self.slots.len()).map(|at| self.place(at));
+        places
+            .flat_map(|place| [format!("{place}/d/file"), format!("{place}.d/d/other")])
+            .filter(|path| path.ends_with("file") || self.has_directories)
+            .filter(|path| fs::read_to_string(path).is_ok_and(|text| text == "precious"))
+            .count()
+            .abs_diff(self.slots.len() * if self.has_directories { 2 } else { 1 })
     }
 
     /// The victim as it is.
@@ -263,13 +343,23 @@ impl Arena {
         if self.has_directories {
             for at in 0..self.slots.len() {
                 let place = format!("{}.d", self.place(at));
-                for path in [place.clone(), format!("{place}/file"), format!("{place}/d/file")] {
+                for path in [place.clone(), format!("{place}/file")] {
                     describe(Path::new(&path), &mut seen);
                 }
             }
         }
         seen
     }
+}
+
+/// What a directory holds, below all mounts.
+fn names(dir: &OwnedFd) -> Vec<String> {
+    let path = format!("/proc/thread-self/fd/{}/.", dir.as_raw_fd());
+    let names = fs::read_dir(path).expect("list a directory of the host");
+    let mut names: Vec<String> =
+        names.filter_map(Result::ok).map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
 }
 
 /// Takes away what the arena and the program have mounted.
@@ -286,12 +376,13 @@ fn clear(base: &str) {
     }
 }
 
-/// What is in a place, and in the victim.
-fn furnish(place: &str) -> io::Result<()> {
+/// What is in a place, and in the victim; the directory that a mimic covers has a file of this name.
+fn furnish(place: &str, name: &str) -> io::Result<()> {
+    let covered = format!("d/{name}");
     for name in ["empty", "mount", "d/sub"] {
         fs::create_dir_all(format!("{place}/{name}"))?;
     }
-    for (name, text) in [("file", "precious"), ("hollow", ""), ("d/file", "precious")] {
+    for (name, text) in [("file", "precious"), ("hollow", ""), (&covered, "precious")] {
         fs::write(format!("{place}/{name}"), text)?;
     }
     symlink("elsewhere", format!("{place}/link"))?;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-only
 //! What the program does by path or by name, and where somebody could meddle with it.
 
+use crate::arena::Escape;
+
 /// Who starts the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Context {
@@ -23,6 +25,8 @@ pub enum Swap {
     Directory,
     /// The last component, for a link into the victim.
     Leaf,
+    /// A mount, from elsewhere to the target and back.
+    Mount,
     /// The directory in which originals are kept safe (0), or one in it (1), for a link to the victim.
     Safe(u8),
 }
@@ -60,6 +64,11 @@ impl Case {
         self.context == Context::User
     }
 
+    /// Nothing may be made in what the places have.
+    pub fn is_hosts(&self) -> bool {
+        self.ground == HOST
+    }
+
     /// What it mounts is to be read-only.
     pub fn is_read_only(&self) -> bool {
         self.entry.contains(",ro")
@@ -81,6 +90,7 @@ const HOST: &str = "/etc";
 const HOME: &str = "/home/user";
 
 const ALL: &[Swap] = &[Swap::Grandparent, Swap::Parent, Swap::Directory, Swap::Leaf];
+const ALL_AND_MOUNT: &[Swap] = &[Swap::Grandparent, Swap::Parent, Swap::Directory, Swap::Leaf, Swap::Mount];
 const SAFE: &[Swap] = &[Swap::Safe(0), Swap::Safe(1)];
 
 const PLAIN: Case = Case {
@@ -94,6 +104,18 @@ const PLAIN: Case = Case {
     bait: Bait::Nothing,
     swaps: ALL,
 };
+
+/// What is known to be lost, and what it waits for.
+pub fn awaited(escape: Escape, swap: Swap) -> Option<&'static str> {
+    match (escape, swap) {
+        (Escape::Writable, _) => Some("binds that are read-only before anybody can reach them"),
+        (Escape::Unmounted | Escape::MountChanged, Swap::Directory | Swap::Mount) => {
+            Some("mounts that are taken away and changed by descriptor, not by looking the path up again")
+        }
+        (Escape::Made, Swap::Directory) => Some("mimics that are filled before they cover anything"),
+        _ => None,
+    }
+}
 
 pub const CASES: &[Case] = &[
     Case {
@@ -147,6 +169,7 @@ pub const CASES: &[Case] = &[
         entry: "{A}/src/dir {P}/mount none bind,rw 0 0",
         leaf: "mount",
         like: "mount",
+        swaps: ALL_AND_MOUNT,
         ..PLAIN
     },
     Case {

@@ -10,7 +10,7 @@
 //!
 //! | variable | means | when unset |
 //! | --- | --- | --- |
-//! | `RACE_ROUNDS` | rounds of each swap by each process | 200; 10,000 with `RACE_LONG` |
+//! | `RACE_ROUNDS` | rounds of each swap by either process | 100; 5,000 with `RACE_LONG` |
 //! | `RACE_LONG` | the long mode | the short one |
 //! | `RACE_SEED` | which swaps | 1 |
 //! | `RACE_ORIGINAL` | the original is raced, and every escape is a failure | ours |
@@ -29,10 +29,11 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::time::Instant;
 
-use arena::{Arena, Escape};
-use cases::{Bait, CASES, Case, Context, Swap};
+use arena::{Arena, Escape, Slot};
+use cases::{Bait, CASES, Case, Context, Swap, awaited};
 use libtest_mimic::{Arguments, Failed, Trial};
 use meddler::Who;
 use support::program::{self, Program, Which};
@@ -58,6 +59,10 @@ fn main() {
             trials.push(Trial::test(format!("{}: {walk}", case.title), move || race(case, walk, refused)));
         }
     }
+    for (walk, refused) in WALKS {
+        let title = format!("the record, its notes, the log, the lock and the namespace: {walk}");
+        trials.push(Trial::test(title.clone(), move || files(&title, refused)));
+    }
     trials.push(Trial::test("the suite can lose: the original does", the_original_loses));
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -67,7 +72,11 @@ fn number(name: &str) -> Option<u64> {
 }
 
 fn rounds() -> u64 {
-    number("RACE_ROUNDS").unwrap_or(if env::var_os("RACE_LONG").is_some() { 10_000 } else { 200 })
+    number("RACE_ROUNDS").unwrap_or(if env::var_os("RACE_LONG").is_some() { 5_000 } else { 100 })
+}
+
+fn which() -> Which {
+    if env::var_os("RACE_ORIGINAL").is_some() { Which::Original } else { Which::Ours }
 }
 
 /// What came of the rounds of one swap by one process.
@@ -83,6 +92,8 @@ struct Tally {
     left: u64,
     /// Mounts that are missing after a run that nobody disturbed.
     missing: u64,
+    /// Directories that do not show what they hold after a run that nobody disturbed.
+    hidden: u64,
     /// Runs that ended with another status than 0 or 1.
     broken: u64,
     stories: Vec<String>,
@@ -95,13 +106,14 @@ impl Tally {
 
     fn line(&self) -> String {
         let mut line = format!(
-            "{:6} rounds {:4} runs {:8} swaps {:6} refusals, left {}, missing {}, escapes {}",
+            "{:6} rounds {:4} runs {:8} swaps {:6} refusals, left {}, missing {}, hidden {}, escapes {}",
             self.rounds,
             self.runs,
             self.swaps,
             self.refusals,
             self.left,
             self.missing,
+            self.hidden,
             self.escaped()
         );
         for (kind, count) in &self.escapes {
@@ -122,6 +134,10 @@ fn race(case: &'static Case, walk: &str, refused: Refused) -> Result<(), Failed>
         let host = meddler::elsewhere();
         for swap in case.swaps {
             for who in [Who::Snap, Who::Host] {
+                // A mount of the snap's namespace cannot be moved from another.
+                if *swap == Swap::Mount && who == Who::Host {
+                    continue;
+                }
                 let start = Instant::now();
                 let mut races = Races { case, swap: *swap, who, which, refused, sandbox, host: &host };
                 let tally = races.run(&program, rounds(), false);
@@ -131,7 +147,15 @@ fn race(case: &'static Case, walk: &str, refused: Refused) -> Result<(), Failed>
                     tally.line(),
                     start.elapsed().as_millis()
                 );
-                escaped += tally.escaped() + tally.broken;
+                escaped += tally.broken;
+                for (kind, count) in &tally.escapes {
+                    match awaited(*kind, *swap) {
+                        None => escaped += count,
+                        Some(what) => {
+                            let _ = writeln!(report, "  {kind:?} waits for {what}");
+                        }
+                    }
+                }
                 tally.stories.iter().for_each(|story| {
                     let _ = writeln!(stories, "  {swap:?} by {who:?}: {story}");
                 });
@@ -200,6 +224,9 @@ impl Races<'_> {
             });
             tally.missing += wanted.count() as u64;
         }
+        if case.is_hosts() {
+            tally.hidden += arena.hidden() as u64;
+        }
         if case.bait != Bait::Nothing {
             arena.bait(case.bait).expect("put bait into the victim");
         }
@@ -247,6 +274,76 @@ impl Races<'_> {
     }
 }
 
+/// The files in snapd's own directories, each swapped for a link to a file of somebody else's. A round is one run and
+/// one of the files.
+fn files(title: &str, refused: Refused) -> Result<(), Failed> {
+    const FILES: [(&str, &str); 5] = [
+        ("/run/snapd/ns", "snap.acorn.fstab"),
+        ("/run/snapd/ns", "snap.acorn.fstab.made"),
+        ("/run/snapd/ns", "snap.acorn.log"),
+        ("/run/snapd/lock", "acorn.lock"),
+        ("/run/snapd/ns", "acorn.mnt"),
+    ];
+    const VICTIM: &str = "/run/victim";
+    let program = Program::find(which())?;
+    let (mut wrong, mut report) = (Vec::new(), String::new());
+    in_sandbox("acorn", |sandbox| {
+        sandbox.preserve();
+        let host = meddler::elsewhere();
+        let look = || {
+            let meta = fs::metadata(VICTIM).expect("look at the victim");
+            let text = fs::read(VICTIM).expect("read the victim");
+            (text, meta.mode(), meta.uid(), meta.ino())
+        };
+        let text =
+            format!("{ROOTFS}\n/var/snap/acorn/common/e /var/snap/acorn/common/none none bind,rw 0 0\n");
+        fs::write(VICTIM, text).expect("make a victim");
+        fs::write("/run/snapd/ns/snap.acorn.log", "").expect("make a log");
+        let before = look();
+        let slots = FILES.map(|(dir, name)| {
+            symlink(VICTIM, format!("{dir}/{name}.x")).expect("make a link");
+            Slot::names(dir, name, &format!("{name}.x"))
+        });
+        let start = Start {
+            argv: &["acorn"],
+            place: Place::Host,
+            lock: Lock::Free,
+            which: which(),
+            refused,
+            ..FROM_SNAP_CONFINE
+        };
+        let (mut runs, mut swaps, mut failed) = (0, 0, 0);
+        while runs * (FILES.len() as u64) < rounds() {
+            let source = ["a", "b"][runs as usize % 2];
+            let at = "/var/snap/acorn/common";
+            let line = format!("{at}/{source} {at}/to none bind,rw 0 0\n");
+            fs::write(sandbox.desired(), line).expect("write the profile");
+            let one = &slots[runs as usize % slots.len()..][..1];
+            let slots = if runs % 3 == 0 { &slots[..] } else { one };
+            let (outcome, more) =
+                meddler::meddle(slots, Who::Host, &host, runs, || sandbox.run(&program, &start));
+            (runs, swaps) = (runs + 1, swaps + more);
+            failed += u64::from(outcome.exit != "0");
+            let now = look();
+            if now != before {
+                wrong.push(format!("run {runs}: the victim was {before:?} and is {now:?}"));
+                break;
+            }
+            if !["0", "1"].contains(&outcome.exit.as_str()) {
+                wrong.push(format!("run {runs}: {outcome:?}"));
+            }
+        }
+        let rounds = runs * FILES.len() as u64;
+        let _ = writeln!(
+            report,
+            "{rounds} rounds {runs} runs {swaps} swaps {failed} refusals, escapes {}",
+            wrong.len()
+        );
+    });
+    note(title, &report);
+    if wrong.is_empty() { Ok(()) } else { Err(format!("{report}{}", wrong.join("\n")).into()) }
+}
+
 /// The same races with the original: how long until the first escape.
 fn the_original_loses() -> Result<(), Failed> {
     let program = Program::find(Which::Original)?;
@@ -255,7 +352,7 @@ fn the_original_loses() -> Result<(), Failed> {
     in_sandbox("acorn", |sandbox| {
         sandbox.preserve();
         let host = meddler::elsewhere();
-        for case in CASES.iter().filter(|case| case.context == Context::Snapd && case.swaps.len() > 2) {
+        for case in CASES.iter().filter(|case| case.context == Context::Snapd && !case.swaps.is_empty()) {
             let mut races = Races {
                 case,
                 swap: Swap::Parent,
