@@ -67,10 +67,12 @@ pub const KINDS: &[Kind] = &[
             directory(&format!("{at}.new"), "moving");
             fs::rename(at, format!("{at}.old")).expect("rename");
             fs::rename(format!("{at}.new"), at).expect("rename");
-            // What is still shown keeps its file.
-            fs::write(format!("{at}.old/v"), "moving, old").expect("write");
         },
-        watch: &[NEIGHBOUR, Names("/snap/acorn/1/import", &["v"])],
+        watch: &[
+            NEIGHBOUR,
+            Replaced("/snap/acorn/1/import/v", "moving"),
+            Names("/snap/acorn/1/import", &["v"]),
+        ],
         ..PLAIN
     },
     Kind {

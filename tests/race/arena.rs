@@ -47,6 +47,12 @@ pub enum Escape {
     Touched,
     /// What is to be read-only is mounted and can be written to.
     Writable,
+    /// A directory of the host does not show what it holds, after a run that nobody disturbed.
+    Hidden,
+    /// An entry is not mounted after a run that nobody disturbed.
+    Missing,
+    /// A mount is neither wanted nor on record, and so will never go.
+    Forgotten,
 }
 
 /// The file system.
@@ -324,15 +330,15 @@ impl Arena {
         found
     }
 
-    /// How many directories of the host do not show what they hold.
-    pub fn hidden(&self) -> usize {
+    /// Directories of the host that do not show what they hold.
+    pub fn hidden(&self) -> Vec<String> {
         let places = (0..self.slots.len()).map(|at| self.place(at));
+        let other = |place: &str| self.has_directories.then(|| format!("{place}.d/d/other"));
         places
-            .flat_map(|place| [format!("{place}/d/file"), format!("{place}.d/d/other")])
-            .filter(|path| path.ends_with("file") || self.has_directories)
-            .filter(|path| fs::read_to_string(path).is_ok_and(|text| text == "precious"))
-            .count()
-            .abs_diff(self.slots.len() * if self.has_directories { 2 } else { 1 })
+            .flat_map(|place| [Some(format!("{place}/d/file")), other(&place)])
+            .flatten()
+            .filter(|path| !fs::read_to_string(path).is_ok_and(|text| text == "precious"))
+            .collect()
     }
 
     /// The victim as it is.

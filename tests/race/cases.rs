@@ -41,6 +41,14 @@ pub enum Bait {
     Link(&'static str),
 }
 
+impl Swap {
+    /// Whether everything is at its path again when nobody meddles any more. What was made as the last component may
+    /// have got the other's name, and a mount that was moved may have taken along what was mounted on it.
+    pub fn is_undone(self) -> bool {
+        matches!(self, Swap::Grandparent | Swap::Parent | Swap::Safe(_))
+    }
+}
+
 /// One thing that the program does.
 pub struct Case {
     pub title: &'static str,
@@ -112,7 +120,13 @@ pub fn awaited(escape: Escape, swap: Swap) -> Option<&'static str> {
         (Escape::Unmounted | Escape::MountChanged, Swap::Directory | Swap::Mount) => {
             Some("mounts that are taken away and changed by descriptor, not by looking the path up again")
         }
-        (Escape::Made, Swap::Directory) => Some("mimics that are filled before they cover anything"),
+        (Escape::Made, Swap::Directory) | (Escape::Hidden, _) => {
+            Some("mimics that are filled before they cover anything")
+        }
+        (Escape::Forgotten, Swap::Safe(_)) => {
+            Some("places of safe-keeping that are taken away by descriptor, or not needed")
+        }
+        (Escape::Forgotten, _) => Some("entries that stay on record while the way to them is barred"),
         _ => None,
     }
 }
