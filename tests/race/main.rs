@@ -357,7 +357,7 @@ fn files(title: &str, refused: Refused) -> Result<(), Failed> {
 }
 
 /// Runs the program on a few profiles; in the end the answer has to be yes.
-fn alone(story: fn(&dyn Fn(&str)) -> bool) -> Result<(), Failed> {
+fn alone(story: Story) -> Result<(), Failed> {
     let program = Program::find(which())?;
     let start =
         Start { argv: &["acorn"], place: Place::Host, lock: Lock::Free, which: which(), ..FROM_SNAP_CONFINE };
@@ -371,8 +371,12 @@ fn alone(story: fn(&dyn Fn(&str)) -> bool) -> Result<(), Failed> {
     if is_good { Ok(()) } else { Err("still so".into()) }
 }
 
+/// What happens, told with a way to bring the namespace to a profile.
+type Story = fn(run: &dyn Fn(&str)) -> bool;
+
 /// A test that is left out, and what it waits for.
-type Waiting = (&'static str, &'static str, fn() -> Result<(), Failed>);
+type Waiting = (&'static str, &'static str, Test);
+type Test = fn() -> Result<(), Failed>;
 
 /// Faults that the races met and that need no race.
 const WAITING: &[Waiting] = &[(
