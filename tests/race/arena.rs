@@ -65,6 +65,8 @@ pub struct Arena {
     /// The victim, by path.
     victim: BTreeMap<String, String>,
     has_directories: bool,
+    /// What comes into the place of something brings a mount with it, which is on the path then.
+    brings_mounts: bool,
     /// Directories of the host in which nothing may be made, as they are below all mounts; and what is in them.
     grounds: Vec<(OwnedFd, Vec<String>)>,
 }
@@ -190,6 +192,10 @@ impl Arena {
                     symlink(format!("{base}/victim/p/{}", case.like), format!("{p}/leaf.x"))?;
                     Slot::names(&p, case.leaf, "leaf.x")
                 }
+                Swap::Child => {
+                    symlink(format!("{base}/victim/p/d/file"), format!("{p}/{}/file.x", case.leaf))?;
+                    Slot::names(&format!("{p}/{}", case.leaf), "file", "file.x")
+                }
                 Swap::Safe(depth) => {
                     // All slots have these names in common.
                     if at > 0 {
@@ -218,6 +224,7 @@ impl Arena {
             mounts: HashMap::new(),
             victim: BTreeMap::new(),
             has_directories,
+            brings_mounts: matches!(swap, Swap::Directory | Swap::Mount),
             grounds: Vec::new(),
         };
         if case.is_hosts() {
@@ -299,8 +306,7 @@ impl Arena {
             if at.starts_with(&victim) {
                 found.push((Escape::MountedOver, line.clone()));
             }
-            let is_victims =
-                root.starts_with("/victim") || (root.starts_with("/own") && !self.has_directories);
+            let is_victims = root.starts_with("/victim") || (root.starts_with("/own") && !self.brings_mounts);
             if field(&line, 2) == self.dev && is_victims {
                 found.push((Escape::Shown, line.clone()));
             }

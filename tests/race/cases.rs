@@ -25,6 +25,8 @@ pub enum Swap {
     Directory,
     /// The last component, for a link into the victim.
     Leaf,
+    /// Something that the last component holds, for a link into the victim.
+    Child,
     /// A mount, from elsewhere to the target and back.
     Mount,
     /// The directory in which originals are kept safe (0), or one in it (1), for a link to the victim.
@@ -45,7 +47,7 @@ impl Swap {
     /// Whether everything is at its path again when nobody meddles any more. What was made as the last component may
     /// have got the other's name, and a mount that was moved may have taken along what was mounted on it.
     pub fn is_undone(self) -> bool {
-        matches!(self, Swap::Grandparent | Swap::Parent | Swap::Safe(_))
+        matches!(self, Swap::Grandparent | Swap::Parent | Swap::Child | Swap::Safe(_))
     }
 }
 
@@ -99,6 +101,8 @@ const HOME: &str = "/home/user";
 
 const ALL: &[Swap] = &[Swap::Grandparent, Swap::Parent, Swap::Directory, Swap::Leaf];
 const ALL_AND_MOUNT: &[Swap] = &[Swap::Grandparent, Swap::Parent, Swap::Directory, Swap::Leaf, Swap::Mount];
+const ALL_OF_A_MIMIC: &[Swap] =
+    &[Swap::Grandparent, Swap::Parent, Swap::Directory, Swap::Leaf, Swap::Child, Swap::Mount];
 const SAFE: &[Swap] = &[Swap::Safe(0), Swap::Safe(1)];
 
 const PLAIN: Case = Case {
@@ -120,7 +124,7 @@ pub fn awaited(escape: Escape, swap: Swap) -> Option<&'static str> {
         (Escape::Unmounted | Escape::MountChanged, Swap::Directory | Swap::Mount) => {
             Some("mounts that are taken away and changed by descriptor, not by looking the path up again")
         }
-        (Escape::Made, Swap::Directory) | (Escape::Hidden, _) => {
+        (Escape::Made, Swap::Directory | Swap::Mount) | (Escape::Hidden, _) => {
             Some("mimics that are filled before they cover anything")
         }
         (Escape::Forgotten, Swap::Safe(_)) => {
@@ -234,6 +238,7 @@ pub const CASES: &[Case] = &[
         entry: "{A}/src/dir {P}/d/new none rbind,rw,x-snapd.origin=layout 0 0",
         leaf: "d",
         like: "d",
+        swaps: ALL_OF_A_MIMIC,
         ..PLAIN
     },
     Case {
@@ -244,6 +249,7 @@ pub const CASES: &[Case] = &[
         entry: "{A}/src/dir {P}/d/new none rbind,rw,x-snapd.origin=layout 0 0",
         leaf: "d",
         like: "d",
+        swaps: ALL_OF_A_MIMIC,
         ..PLAIN
     },
     Case {

@@ -6,7 +6,7 @@
 //! A round is one entry of a profile in one run of the program. Each thing that the program does ([`cases`]) is met
 //! by each swap, by a process of the snap and by one of the host, both with openat2(2) and with paths walked by steps.
 //! A round of mounting and one of unmounting follow each other; between them a run that nobody disturbs has to bring
-//! everything to where it should be.
+//! everything to where it should be. What is known to be lost still ([`cases::awaited`]) is counted, and no failure.
 //!
 //! | variable | means | when unset |
 //! | --- | --- | --- |
