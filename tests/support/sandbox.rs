@@ -38,6 +38,7 @@ use rustix::thread::{
 
 use super::image;
 use super::program::{Program, Which};
+use super::seccomp::{Filter, Refused};
 
 /// The user of per-user stories.
 pub const USER: u32 = 1000;
@@ -95,6 +96,8 @@ pub struct Start {
     pub rights: Rights,
     /// What strace(1) shall spoil: values of its `-e inject=`, separated by semicolons.
     pub inject: Option<&'static str>,
+    /// Calls that the kernel does not know.
+    pub refused: Refused,
     pub umask: u32,
     /// How long it may take before it is called hung and killed. Generous: it is not a measurement.
     pub patience: Duration,
@@ -364,7 +367,7 @@ impl Sandbox {
         if start.inject.is_some() {
             command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         }
-        let (rights, umask) = (start.rights, start.umask);
+        let (rights, umask, filter) = (start.rights, start.umask, Filter::new(start.refused));
         // SAFETY: between fork and exec only system calls are made, and nothing is allocated.
         unsafe {
             command.pre_exec(move || {
@@ -372,6 +375,7 @@ impl Sandbox {
                 move_into_link_name_space(place, Some(LinkNameSpaceType::Mount))?;
                 rustix::process::chdir("/")?;
                 rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
+                filter.install()?;
                 assume(rights)
             });
         }
