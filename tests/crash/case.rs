@@ -334,6 +334,7 @@ pub fn judge(blow: Blow, course: &Course, reference: &Course) -> Vec<Fault> {
     for (wrong, what) in compare(&course.given_up, &reference.given_up) {
         fault(wrong, "when all is given up", what);
     }
+    faults.sort_by_key(|fault| fault.wrong);
     faults
 }
 
