@@ -4,7 +4,8 @@
 
 use crate::apply::create::Owner;
 use crate::apply::ground::{self, Ground};
-use crate::apply::notes::{self, Notes};
+use crate::apply::notes::{self, Notes, Version};
+use crate::apply::walk::Walker;
 use crate::apply::{self, Apply, Results, save, survey};
 use crate::error::{Errno, Error, Result, Within};
 use crate::invocation::{self, Invocation, Names};
@@ -172,18 +173,21 @@ fn system<'t>(
 
     read_profile(names.desired, &mut profiles.desired, arena)
         .map_err(|e| e.within(Within::LoadingDesired))?;
-    let recorded = read_profile(names.record, &mut profiles.record, arena)
+    let record = read_profile(names.record, &mut profiles.record, arena)
         .map_err(|e| e.within(Within::LoadingRecord))?;
     let mut old = Old {
-        record: (names.record, recorded),
+        record: (names.record, record.map(|(before, _)| before)),
+        version: record.map_or([0; 2], |(_, version)| version),
         notes: (arena.concat(&[names.record, notes::SUFFIX]).map_err(full)?, Some(b"")),
     };
+    let recorded = profiles.record.len();
     // Notes that cannot be read are no notes.
-    if let Ok(Some(text)) = survey::read(old.notes.0, arena) {
-        old.notes.1 = Some(arena.concat(&[text]).map_err(full)?);
-        world.notes.parse(text);
+    if let Ok(Some(read)) = survey::read(old.notes.0, arena) {
+        old.notes.1 = Some(read.before);
+        world.notes.parse(read.text, &mut profiles.record, old.version);
     }
     world.plan.begin(&profiles.record, &profiles.desired);
+    world.plan.recorded = recorded;
     // The snap's own places, and those shared by design.
     for path in [&b"/tmp"[..], b"/var/snap", b"/dev/shm", b"/run/systemd", b"/var/lib/snapd/hostfs/tmp"] {
         world.ground.add_free(path);
@@ -198,6 +202,7 @@ fn system<'t>(
 /// What is on disk: where, and the text that was there, if any.
 struct Old<'t> {
     record: (&'t [u8], Option<&'t [u8]>),
+    version: Version,
     notes: (&'t [u8], Option<&'t [u8]>),
 }
 
@@ -213,18 +218,37 @@ fn carry_out<'t>(
 ) -> Result<'t, ()> {
     let World { plan, table, ground, notes, results } = world;
     make_plan(plan, table, ground, arena, log)?;
-    let mut apply = Apply { plan, table, ground, notes, results, arena, log, confined, user };
+    let (walker, fresh_calls, journal) = (Walker::new(), !confined, None);
+    let mut apply = Apply {
+        plan,
+        table,
+        ground,
+        notes,
+        results,
+        arena,
+        log,
+        walker,
+        confined,
+        fresh_calls,
+        journal,
+        user,
+    };
     apply.check_room()?;
     let Some((freezer, old)) = system else { return apply.run() };
     let mut frozen = Frozen::new();
+    let (at, mut noted) = old.notes;
     if apply.plan.changes_anything() {
+        // What a kill would leave is known to the next run.
+        save::update((at, None), &|w| apply.notes.write_intents(apply.plan, old.version, w))
+            .map_err(|e| e.within(Within::SavingRecord))?;
+        (apply.journal, noted) = (Some(at), None);
         freezer.freeze(&mut frozen, apply.arena, apply.log)?;
     }
     let done = apply.run();
-    // The truth, also after a failure. The notes first: a note without its entry does no harm.
-    let saved = save::update(old.notes, &|w| apply.write(true, w))
-        .and_then(|()| save::update(old.record, &|w| apply.write(false, w)));
     frozen.thaw(apply.log);
+    // The truth, also after a failure. The record first: what was intended counts until it is true.
+    let saved = save::update(old.record, &|w| apply.write(false, w))
+        .and_then(|()| save::update((at, noted), &|w| apply.write(true, w)));
     done?;
     saved.map_err(|e| e.within(Within::SavingRecord))
 }
@@ -272,8 +296,10 @@ fn make_plan<'t>(
 ) -> Result<'t, ()> {
     survey::mounts(plan, table, arena, log)?;
     plan.judge(table);
-    apply::trust(plan, table, ground, false);
-    survey::targets(plan, ground);
+    if plan.misses_anything() {
+        apply::trust(plan, table, ground, false);
+        survey::targets(plan, ground);
+    }
     plan.decide();
     say_conflicts(plan, log);
     if log.is_debug() {
@@ -319,17 +345,16 @@ fn say_conflicts(plan: &Plan<'_>, log: &mut Log) {
     }
 }
 
-/// Reads a profile; a missing one is empty. What is returned is its text as it was, for comparing.
+/// Reads a profile; a missing one is empty. What is returned is its text as it was, for comparing, and which it was.
 fn read_profile<'t>(
     at: &'t [u8],
     into: &mut Profile<'t>,
     arena: &mut Arena<'t>,
-) -> Result<'t, Option<&'t [u8]>> {
+) -> Result<'t, Option<(&'t [u8], Version)>> {
     into.clear();
-    let Some(text) = survey::read(at, arena)? else { return Ok(None) };
-    let before = arena.concat(&[text]).map_err(full)?;
-    profile::parse(text, into)?;
-    Ok(Some(before))
+    let Some(read) = survey::read(at, arena)? else { return Ok(None) };
+    profile::parse(read.text, into)?;
+    Ok(Some((read.before, read.version)))
 }
 
 /// The user's home, as snap-confine names it; or why it cannot be used.

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::ground::{Answer, Ground, mode};
+use super::walk::Walker;
 use crate::error::{Error, Result};
 use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::{Errno, Fd};
@@ -43,14 +44,15 @@ pub const ROOT: Owner = Owner { uid: 0, gid: 0 };
 pub fn create<'t>(
     at: &'t [u8],
     what: What<'t>,
+    walker: &Walker<'t>,
     ground: &mut Ground<'t>,
     cure: &mut Option<&'t [u8]>,
 ) -> Result<'t, Made> {
     check_path(at, what)?;
-    let mut maker = Maker { at, what, made: 0, home: None, ground: Some(ground), cure };
+    let mut maker = Maker { at, what, made: 0, home: None, ground: Some((walker, ground)), cure };
     let done = maker.make();
     if done.is_err() {
-        take_back(at, what, maker.made);
+        take_back(at, what, walker, maker.made);
     }
     done.map(|()| maker.made)
 }
@@ -102,18 +104,27 @@ struct Maker<'m, 't> {
     made: Made,
     /// Where the user's home begins, in which everything is the user's.
     home: Option<(&'t [u8], Owner)>,
-    /// Who is asked whether a name may be created; nobody, in the user's home.
-    ground: Option<&'m mut Ground<'t>>,
+    /// Who knows the way, and who is asked whether a name may be created; nobody, in the user's home.
+    ground: Option<(&'m Walker<'t>, &'m mut Ground<'t>)>,
     /// The directory over which a mimic would help.
     cure: &'m mut Option<&'t [u8]>,
 }
 
 impl<'t> Maker<'_, 't> {
     fn make(&mut self) -> Result<'t, ()> {
-        // In the user's home only what lies above the anchor may be reached over links.
-        let mut dir: &'t [u8] = self.home.map_or(b"/", |(anchor, _)| anchor);
-        let mut here =
-            self.refused(file::open(dir, Open::PATH_DIR, 0), "cannot open directory %q: %e", dir)?;
+        // In the user's home only what lies above the anchor may be reached over links. Elsewhere the way begins at the
+        // nearest directory above that is there already: most often it is the very parent.
+        let mut dir: &'t [u8] = self.home.map_or(path::parent(self.at), |(anchor, _)| anchor);
+        let opened = loop {
+            match &self.ground {
+                None => break file::open(dir, Open::PATH_DIR, 0),
+                Some((walker, _)) => match walker.open_directory(dir) {
+                    Err(Errno::ENOENT) if dir != b"/" => dir = path::parent(dir),
+                    opened => break opened,
+                },
+            }
+        };
+        let mut here = self.refused(opened, "cannot open directory %q: %e", dir)?;
         for prefix in path::prefixes(self.at) {
             if !path::is_inside(prefix, dir) {
                 continue;
@@ -193,7 +204,7 @@ impl<'t> Maker<'_, 't> {
 
     /// May a name be created here? What was made just now is our own.
     fn may_write(&mut self, fd: &Fd, dir: &'t [u8]) -> Result<'t, ()> {
-        let Some(ground) = self.ground.as_mut().filter(|_| self.made == 0) else { return Ok(()) };
+        let Some((_, ground)) = self.ground.as_mut().filter(|_| self.made == 0) else { return Ok(()) };
         match ground.ask(fd, self.at) {
             Ok(Answer::Free) => Ok(()),
             Ok(Answer::ReadOnly) => Err(self.read_only(dir)),
@@ -222,10 +233,10 @@ impl<'t> Maker<'_, 't> {
 
 /// Removes what [`create`] made, from the leaf up to the first directory that was missing. Errors are passed over:
 /// somebody may use the place by now.
-pub fn take_back(at: &[u8], what: What<'_>, made: Made) {
+pub fn take_back(at: &[u8], what: What<'_>, walker: &Walker<'_>, made: Made) {
     let mut here = at;
     while made > 0 && here.len() >= usize::from(made) {
-        let Ok(Some(parent)) = super::walk::open_parent(here) else { return };
+        let Ok(Some(parent)) = walker.open_parent(here) else { return };
         let is_leaf = here.len() == at.len() && !matches!(what, What::Directory);
         let remove = if is_leaf { file::unlink } else { file::remove_directory };
         if remove(&parent, path::name(here)).is_err() {

@@ -3,13 +3,14 @@
 #![forbid(unsafe_code)]
 
 use super::create::{self, Made, What};
-use super::{Apply, Outcome, place, survey, walk};
+use super::walk::Walker;
+use super::{Apply, Outcome, place, survey};
 use crate::error::{Error, Result};
 use crate::kernel::file::{self, FileType, Open};
-use crate::kernel::mount::{self, Reach};
+use crate::kernel::mount::{self, Attach, Reach};
 use crate::kernel::{Errno, Fd};
-use crate::limits::{PROFILE_LINE, WRITTEN_ENTRY};
-use crate::mount::{Flags, Kind, MountEntry, Origin};
+use crate::mount::{Kind, MountEntry, Origin};
+use crate::plan::Item;
 use crate::text::path;
 
 /// What was created for an entry, so that it can be taken back.
@@ -19,6 +20,17 @@ pub struct Ready {
     pub target: Made,
     /// Of the source's path.
     pub source: Made,
+}
+
+/// A mount that is being made.
+struct New<'t> {
+    entry: &'t MountEntry<'t>,
+    /// Where it was attached.
+    how: Attach,
+    /// Whether it is.
+    attached: bool,
+    /// What is said if it fails now.
+    says: &'static str,
 }
 
 /// A file system's data, joined.
@@ -42,7 +54,7 @@ impl<'t> Apply<'_, 't> {
             return Outcome::Ready(ready);
         }
         let is_layout = entry.origin() == Origin::Layout;
-        let made = match is_missing(entry, kind, true) {
+        let made = match is_missing(&self.walker, entry, kind, true) {
             Ok(false) => return Outcome::Ready(ready),
             Ok(true) if entry.ignore_missing() => Ok(None),
             Ok(true) => self.make(entry.name, is_layout, entry).map(Some),
@@ -58,16 +70,13 @@ impl<'t> Apply<'_, 't> {
     /// How much of the target was made; nothing, where it is missing and the entry says to pass over it then.
     fn try_target(&mut self, entry: &MountEntry<'t>) -> Result<'t, Option<Made>> {
         let kind = entry.kind();
-        if entry.written_len() > PROFILE_LINE.max {
-            return Err(WRITTEN_ENTRY.exceeded());
-        }
-        let missing = is_missing(entry, kind, false)?;
+        let missing = is_missing(&self.walker, entry, kind, false)?;
         if (missing || kind == Kind::Symlink) && entry.ignore_missing() {
             return ignored(entry);
         }
         // What will be refused for its source is refused before anything is made for it.
         if matches!(kind, Kind::Directory | Kind::File) && entry.is_bind() {
-            is_missing(entry, kind, true)?;
+            is_missing(&self.walker, entry, kind, true)?;
         }
         if missing && kind == Kind::EnsureDir {
             let anchor = entry.must_exist_dir().unwrap_or(b".");
@@ -78,8 +87,8 @@ impl<'t> Apply<'_, 't> {
 
     /// Takes back what was created for an entry that could not be mounted.
     pub fn take_back(&self, entry: &MountEntry<'t>, ready: Ready) {
-        create::take_back(entry.dir, what(entry), ready.target);
-        create::take_back(entry.name, what(entry), ready.source);
+        create::take_back(entry.dir, what(entry), &self.walker, ready.target);
+        create::take_back(entry.name, what(entry), &self.walker, ready.source);
     }
 
     /// Creates a path, covering with a mimic the directory in which that is not possible.
@@ -87,7 +96,7 @@ impl<'t> Apply<'_, 't> {
         let mut covered = None;
         loop {
             let mut cure = None;
-            let done = create::create(at, what(entry), self.ground, &mut cure);
+            let done = create::create(at, what(entry), &self.walker, self.ground, &mut cure);
             match cure {
                 Some(dir) if may_cover && covered != cure => self.cover(dir, entry)?,
                 _ => return done,
@@ -96,61 +105,145 @@ impl<'t> Apply<'_, 't> {
         }
     }
 
-    /// Performs the mount of a prepared entry. On failure nothing of it is left.
-    pub fn perform(&mut self, entry: &MountEntry<'t>) -> Result<'t, ()> {
-        if !matches!(entry.kind(), Kind::Directory | Kind::File) {
+    /// Performs the mount of a prepared entry. On failure nothing of it is left. `old` is the id of the mount that it
+    /// takes the place of: where the kernel can do that, a process that looks sees the old one or the new one at any
+    /// moment, and never neither. `mistaken` tells of a failure that something of the wrong kind may be the reason of, or
+    /// that nothing is there.
+    pub fn perform(&mut self, item: &Item<'t>, old: Option<u32>, mistaken: &mut bool) -> Result<'t, ()> {
+        let entry = item.entry;
+        if !matches!(item.kind, Kind::Directory | Kind::File) {
             return Ok(());
         }
-        let flags = entry.options.flags();
-        let target = open_end(entry.dir)?;
-        let done = if flags.bind {
-            let source = open_end(entry.name)?;
-            mount::bind(&source, &target, reach(flags.recursive))
-        } else {
-            let mut data = Data::new();
-            if !self.join_data(entry, &mut data) {
-                return Err(Error::about("cannot mount at %q: more than 4095 bytes of options", entry.dir));
-            }
-            mount::new(entry.name, &target, entry.fstype, flags.mount, &data)
-        };
-        drop(target);
-        let mut says = "cannot mount at %q: %e";
-        done.and_then(|()| {
-            let done = self.finish(entry, &flags, &mut says);
-            if done.is_err()
-                && let Ok(Some(parent)) = walk::open_parent(entry.dir)
-            {
-                // A mount that could not be completed is taken away (L11).
+        let mut new = New { entry, how: Attach::OnTop, attached: false, says: "cannot mount at %q: %e" };
+        let done = self.mount(item, &mut new, old);
+        if matches!(done, Ok(Err(_)))
+            && new.attached
+            && let Ok(Some(parent)) = self.walker.open_parent(entry.dir)
+        {
+            // A mount that could not be completed is taken away (L11), and what lies on it.
+            let mounts = if new.how == Attach::Beneath { 2 } else { 1 };
+            for _ in 0..mounts {
                 let _ = mount::unmount_at(&parent, path::name(entry.dir), true);
             }
-            done
-        })
-        .map_err(|errno| Error::call(says, entry.dir, errno))
+        }
+        *mistaken = matches!(done, Err(_) | Ok(Err(Errno::ENOTDIR)));
+        let top = done?.map_err(|errno| Error::call(new.says, entry.dir, errno))?;
+        self.walker.changed(entry.dir);
+        if new.how == Attach::Beneath && self.plan.has_mounts_inside(item) && self.walker.wait(entry.dir, top)
+        {
+            return Ok(());
+        }
+        self.remove_all_replaced(item);
+        Ok(())
     }
 
-    /// What is left to do to a new mount. On failure `says` tells of what.
-    fn finish(
+    /// Makes a new mount and attaches it. The outer error is one that has its sentence already.
+    fn mount(
         &mut self,
-        entry: &MountEntry<'t>,
-        flags: &Flags,
-        says: &mut &'static str,
-    ) -> crate::kernel::Result<()> {
-        if flags.bind && flags.read_only {
-            *says = "cannot remount %q read-only: %e";
-            self.make_read_only(entry.dir, reach(flags.recursive))?;
+        item: &Item<'t>,
+        new: &mut New<'t>,
+        old: Option<u32>,
+    ) -> Result<'t, crate::kernel::Result<Fd>> {
+        let entry = new.entry;
+        let flags = entry.options.flags();
+        let source = if flags.bind { Some(self.open_end(item, entry.name)?) } else { None };
+        let target = self.open_end(item, entry.dir)?;
+        if old.is_some() && place::mount_id(&target) == old {
+            new.how = Attach::Beneath;
+            // From here on the table shows that it is about to go, should somebody kill us.
+            let _ = mount::give_up(&target, true);
         }
-        if !flags.bind
-            && entry.fstype == b"tmpfs"
-            && let Ok(stat) = walk::open(entry.dir).and_then(|fd| file::stat(&fd))
-        {
-            self.ground.trust_device(stat.dev);
+        Ok(self.attach(new, source.as_ref(), target))
+    }
+
+    /// Opens a target or a source for a mount call.
+    #[inline(never)]
+    fn open_end(&self, item: &Item<'t>, at: &'t [u8]) -> Result<'t, Fd> {
+        if !path::is_clean(at.strip_suffix(b"/").filter(|rest| !rest.is_empty()).unwrap_or(at)) {
+            return Err(Error::about("cannot open path: cannot iterate over unclean path %q", at));
         }
+        let opened = match item.kind {
+            Kind::Directory => self.walker.open_directory(at),
+            _ => self.walker.open(at),
+        };
+        let fd = opened.map_err(|errno| Error::call("cannot open path %q: %e", at, errno))?;
+        if item.kind != Kind::Directory && file::stat(&fd).is_ok_and(|stat| stat.kind == FileType::Symlink) {
+            return Err(Error::about("%q is a symbolic link", at));
+        }
+        Ok(fd)
+    }
+
+    fn attach(&mut self, new: &mut New<'t>, source: Option<&Fd>, target: Fd) -> crate::kernel::Result<Fd> {
+        let entry = new.entry;
+        let flags = entry.options.flags();
+        let tree = reach(flags.recursive);
+        let top = match source {
+            Some(source) if self.fresh_calls && (flags.read_only || new.how == Attach::Beneath) => {
+                self.attach_copy(new, source, &target, tree)
+            }
+            _ => Err(Errno::ENOSYS),
+        };
+        let top = match (top, source) {
+            (Ok(top), _) => top,
+            (Err(_), Some(source)) => {
+                // With the calls of old: on top of everything, and made read-only where it is seen already.
+                new.how = Attach::OnTop;
+                mount::bind(source, &target, tree)?;
+                new.attached = true;
+                drop(target);
+                new.says = "cannot remount %q read-only: %e";
+                if flags.read_only {
+                    self.make_read_only(entry.dir, tree)?;
+                }
+                self.walker.open(entry.dir)?
+            }
+            (Err(_), None) => {
+                let mut data = Data::new();
+                if !self.join_data(entry, &mut data) {
+                    new.says = "cannot mount at %q: more than 4095 bytes of options";
+                    return Err(Errno::EINVAL);
+                }
+                mount::new(entry.name, &target, entry.fstype, flags.mount, &data)?;
+                new.attached = true;
+                drop(target);
+                let top = self.walker.open(entry.dir)?;
+                if entry.fstype == b"tmpfs"
+                    && let Ok(stat) = file::stat(&top)
+                {
+                    self.ground.trust_device(stat.dev);
+                }
+                top
+            }
+        };
+        new.attached = true;
         if flags.propagation != 0 {
-            *says = "cannot change propagation of %q: %e";
-            let top = walk::open(entry.dir)?;
+            new.says = "cannot change propagation of %q: %e";
             mount::change_propagation(&top, flags.propagation, reach(flags.propagation_recursive))?;
         }
-        Ok(())
+        Ok(top)
+    }
+
+    /// Makes a copy of the source, complete, and attaches it: beneath what it replaces, or else on top of that.
+    fn attach_copy(
+        &self,
+        new: &mut New<'t>,
+        source: &Fd,
+        target: &Fd,
+        tree: Reach,
+    ) -> crate::kernel::Result<Fd> {
+        let copy = mount::copy(source, b"", tree)?;
+        if new.entry.options.flags().read_only {
+            mount::set_read_only(&copy, tree)?;
+        }
+        if new.how == Attach::Beneath {
+            // By its name in the directory: what the descriptor of a mount point names is its root, not its place.
+            let parent = self.walker.open_parent(new.entry.dir)?.ok_or(Errno::ENOENT)?;
+            if mount::attach(&copy, &parent, path::name(new.entry.dir), Attach::Beneath).is_ok() {
+                return Ok(copy);
+            }
+            new.how = Attach::OnTop;
+        }
+        mount::attach(&copy, target, b"", Attach::OnTop).map(|()| copy)
     }
 
     /// Joins the options of the file system itself; false when they do not fit. A tmpfs belongs to root, whoever
@@ -177,7 +270,7 @@ impl<'t> Apply<'_, 't> {
     /// Makes a new bind mount read-only, keeping what it inherited from its source. Under snap-confine only the
     /// plain remount is granted; it loses nosuid, nodev and noexec, so the flags are kept wherever we may.
     fn make_read_only(&mut self, at: &[u8], reach: Reach) -> crate::kernel::Result<()> {
-        let top = walk::open(at)?;
+        let top = self.walker.open(at)?;
         match mount::set_read_only(&top, reach) {
             Err(Errno::ENOSYS | Errno::EPERM | Errno::EACCES) => {}
             done => return done,
@@ -192,7 +285,7 @@ impl<'t> Apply<'_, 't> {
         survey::each_mount(buffer, &mut |line| {
             if done.is_ok() && path::covers(at, line.dir) {
                 // A mount that another one covers cannot be reached, by nobody.
-                done = walk::open(line.dir).and_then(|top| self.remount(&top));
+                done = self.walker.open(line.dir).and_then(|top| self.remount(&top));
             }
             true
         })?;
@@ -215,12 +308,15 @@ impl<'t> Apply<'_, 't> {
             Kind::Symlink => true,
             Kind::EnsureDir | Kind::Unknown => return Ok(()),
         };
-        let done = match walk::open_parent(at) {
-            Ok(Some(parent)) if is_link => self.remove_link(entry, &parent),
-            Ok(Some(parent)) => unmount_from(entry, &parent, expected),
+        let parent = self.walker.take_parent(at);
+        let done = match &parent {
+            Ok(Some(parent)) if is_link => self.remove_link(entry, parent),
+            Ok(Some(parent)) => unmount_from(entry, parent, expected, self.fresh_calls),
             Ok(None) => Ok(()),
-            Err(errno) => Err(errno),
+            Err(errno) => Err(*errno),
         };
+        self.walker.keep_parent(at, parent);
+        self.walker.changed(at);
         done.map_err(|errno| match errno {
             Errno::NONE => Error::about("cannot unmount %q: another mount is in its place", at),
             _ => Error::call(if is_link { "remove %s: %e" } else { "cannot unmount %q: %e" }, at, errno),
@@ -246,22 +342,21 @@ impl<'t> Apply<'_, 't> {
         if !matches!(kind, Kind::Directory | Kind::File) {
             return;
         }
-        let Ok(Some(parent)) = walk::open_parent(entry.dir) else { return };
+        let parent = self.walker.take_parent(entry.dir);
         let name = path::name(entry.dir);
-        if place::is_mount_root(&parent, name).unwrap_or(true) || !self.is_ours_to_remove(entry.dir, &parent)
+        if let Ok(Some(parent)) = &parent
+            && self.is_ours_to_remove(entry.dir, parent)
         {
-            return;
+            // A directory that somebody filled, a file that somebody wrote to, a mount point: they stay.
+            if kind == Kind::Directory {
+                let _ = file::remove_directory(parent, name);
+            } else if file::stat_at(parent, name)
+                .is_ok_and(|stat| stat.kind == FileType::Regular && stat.size == 0)
+            {
+                let _ = file::unlink(parent, name);
+            }
         }
-        // A directory that somebody filled, a file that somebody wrote to: they stay.
-        let _ = match (kind, file::stat_at(&parent, name)) {
-            (Kind::Directory, Ok(stat)) if stat.kind == FileType::Directory => {
-                file::remove_directory(&parent, name)
-            }
-            (Kind::File, Ok(stat)) if stat.kind == FileType::Regular && stat.size == 0 => {
-                file::unlink(&parent, name)
-            }
-            _ => return,
-        };
+        self.walker.keep_parent(entry.dir, parent);
     }
 
     /// Whether a placeholder was made by us. Where no note says so, because the entry was recorded by another version,
@@ -286,21 +381,13 @@ fn reach(tree: bool) -> Reach {
     if tree { Reach::Tree } else { Reach::One }
 }
 
-/// Opens a target or a source for a mount call.
-#[inline(never)]
-fn open_end<'t>(at: &'t [u8]) -> Result<'t, Fd> {
-    if !path::is_clean(at.strip_suffix(b"/").filter(|rest| !rest.is_empty()).unwrap_or(at)) {
-        return Err(Error::about("cannot open path: cannot iterate over unclean path %q", at));
-    }
-    let fd = walk::open(at).map_err(|errno| Error::call("cannot open path %q: %e", at, errno))?;
-    match file::stat(&fd) {
-        Ok(stat) if stat.kind == FileType::Symlink => Err(Error::about("%q is a symbolic link", at)),
-        _ => Ok(fd),
-    }
-}
-
 /// Takes away the mount of an entry; `NONE` when it is another.
-fn unmount_from(entry: &MountEntry<'_>, parent: &Fd, expected: Option<u32>) -> crate::kernel::Result<()> {
+fn unmount_from(
+    entry: &MountEntry<'_>,
+    parent: &Fd,
+    expected: Option<u32>,
+    shows: bool,
+) -> crate::kernel::Result<()> {
     let name = path::name(entry.dir);
     let found = match place::look(parent, name) {
         Err(Errno::ENOENT) => return Ok(()),
@@ -313,7 +400,7 @@ fn unmount_from(entry: &MountEntry<'_>, parent: &Fd, expected: Option<u32>) -> c
         return Err(Errno::NONE);
     }
     let done = if entry.wants_detach() || entry.is_bind() || entry.fstype == b"tmpfs" {
-        place::detach(parent, name)
+        place::detach(parent, name, shows)
     } else {
         mount::unmount_at(parent, name, false)
     };
@@ -328,7 +415,12 @@ fn unmount_from(entry: &MountEntry<'_>, parent: &Fd, expected: Option<u32>) -> c
 }
 
 /// Whether the target of an entry, or its source, is missing. What is there has to be of the right type.
-fn is_missing<'t>(entry: &MountEntry<'t>, kind: Kind, is_source: bool) -> Result<'t, bool> {
+fn is_missing<'t>(
+    walker: &Walker<'t>,
+    entry: &MountEntry<'t>,
+    kind: Kind,
+    is_source: bool,
+) -> Result<'t, bool> {
     let at = if is_source { entry.name } else { entry.dir };
     if !path::is_absolute(at) {
         return create::check_path(at, what(entry)).map(|()| true);
@@ -350,7 +442,7 @@ fn is_missing<'t>(entry: &MountEntry<'t>, kind: Kind, is_source: bool) -> Result
         Kind::Symlink => "cannot create symlink in %q: existing file in the way",
         Kind::EnsureDir | Kind::Unknown => "",
     };
-    let found = walk::open(at).and_then(|fd| Ok((file::stat(&fd)?.kind, fd)));
+    let found = walker.open(at).and_then(|fd| Ok((file::stat(&fd)?.kind, fd)));
     match (found, kind) {
         (Err(Errno::ENOENT), _) => return Ok(true),
         (Err(errno), _) => return Err(Error::call("cannot inspect %q: lstat %s: %e", at, errno)),

@@ -7,10 +7,11 @@
 #![forbid(unsafe_code)]
 
 use super::create::{self, What};
-use super::{Apply, place, walk};
+use super::walk::Walker;
+use super::{Apply, notes, place, save};
 use crate::error::{Error, Result};
 use crate::kernel::file::{self, FileSystem, FileType, Open};
-use crate::kernel::mount::{self, Reach};
+use crate::kernel::mount::{self, Attach, Reach};
 use crate::kernel::{Errno, Fd};
 use crate::limits::{MEMORY, PROFILE_ENTRIES};
 use crate::mount::{MountEntry, Options};
@@ -44,6 +45,7 @@ impl<'t> Apply<'_, 't> {
     /// Makes a writable mimic over `dir` on behalf of an entry. On failure nothing is left of it, and nothing is put on
     /// record; but the tmpfs that could not be taken away again.
     pub fn cover(&mut self, dir: &'t [u8], entry: &MountEntry<'t>) -> Result<'t, ()> {
+        self.walker.changed(dir);
         self.cover_for(dir, entry).map_err(|error| error.within_directory(dir.len()))?;
         self.log.detail(&Error::about("made a writable mimic over %q", dir));
         Ok(())
@@ -54,7 +56,15 @@ impl<'t> Apply<'_, 't> {
         if entry.id().contains(&b',') {
             return Err(Error::about("a path with a comma cannot be recorded as what it is needed for", dir));
         }
-        let (fd, stat) = walk::open_directory(dir)
+        // A mount that waits for its successor would be covered, and nobody would find it there.
+        for at in 0..self.plan.items.len() {
+            if self.plan.items.get(at).is_some_and(|item| path::is_inside(item.entry.dir, dir)) {
+                self.remove_replaced(at as u32);
+            }
+        }
+        let (fd, stat) = self
+            .walker
+            .open_directory(dir)
             .and_then(|fd| file::stat(&fd).map(|stat| (fd, stat)))
             .map_err(|errno| Error::call("cannot open %q: %e", dir, errno))?;
         self.list(&fd, dir)?;
@@ -76,9 +86,20 @@ impl<'t> Apply<'_, 't> {
         let of_file = self.options(b"bind,x-snapd.kind=file,", id, b"", b"")?;
         let cover = Cover { dir, data, options, class: Class::of(entry) };
         let lines = self.results.synthetic.len();
+        if let Some(journal) = self.journal {
+            let line = MountEntry {
+                name: b"tmpfs",
+                dir,
+                fstype: b"tmpfs",
+                options: Options(options),
+                freq: 0,
+                passno: 0,
+            };
+            save::append(journal, &|w| notes::write_intent(w, &line))?;
+        }
         let done = match self.confined {
             true => self.set_aside(&fd, &cover),
-            false => self.cover_and_fill(&fd, &fd, &cover),
+            false => self.cover_whole(&fd, &cover).unwrap_or_else(|| self.cover_and_fill(&fd, &fd, &cover)),
         };
         // A tmpfs that stays although it failed is recorded with all parts: as those are not there, the next run sees
         // that it is not whole (L21).
@@ -154,13 +175,13 @@ impl<'t> Apply<'_, 't> {
     fn set_aside(&mut self, fd: &Fd, cover: &Cover<'t>) -> Result<'t, ()> {
         let dir = cover.dir;
         let safe = self.arena.concat(&[b"/tmp/.snap", dir]).map_err(|_| MEMORY.exceeded())?;
-        let made = create::create(safe, What::Directory, self.ground, &mut None)
+        let made = create::create(safe, What::Directory, &self.walker, self.ground, &mut None)
             .map_err(|_| Error::about("cannot create its directory of safe-keeping below /tmp/.snap", dir))?;
         let (says, errno) = match open_safe(safe) {
             Ok(target) => match mount::bind(fd, &target, Reach::Tree) {
                 Ok(()) => {
                     drop(target);
-                    let done = match walk::open_directory(safe) {
+                    let done = match self.walker.open_directory(safe) {
                         Ok(aside) => self.cover_and_fill(fd, &aside, cover),
                         Err(errno) => Err(Error::call(
                             "cannot open its directory of safe-keeping below /tmp/.snap: %e",
@@ -168,7 +189,7 @@ impl<'t> Apply<'_, 't> {
                             errno,
                         )),
                     };
-                    put_back(safe);
+                    put_back(&self.walker, safe);
                     return done;
                 }
                 Err(errno) => ("cannot set aside %q: %e", errno),
@@ -176,8 +197,26 @@ impl<'t> Apply<'_, 't> {
             Err(Errno::NONE) => ("cannot use /tmp/.snap: it is not safely owned by root", Errno::NONE),
             Err(errno) => ("cannot use /tmp/.snap: %e", errno),
         };
-        create::take_back(safe, What::Directory, made);
+        create::take_back(safe, What::Directory, &self.walker, made);
         Err(Error::call(says, dir, errno))
+    }
+
+    /// Makes the tmpfs with all parts aside, and attaches it in one step: nobody sees it half filled, and a kill leaves all
+    /// of it or nothing. Nothing is done where the kernel cannot do that: parts of a mount that is not attached yet are
+    /// mounted since Linux 6.15.
+    fn cover_whole(&mut self, fd: &Fd, cover: &Cover<'t>) -> Option<Result<'t, ()>> {
+        let tmpfs = mount::new_tmpfs(&cover.data).ok()?;
+        let dev = file::stat(&tmpfs).ok()?.dev;
+        for child in self.results.children.iter() {
+            match put_whole(fd, &tmpfs, path::name(child.dir), child.kind) {
+                Ok(()) | Err(Errno::ENOENT) => {}
+                Err(_) => return None,
+            }
+        }
+        mount::attach(&tmpfs, fd, b"", Attach::OnTop).ok()?;
+        self.ground.trust_device(dev);
+        self.put_on_record(cover.class, cover.dir, cover.options, Some(b"tmpfs"));
+        Some(Ok(()))
     }
 
     fn cover_and_fill(&mut self, fd: &Fd, aside: &Fd, cover: &Cover<'t>) -> Result<'t, ()> {
@@ -186,14 +225,16 @@ impl<'t> Apply<'_, 't> {
             .map_err(|errno| Error::call("cannot mount tmpfs at %q: %e", dir, errno))?;
         let done = self.fill(aside, dir);
         // When it cannot be taken away again the next run may.
-        if done.is_ok() || take_away(dir).is_err() {
+        if done.is_ok() || self.take_away(dir).is_err() {
             self.put_on_record(cover.class, dir, cover.options, Some(b"tmpfs"));
         }
         done
     }
 
     fn fill(&mut self, aside: &Fd, dir: &'t [u8]) -> Result<'t, ()> {
-        let (top, dev) = walk::open_directory(dir)
+        let (top, dev) = self
+            .walker
+            .open_directory(dir)
             .and_then(|fd| file::stat(&fd).map(|stat| (fd, stat.dev)))
             .map_err(|errno| Error::call("cannot open %q: %e", dir, errno))?;
         for child in self.results.children.iter() {
@@ -214,6 +255,27 @@ impl<'t> Apply<'_, 't> {
     }
 }
 
+impl<'t> Apply<'_, 't> {
+    /// Takes the tmpfs of a mimic away, in one step with all its parts; what it covered is there again.
+    pub(super) fn uncover(&mut self, dir: &'t [u8]) -> Result<'t, ()> {
+        self.walker.changed(dir);
+        self.take_away(dir).map_err(|errno| Error::call("cannot unmount %q: %e", dir, errno))
+    }
+
+    fn take_away(&self, dir: &[u8]) -> crate::kernel::Result<()> {
+        let Some(parent) = self.walker.open_parent(dir)? else { return Ok(()) };
+        let name = path::name(dir);
+        let magic = match file::open_at(&parent, name, Open::PATH, 0) {
+            Err(Errno::ENOENT) => return Ok(()),
+            top => file::file_system(&top?)?.magic,
+        };
+        if magic != FileSystem::TMPFS || !place::is_mount_root(&parent, name)? {
+            return Ok(());
+        }
+        place::detach(&parent, name, self.fresh_calls)
+    }
+}
+
 /// Opens the place of safe-keeping. The snap's processes can write to /tmp: what they prepared there is not used, and
 /// the error is `NONE` (L24).
 fn open_safe(safe: &[u8]) -> crate::kernel::Result<Fd> {
@@ -229,10 +291,10 @@ fn open_safe(safe: &[u8]) -> crate::kernel::Result<Fd> {
 }
 
 /// Takes the place of safe-keeping away again; what is left over does no harm and is no failure.
-fn put_back(safe: &[u8]) {
-    let Ok(Some(parent)) = walk::open_parent(safe) else { return };
+fn put_back(walker: &Walker<'_>, safe: &[u8]) {
+    let Ok(Some(parent)) = walker.open_parent(safe) else { return };
     let name = path::name(safe);
-    if place::detach(&parent, name).is_ok() {
+    if place::detach(&parent, name, false).is_ok() {
         let _ = file::remove_directory(&parent, name);
     }
 }
@@ -246,33 +308,32 @@ fn put(source: &Fd, top: &Fd, name: &[u8], kind: FileType) -> crate::kernel::Res
         }
         // Fifos, sockets and devices can be bound like files (L19).
         FileType::Regular | FileType::Special => (Open::NEW, Reach::One),
-        FileType::Symlink => {
-            let mut text = [0u8; 4096];
-            let text = file::read_link(source, &mut text)?;
-            file::make_symlink(top, name, text)?;
-            return file::chown_at(top, name, 0, 0);
-        }
+        FileType::Symlink => return put_link(source, top, name),
     };
     let target = file::open_at(top, name, how, 0o755)?;
     mount::bind(source, &target, reach)
 }
 
-/// Takes the tmpfs of a mimic away, in one step with all its parts; what it covered is there again.
-pub fn uncover<'t>(dir: &'t [u8]) -> Result<'t, ()> {
-    take_away(dir).map_err(|errno| Error::call("cannot unmount %q: %e", dir, errno))
+/// Puts one child into its place in a tmpfs that is not attached yet.
+fn put_whole(dir: &Fd, top: &Fd, name: &[u8], kind: FileType) -> crate::kernel::Result<()> {
+    let reach = match kind {
+        FileType::Directory => Reach::Tree,
+        FileType::Regular | FileType::Special => Reach::One,
+        FileType::Symlink => return put_link(&file::open_at(dir, name, Open::PATH, 0)?, top, name),
+    };
+    let part = mount::copy(dir, name, reach)?;
+    match reach {
+        Reach::Tree => file::make_directory(top, name, 0o755)?,
+        Reach::One => file::make_file(top, name, 0o755)?,
+    }
+    mount::attach(&part, top, name, Attach::OnTop)
 }
 
-fn take_away(dir: &[u8]) -> crate::kernel::Result<()> {
-    let Some(parent) = walk::open_parent(dir)? else { return Ok(()) };
-    let name = path::name(dir);
-    let magic = match file::open_at(&parent, name, Open::PATH, 0) {
-        Err(Errno::ENOENT) => return Ok(()),
-        top => file::file_system(&top?)?.magic,
-    };
-    if magic != FileSystem::TMPFS || !place::is_mount_root(&parent, name)? {
-        return Ok(());
-    }
-    place::detach(&parent, name)
+fn put_link(link: &Fd, top: &Fd, name: &[u8]) -> crate::kernel::Result<()> {
+    let mut text = [0u8; 4096];
+    let text = file::read_link(link, &mut text)?;
+    file::make_symlink(top, name, text)?;
+    file::chown_at(top, name, 0, 0)
 }
 
 /// Writes the twelve permission bits as an octal number with a leading zero: `0755`, `01777`, plain `0`.

@@ -18,18 +18,19 @@ pub mod walk;
 
 use crate::error::{Error, Result};
 use crate::kernel::file::{self, FileSystem};
-use crate::limits::{MEMORY, PROFILE_ENTRIES};
+use crate::limits::{MEMORY, PROFILE_ENTRIES, WRITTEN_ENTRY};
 use crate::log::Log;
 use crate::mount::table::{Table, marks};
 use crate::mount::{Kind, MountEntry, Options, Origin};
 use crate::plan::{Action, Class, Item, Mimic, Plan, Removal, State};
-use crate::text::Out;
 use crate::text::arena::Arena;
+use crate::text::{Out, path};
 use create::{Made, Owner};
 use entry::Ready;
 use ground::Ground;
 use mimic::Children;
 use notes::Notes;
+use walk::Walker;
 
 /// What came of an item.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +54,8 @@ pub struct Results<'t> {
     synthetic: heapless::Vec<(Class, MountEntry<'t>), { PROFILE_ENTRIES.max }>,
     /// The lines of the old record that stay.
     kept: heapless::Vec<bool, { PROFILE_ENTRIES.max }>,
+    /// For each item the id of the mount that goes when another has taken its place; 0 for none.
+    replaced: heapless::Vec<u32, { 2 * PROFILE_ENTRIES.max }>,
     children: Children<'t>,
 }
 
@@ -63,6 +66,7 @@ impl Results<'_> {
             outcomes: heapless::Vec::new(),
             synthetic: heapless::Vec::new(),
             kept: heapless::Vec::new(),
+            replaced: heapless::Vec::new(),
             children: heapless::Vec::new(),
         }
     }
@@ -99,8 +103,15 @@ pub struct Apply<'a, 't> {
     pub arena: &'a mut Arena<'t>,
     /// Warnings.
     pub log: &'a mut Log,
+    /// The way to every path.
+    pub walker: Walker<'t>,
     /// Started by snap-confine, so perhaps under AppArmor.
     pub confined: bool,
+    /// Mounts are made aside and attached in one step. Not under AppArmor, which grants only the calls of old; and there
+    /// nobody lives in the namespace yet.
+    pub fresh_calls: bool,
+    /// The notes' file, in which is written what is about to be mounted.
+    pub journal: Option<&'t [u8]>,
     /// Who directories in a home belong to; in system mode root, or who started us.
     pub user: Owner,
 }
@@ -110,7 +121,7 @@ pub struct Apply<'a, 't> {
 pub fn trust<'t>(plan: &Plan<'t>, table: &Table<'t>, ground: &mut Ground<'t>, staying: bool) {
     ground.forget();
     plan.each_tmpfs(table, staying, &mut |dir, id| {
-        let Ok(fd) = walk::open(dir) else { return };
+        let Ok(fd) = Walker::new().open(dir) else { return };
         let is_tmpfs = file::file_system(&fd).is_ok_and(|fs| fs.magic == FileSystem::TMPFS);
         if is_tmpfs
             && (id.is_none() || place::mount_id(&fd) == id)
@@ -146,6 +157,8 @@ impl<'t> Apply<'_, 't> {
         self.results.outcomes.clear();
         // As many as there are items.
         let _ = self.results.outcomes.resize(plan.items.len(), Outcome::Nothing);
+        self.results.replaced.clear();
+        let _ = self.results.replaced.resize(plan.items.len(), 0);
         self.results.synthetic.clear();
         if let Err(error) = self.keep_lines() {
             // Nothing was done, so all is as it was.
@@ -173,8 +186,18 @@ impl<'t> Apply<'_, 't> {
                 }
             }
         }
-        trust(plan, self.table, self.ground, true);
-        self.mount_all()
+        if !plan.mounts.is_empty() {
+            trust(plan, self.table, self.ground, true);
+        }
+        let done = self.mount_all();
+        // What waits beneath comes to light, the outermost first: with that goes what lies on it.
+        self.walker.forget();
+        for removal in plan.removals.iter().rev() {
+            if let Removal::Item(at) = *removal {
+                self.remove_replaced(at);
+            }
+        }
+        done
     }
 
     fn keep(&mut self, line: u16, stays: bool) {
@@ -261,11 +284,25 @@ impl<'t> Apply<'_, 't> {
         } else {
             // All layers of it, from the top.
             let mut layer = item.mount;
+            let mut last = None;
             while let Some(line) = layer.and_then(|mount| self.table.get(mount)) {
                 if line.is_marked(marks::OURS) && done.is_ok() {
-                    done = self.unmount(item.entry, Some(line.id));
+                    if let Some(above) = last.replace(line.id) {
+                        done = self.unmount(item.entry, Some(above));
+                    }
                 }
                 layer = self.table.beneath(line);
+            }
+            if self.fresh_calls
+                && item.replaced
+                && let (Ok(()), Some(id), Some(place)) =
+                    (&done, last, self.results.replaced.get_mut(at as usize))
+            {
+                *place = id;
+                return;
+            }
+            if last.is_some() && done.is_ok() {
+                done = self.unmount(item.entry, last);
             }
         }
         match done {
@@ -286,11 +323,42 @@ impl<'t> Apply<'_, 't> {
         }
     }
 
+    /// The mount that goes when an item's has taken its place.
+    fn replaced(&self, item: &Item<'t>) -> Option<u32> {
+        let id = |at: u32| self.results.replaced.get(at as usize).copied().filter(|id| *id != 0);
+        self.plan.with_target_of(item).find_map(id)
+    }
+
+    /// Takes away the mounts whose place an item's has taken.
+    fn remove_all_replaced(&mut self, item: &Item<'t>) {
+        let plan = self.plan;
+        plan.with_target_of(item).for_each(|at| self.remove_replaced(at));
+    }
+
+    /// Takes away the mount of an item whose place another has taken; if it still is there: it may have gone with what
+    /// it lay on. What could only be covered stays until the new one goes.
+    fn remove_replaced(&mut self, at: u32) {
+        let plan = self.plan;
+        let Some(item) = plan.items.get(at as usize) else { return };
+        let id = self.results.replaced.get_mut(at as usize).map(core::mem::take).filter(|id| *id != 0);
+        let Ok(Some(parent)) = self.walker.open_parent(item.entry.dir) else { return };
+        let name = path::name(item.entry.dir);
+        if id.is_none() || !place::look(&parent, name).is_ok_and(|place| place.mount == id) {
+            return;
+        }
+        match place::detach(&parent, name, true) {
+            Ok(()) => self.tell("unmounted", item.entry),
+            Err(errno) => {
+                self.warn("unmount", item.entry, Error::call("cannot unmount %q: %e", item.entry.dir, errno))
+            }
+        }
+    }
+
     fn remove_mimic(&mut self, at: u32, again: bool) {
         let plan = self.plan;
         let Some(mimic) = plan.mimics.get(at as usize) else { return };
         let Some(entry) = plan.line(mimic.line) else { return };
-        match mimic::uncover(entry.dir) {
+        match self.uncover(entry.dir) {
             Ok(()) if again => {}
             Ok(()) => self.tell("unmounted", entry),
             Err(error) => {
@@ -333,12 +401,19 @@ impl<'t> Apply<'_, 't> {
         fatal.map_or(Ok(()), Err)
     }
 
-    /// Makes ready the target of an item, or its source behind that.
+    /// Makes ready the target of an item, or its source behind that. Nothing is done where the target was seen already;
+    /// but sources of layouts may have to be made, and that before anything is mounted.
     fn make_ready(&mut self, at: u32, source: bool) {
         let Some(item) = self.plan.items.get(at as usize) else { return };
         let outcome = match (source, self.outcome(at)) {
+            (false, Outcome::Nothing) if item.entry.is_too_long() => {
+                Outcome::Failed(WRITTEN_ENTRY.exceeded())
+            }
+            (false, Outcome::Nothing) if item.is_seen() => Outcome::Ready(Ready::default()),
             (false, Outcome::Nothing) => self.prepare_target(item.entry),
-            (true, Outcome::Ready(ready)) => self.prepare_source(item.entry, ready),
+            (true, Outcome::Ready(ready)) if !item.is_seen() || item.class == Class::Layout => {
+                self.prepare_source(item.entry, ready)
+            }
             _ => return,
         };
         self.set(at, outcome);
@@ -347,22 +422,41 @@ impl<'t> Apply<'_, 't> {
     /// Mounts what is ready, and reports what is not; the error of the first entry that must not fail by `fatal`, to
     /// be said on standard output in the end.
     fn mount_one(&mut self, at: u32, item: &Item<'t>, fatal: &mut Option<Error<'t>>) {
-        let error = match self.outcome(at) {
-            Outcome::Failed(error) => error,
-            Outcome::Ready(ready) => match self.perform(item.entry) {
+        let old = self.replaced(item);
+        let mut outcome = self.outcome(at);
+        let mut seen = item.is_seen();
+        let error = loop {
+            let ready = match outcome {
+                Outcome::Failed(error) => break error,
+                Outcome::Ready(ready) => ready,
+                _ => return self.set(at, outcome),
+            };
+            let mut mistaken = false;
+            match self.perform(item, old, &mut mistaken) {
                 Ok(()) => {
                     self.set(at, Outcome::Mounted(ready.target));
-                    self.tell("mounted", item.entry);
-                    return;
+                    return self.tell("mounted", item.entry);
+                }
+                // Something is not as it was seen: step by step, then, and with the right words.
+                Err(_) if seen && mistaken => {
+                    seen = false;
+                    outcome = match self.prepare_target(item.entry) {
+                        Outcome::Ready(Ready { target, .. }) => {
+                            self.prepare_source(item.entry, Ready { target, ..ready })
+                        }
+                        failed => {
+                            self.take_back(item.entry, ready);
+                            failed
+                        }
+                    };
                 }
                 Err(error) => {
                     self.take_back(item.entry, ready);
-                    self.set(at, Outcome::Nothing);
-                    error
+                    break error;
                 }
-            },
-            _ => return,
+            }
         };
+        self.set(at, Outcome::Nothing);
         if item.class != Class::Interface && fatal.is_none() {
             *fatal = Some(error);
         } else {

@@ -1,14 +1,22 @@
 // SPDX-License-Identifier: GPL-3.0-only
-//! Notes beside the record: for each recorded entry whether its target was made for it, or was there before. Only
-//! what was made is removed again (L2). The record itself has no room for that: an entry with a word more is no
-//! longer equal to the desired one for the other versions.
+//! Notes beside the record, in a file of their own: the record itself has no room for them, for an entry with a word
+//! more is no longer equal to the desired one for the other versions.
 //!
-//! A line is `+` or `=` and the escaped path: made, or found. A target without a note was recorded by another
-//! version, or the notes were lost; see [`Apply::clean_up`](super::Apply::clean_up) for what is done then. A note
-//! without an entry of that target is forgotten: so notes of a former namespace do no harm.
+//! * `+PATH` or `=PATH`: the target of a recorded entry was made for it, or was there before. Only what was made is
+//!   removed again (L2). A target without a note was recorded by another version, or the notes were lost; see
+//!   [`Apply::clean_up`](super::Apply::clean_up) for what is done then. A note without an entry is forgotten.
+//! * `>ENTRY`: what a run is about to mount, written before it touches anything. Should it be killed, the next run takes
+//!   these entries for recorded ones, as far as the mount table shows them. They hold for the very record beside which
+//!   they were written: the line `@INODE TIME` in front of them tells which that is. So what a finished run has left, or
+//!   what belongs to a former namespace, means nothing.
+//!
+//! A line that was cut short by a kill, or that nobody understands, is passed over.
 #![forbid(unsafe_code)]
 
+use crate::kernel::file::Stat;
 use crate::limits::PROFILE_ENTRIES;
+use crate::mount::{MountEntry, profile};
+use crate::plan::{Action, Plan, Profile};
 use crate::text::escape::{unescape, write_escaped};
 use crate::text::{Out, sort};
 
@@ -23,34 +31,53 @@ pub struct Notes<'t> {
 /// Room for them; lives in `.bss`.
 pub type List<'t> = heapless::Vec<(&'t [u8], bool), { PROFILE_ENTRIES.max }>;
 
+/// Which file a record is, and of when; zeros where there is none.
+pub type Version = [u64; 2];
+
+/// The version of a file.
+pub fn version(stat: &Stat) -> Version {
+    [stat.ino, stat.changed]
+}
+
 impl<'t> Notes<'t> {
     /// None.
     pub fn new(list: &'t mut List<'t>) -> Self {
         Notes { list }
     }
 
-    /// Takes the text of the file. What is no note is passed over.
-    pub fn parse(&mut self, text: &'t mut [u8]) {
+    /// Takes the text of the file; what a killed run was about to mount becomes entries behind those of the record,
+    /// which has this version.
+    pub fn parse(&mut self, text: &'t mut [u8], record: &mut Profile<'t>, version: Version) {
         self.list.clear();
-        for line in text.split_mut(|byte| *byte == b'\n') {
-            let Some((sign, path)) = line.split_first_mut() else { continue };
-            let made = match sign {
-                b'+' => true,
-                b'=' => false,
-                _ => continue,
-            };
-            let len = unescape(path);
-            let path: &'t [u8] = path.get(..len).unwrap_or_default();
-            // More notes than entries are no notes of ours.
-            let _ = self.list.push((path, made));
+        let mut holds = false;
+        for line in text.split_inclusive_mut(|byte| *byte == b'\n') {
+            let [sign, line @ .., b'\n'] = line else { continue };
+            match *sign {
+                b'@' => {
+                    let mut line_of = heapless::Vec::<u8, 64>::new();
+                    write_version(&mut line_of, version);
+                    holds = line_of.get(1..line_of.len() - 1) == Some(line);
+                }
+                b'>' if holds => drop(profile::parse(line, record)),
+                b'+' | b'=' => {
+                    let made = *sign == b'+';
+                    let len = unescape(line);
+                    let path: &'t [u8] = line.get(..len).unwrap_or_default();
+                    // More notes than entries are no notes of ours.
+                    let _ = self.list.push((path, made));
+                }
+                _ => {}
+            }
         }
-        sort::sort(self.list, |a, b| a.0 < b.0);
+        sort::sort(self.list, |a, b| a < b);
     }
 
-    /// Whether the target was made for its entry; `None` where no note says so.
+    /// Whether the target was made for its entry; `None` where no note says so. Where one says so and one does not, it
+    /// was made by the later run.
     pub fn find(&self, target: &[u8]) -> Option<bool> {
-        let at = self.list.binary_search_by(|(path, _)| (*path).cmp(target)).ok()?;
-        self.list.get(at).map(|(_, made)| *made)
+        let at = self.list.partition_point(|(path, _)| *path <= target);
+        let (path, made) = self.list.get(at.checked_sub(1)?)?;
+        (*path == target).then_some(*made)
     }
 
     /// Writes one note.
@@ -59,6 +86,35 @@ impl<'t> Notes<'t> {
         write_escaped(w, target);
         w.put(b"\n");
     }
+
+    /// Writes the notes of a run that is about to perform a plan.
+    pub fn write_intents(&self, plan: &Plan<'t>, version: Version, w: &mut dyn Out) {
+        for (path, made) in self.list.iter() {
+            Notes::write(w, path, *made);
+        }
+        write_version(w, version);
+        for item in plan.items.iter().filter(|item| matches!(item.action, Action::Mount(_))) {
+            Notes::write(w, item.entry.dir, item.under.is_some());
+            if item.record.is_none() {
+                write_intent(w, item.entry);
+            }
+        }
+    }
+}
+
+/// Writes an entry that is about to be mounted.
+pub fn write_intent(w: &mut dyn Out, entry: &MountEntry<'_>) {
+    w.put(b">");
+    entry.write(w);
+    w.put(b"\n");
+}
+
+fn write_version(w: &mut dyn Out, [inode, time]: Version) {
+    w.put(b"@");
+    w.number(inode);
+    w.put(b" ");
+    w.number(time);
+    w.put(b"\n");
 }
 
 #[cfg(test)]
@@ -73,7 +129,7 @@ mod tests {
         Notes::write(&mut text, b"/etc/foo", false);
         text.extend_from_slice(b"garbage\n\n+\n");
         let mut notes = Notes::new(std::boxed::Box::leak(std::boxed::Box::default()));
-        notes.parse(text.leak());
+        notes.parse(text.leak(), &mut Profile::new(), [0; 2]);
         assert_eq!(notes.find(b"/opt/a b"), Some(true));
         assert_eq!(notes.find(b"/etc/foo"), Some(false));
         assert_eq!(notes.find(b"/etc"), None);

@@ -96,15 +96,24 @@ fn replace<'t>(at: &'t [u8], write: &dyn Fn(&mut dyn Out)) -> Result<'t, ()> {
     Err(no(Errno::EEXIST))
 }
 
+/// Writes behind what is in a file.
+pub fn append<'t>(at: &'t [u8], write: &dyn Fn(&mut dyn Out)) -> Result<'t, ()> {
+    file::open(at, Open::APPEND, 0)
+        .and_then(|fd| flush(&fd, write))
+        .map_err(|errno| Error::call("write %s: %e", at, errno))
+}
+
 fn fill(fd: &Fd, write: &dyn Fn(&mut dyn Out)) -> crate::kernel::Result<()> {
     // After the change of owner a caller without CAP_FOWNER could not change the mode any more.
     file::chmod(fd, 0o644)?;
+    flush(fd, write)?;
+    file::chown(fd, 0, 0)?;
+    file::sync(fd)
+}
+
+fn flush(fd: &Fd, write: &dyn Fn(&mut dyn Out)) -> crate::kernel::Result<()> {
     let mut writer = Writer { fd, buffer: heapless::Vec::new(), error: None };
     write(&mut writer);
     writer.flush();
-    if let Some(errno) = writer.error {
-        return Err(errno);
-    }
-    file::chown(fd, 0, 0)?;
-    file::sync(fd)
+    writer.error.map_or(Ok(()), Err)
 }

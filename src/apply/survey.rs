@@ -2,8 +2,10 @@
 //! Questions only: what do the profiles say, what is mounted, what is there? Nothing here changes the world.
 #![forbid(unsafe_code)]
 
+use super::entry;
 use super::ground::{Answer, Ground};
-use super::{entry, walk};
+use super::notes::{self, Version};
+use super::walk::Walker;
 use crate::error::{Error, Result};
 use crate::kernel::Errno;
 use crate::kernel::file::{self, FileType, Open};
@@ -16,30 +18,37 @@ use crate::plan::{Item, Plan, State};
 use crate::text::arena::Arena;
 use crate::text::path;
 
+/// A file that was read: its text, to be cut up; the same as it was; and which version of the file that is.
+pub struct Text<'t> {
+    /// The text.
+    pub text: &'t mut [u8],
+    /// Its copy.
+    pub before: &'t [u8],
+    /// The version.
+    pub version: Version,
+}
+
 /// Reads a whole file; nothing when there is none. Links are followed. Anything but a regular file is refused, and
 /// nothing is waited for.
-pub fn read<'t>(at: &'t [u8], arena: &mut Arena<'t>) -> Result<'t, Option<&'t mut [u8]>> {
+pub fn read<'t>(at: &'t [u8], arena: &mut Arena<'t>) -> Result<'t, Option<Text<'t>>> {
     let fd = match file::open_follow(at, Open::READ) {
         Err(Errno::ENOENT) => return Ok(None),
         other => other.map_err(|errno| Error::call("open %s: %e", at, errno))?,
     };
     let no = |errno| Error::call("read %s: %e", at, errno);
-    match file::stat(&fd).map_err(no)?.kind {
+    let stat = file::stat(&fd).map_err(no)?;
+    match stat.kind {
         FileType::Regular => {}
         FileType::Directory => return Err(no(Errno::EISDIR)),
         _ => return Err(Error::about("read %s: not a regular file", at)),
     }
     let mut len = 0;
-    loop {
+    // One more is read than is accepted, so that too much is seen as such; and the end is where the file says, or where
+    // there is no more.
+    while len as u64 != stat.size || len == 0 {
         let space = arena.free().get_mut(len..).unwrap_or_default();
-        if space.is_empty() {
-            return Err(MEMORY.exceeded());
-        }
-        // One more than is accepted, so that too much is seen as such.
-        let most = PROFILE_TEXT.max.saturating_add(1).saturating_sub(len);
-        let most = most.min(space.len());
-        let space = space.get_mut(..most).unwrap_or_default();
-        let got = file::read(&fd, space).map_err(no)?;
+        let most = (PROFILE_TEXT.max + 1).saturating_sub(len).min(space.len());
+        let got = file::read(&fd, space.get_mut(..most).unwrap_or_default()).map_err(no)?;
         len += got;
         if len > PROFILE_TEXT.max {
             return Err(PROFILE_TEXT.exceeded());
@@ -48,7 +57,10 @@ pub fn read<'t>(at: &'t [u8], arena: &mut Arena<'t>) -> Result<'t, Option<&'t mu
             break;
         }
     }
-    arena.take(len).map(Some).map_err(|_| MEMORY.exceeded())
+    let full = |_| MEMORY.exceeded();
+    let text = arena.take(len).map_err(full)?;
+    let before = arena.copy(text).map_err(full)?;
+    Ok(Some(Text { text, before, version: notes::version(&stat) }))
 }
 
 /// Bytes to lend to [`each_mount`]: one line of any length that there can be, and a page.
@@ -108,7 +120,7 @@ pub fn mounts<'t>(
     }
     match done {
         Ok(()) => {
-            let root = file::open(b"/", Open::PATH_DIR, 0).ok().and_then(|fd| super::place::mount_id(&fd));
+            let root = super::place::look_at_root();
             table.build(root);
             log.debug(&|line| {
                 line.put(b"read ");
@@ -138,7 +150,7 @@ pub fn targets<'t>(plan: &mut Plan<'t>, ground: &mut Ground<'t>) {
                 item.state = if item.desired { State::InEffect } else { State::Different };
             }
             Kind::EnsureDir if item.desired => {
-                let found = walk::open(at).and_then(|fd| file::stat(&fd));
+                let found = Walker::new().stat(at);
                 if found.is_ok_and(|stat| stat.kind == FileType::Directory) {
                     item.state = State::InEffect;
                 }
@@ -154,25 +166,27 @@ pub fn targets<'t>(plan: &mut Plan<'t>, ground: &mut Ground<'t>) {
 
 /// Whether the link of an entry is there with the wanted text.
 fn has_link(entry: &MountEntry<'_>) -> bool {
-    walk::open(entry.dir).is_ok_and(|fd| entry::has_text(&fd, entry))
+    Walker::new().open(entry.dir).is_ok_and(|fd| entry::has_text(&fd, entry))
 }
 
+/// Where the target would have to be created, if it is missing, and whether only in a mimic.
 fn find_missing<'t>(item: &mut Item<'t>, ground: &mut Ground<'t>) {
     let target = item.entry.dir;
-    let Ok(mut here) = file::open(b"/", Open::PATH_DIR, 0) else { return };
-    let mut dir: &'t [u8] = b"/";
-    for prefix in path::prefixes(target) {
-        let how = if prefix.len() == target.len() { Open::PATH } else { Open::PATH_DIR };
-        match file::open_at(&here, path::name(prefix), how, 0) {
-            Ok(fd) => here = fd,
-            Err(Errno::ENOENT) => {
+    if !matches!(file::lstat(target), Err(Errno::ENOENT | Errno::ENOTDIR)) {
+        return;
+    }
+    let mut dir: &'t [u8] = target;
+    while dir != b"/" {
+        dir = path::parent(dir);
+        match Walker::new().open_directory(dir) {
+            Ok(here) => {
                 let free = matches!(ground.ask(&here, target), Ok(Answer::Free));
                 item.under = Some(dir);
                 item.needs_mimic = !free && dir != b"/";
                 return;
             }
+            Err(Errno::ENOENT) => {}
             Err(_) => return,
         }
-        dir = prefix;
     }
 }

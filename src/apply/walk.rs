@@ -2,7 +2,7 @@
 //! From a path to a descriptor, following no symbolic link anywhere.
 #![forbid(unsafe_code)]
 
-use crate::kernel::file::{self, Open};
+use crate::kernel::file::{self, Open, Stat};
 use crate::kernel::{Errno, Fd, Result};
 use crate::text::path;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -10,41 +10,118 @@ use core::sync::atomic::{AtomicBool, Ordering};
 /// Whether this kernel, or a filter in front of it, does not open a path in one call (openat2(2), Linux 5.6).
 static BY_STEPS: AtomicBool = AtomicBool::new(false);
 
-/// The object at an absolute path, `O_PATH`. A link in directory position is `ENOTDIR`; a link as the last
-/// component is opened itself.
-pub fn open(path: &[u8]) -> Result<Fd> {
-    open_as(path, Open::PATH)
+/// Mounts that wait beneath what they replace, while there are further mounts to be made in them: more is not needed at
+/// once, and what does not fit replaces the old mount at once.
+const WAITING: usize = 64;
+
+/// Goes to paths as they will be seen in the end: where a new mount waits beneath the one that it replaces, through the
+/// new one.
+#[derive(Debug, Default)]
+pub struct Walker<'t> {
+    waiting: heapless::Vec<(&'t [u8], Fd), WAITING>,
+    /// The directory that was worked in last.
+    kept: Option<(&'t [u8], Fd)>,
 }
 
-/// The same, and it has to be a directory.
-pub fn open_directory(path: &[u8]) -> Result<Fd> {
-    open_as(path, Open::PATH_DIR)
-}
-
-/// The directory of a path's last component; nothing when that is missing, or is none.
-#[inline(never)]
-pub fn open_parent(path: &[u8]) -> Result<Option<Fd>> {
-    match open_directory(path::parent(path)) {
-        Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
-        done => done.map(Some),
+impl<'t> Walker<'t> {
+    /// Nothing waits.
+    pub const fn new() -> Self {
+        Walker { waiting: heapless::Vec::new(), kept: None }
     }
-}
 
-#[inline(never)]
-fn open_as(path: &[u8], how: Open) -> Result<Fd> {
-    if !BY_STEPS.load(Ordering::Relaxed) {
-        match file::open_no_symlinks(path, how) {
-            // A filter may answer EPERM for a call it does not know.
-            Err(Errno::ENOSYS | Errno::EPERM) => BY_STEPS.store(true, Ordering::Relaxed),
-            Err(Errno::ELOOP) => return Err(Errno::ENOTDIR),
-            done => return done,
+    /// From here on what lies below a directory is looked for in this mount. False if too many wait already.
+    pub fn wait(&mut self, dir: &'t [u8], root: Fd) -> bool {
+        self.waiting.push((dir, root)).is_ok()
+    }
+
+    /// Nothing waits any more: what waited is what everybody sees.
+    pub fn forget(&mut self) {
+        self.waiting.clear();
+        self.kept = None;
+    }
+
+    /// The same as [`Walker::open_parent`], without a call where the last was in the same directory.
+    pub fn take_parent(&mut self, path: &'t [u8]) -> Result<Option<Fd>> {
+        match self.kept.take() {
+            Some((dir, fd)) if dir == path::parent(path) => Ok(Some(fd)),
+            _ => self.open_parent(path),
         }
     }
-    let mut here = file::open(b"/", Open::PATH_DIR, 0)?;
-    let mut last: &[u8] = b".";
-    for name in path::components(path) {
-        here = file::open_at(&here, last, Open::PATH_DIR, 0)?;
-        last = name;
+
+    /// Keeps what [`Walker::take_parent`] gave for the next.
+    pub fn keep_parent(&mut self, path: &'t [u8], parent: Result<Option<Fd>>) {
+        self.kept = parent.ok().flatten().map(|fd| (path::parent(path), fd));
     }
-    file::open_at(&here, last, how, 0)
+
+    /// Something was mounted or unmounted here: other directories may be seen at or below it.
+    pub fn changed(&mut self, at: &[u8]) {
+        self.kept.take_if(|(dir, _)| path::covers(at, dir));
+    }
+
+    /// The descriptor to start at, if that is not the root, and what is left of the path from there.
+    fn start<'p>(&self, path: &'p [u8]) -> (Option<&Fd>, &'p [u8]) {
+        let mut best = (None, path);
+        for (dir, root) in &self.waiting {
+            // The deepest of them: it waits in the others.
+            if let Some(rest) = path::below(path, dir)
+                && rest.len() <= best.1.len()
+            {
+                best = (Some(root), rest);
+            }
+        }
+        best
+    }
+
+    /// The object at an absolute path, `O_PATH`. A link in directory position is `ENOTDIR`; a link as the last
+    /// component is opened itself.
+    pub fn open(&self, path: &[u8]) -> Result<Fd> {
+        self.open_as(path, Open::PATH)
+    }
+
+    /// The same, and it has to be a directory.
+    pub fn open_directory(&self, path: &[u8]) -> Result<Fd> {
+        self.open_as(path, Open::PATH_DIR)
+    }
+
+    /// What is at an absolute path.
+    #[inline(never)]
+    pub fn stat(&self, path: &[u8]) -> Result<Stat> {
+        file::stat(&self.open(path)?)
+    }
+
+    /// The directory of a path's last component; nothing when that is missing, or is none.
+    #[inline(never)]
+    pub fn open_parent(&self, path: &[u8]) -> Result<Option<Fd>> {
+        match self.open_directory(path::parent(path)) {
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+            done => done.map(Some),
+        }
+    }
+
+    #[inline(never)]
+    fn open_as(&self, path: &[u8], how: Open) -> Result<Fd> {
+        if !path::is_absolute(path) {
+            return Err(Errno::ENOENT);
+        }
+        let (root, path) = self.start(path);
+        let path = if path.is_empty() { b"." } else { path };
+        if !BY_STEPS.load(Ordering::Relaxed) {
+            match file::open_no_symlinks(root, path, how) {
+                // A filter may answer EPERM for a call it does not know.
+                Err(Errno::ENOSYS | Errno::EPERM) => BY_STEPS.store(true, Ordering::Relaxed),
+                Err(Errno::ELOOP) => return Err(Errno::ENOTDIR),
+                done => return done,
+            }
+        }
+        let mut here = match root {
+            Some(root) => file::open_at(root, b".", Open::PATH_DIR, 0)?,
+            None => file::open(b"/", Open::PATH_DIR, 0)?,
+        };
+        let mut last: &[u8] = b".";
+        for name in path::components(path) {
+            here = file::open_at(&here, last, Open::PATH_DIR, 0)?;
+            last = name;
+        }
+        file::open_at(&here, last, how, 0)
+    }
 }

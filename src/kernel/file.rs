@@ -38,6 +38,8 @@ pub struct Stat {
     pub gid: u32,
     /// Size in bytes.
     pub size: u64,
+    /// `st_ctime` in nanoseconds: when it was last changed.
+    pub changed: u64,
 }
 
 /// What fstatfs(2) tells of a file system.
@@ -119,19 +121,20 @@ fn open_flags(dir: usize, path: &[u8], flags: c_int, mode: u32) -> Result<Fd> {
     unsafe { call_at(libc::SYS_openat, dir, path, flags as usize, mode as usize, 0) }.map(Fd::own)
 }
 
-/// Opens an absolute path with no symbolic link anywhere in it, in one call: openat2(2), Linux 5.6.
-/// `ELOOP` when a directory in it is a link; the last component may be one, and is then opened itself
-/// (`O_PATH`). `ENOSYS` on older kernels.
-pub fn open_no_symlinks(path: &[u8], how: Open) -> Result<Fd> {
+/// Opens a path with no symbolic link anywhere in it, in one call: openat2(2), Linux 5.6. Without a directory to start
+/// at it is an absolute one. `ELOOP` when a directory in it is a link; the last component may be one, and is then opened
+/// itself (`O_PATH`). `ENOSYS` on older kernels.
+pub fn open_no_symlinks(dir: Option<&Fd>, path: &[u8], how: Open) -> Result<Fd> {
     let how = OpenHow {
         flags: (how.0 | libc::O_NOFOLLOW | libc::O_CLOEXEC) as u64,
         mode: 0,
         resolve: RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
     };
+    let dir = dir.map_or(HERE, Fd::raw);
     loop {
         // SAFETY: the structure outlives the call, and the size is the structure's.
         let opened =
-            unsafe { call_at(SYS_OPENAT2, HERE, path, &raw const how as usize, size_of::<OpenHow>(), 0) };
+            unsafe { call_at(SYS_OPENAT2, dir, path, &raw const how as usize, size_of::<OpenHow>(), 0) };
         match opened {
             Err(Errno::EAGAIN) => {}
             done => return done.map(Fd::own),
@@ -193,6 +196,7 @@ fn stat_flags(dir: usize, path: &[u8], flags: c_int) -> Result<Stat> {
         uid: stat.st_uid,
         gid: stat.st_gid,
         size: stat.st_size as u64,
+        changed: (stat.st_ctime as u64).wrapping_mul(1_000_000_000).wrapping_add(stat.st_ctime_nsec as u64),
     })
 }
 
@@ -273,6 +277,12 @@ pub(super) fn write_number(fd: usize, mut bytes: &[u8]) -> Result<()> {
 pub fn make_directory(dir: &Fd, name: &[u8], mode: u32) -> Result<()> {
     // SAFETY: what follows is a mode.
     unsafe { call_at(libc::SYS_mkdirat, dir.raw(), name, mode as usize, 0, 0) }.map(drop)
+}
+
+/// mknodat(2) of an empty regular file; the caller's umask is 0.
+pub fn make_file(dir: &Fd, name: &[u8], mode: u32) -> Result<()> {
+    // SAFETY: what follows are a mode and no device.
+    unsafe { call_at(libc::SYS_mknodat, dir.raw(), name, (libc::S_IFREG | mode) as usize, 0, 0) }.map(drop)
 }
 
 /// mkdir(2) of an absolute path: links in directory position are followed.

@@ -6,8 +6,9 @@
 //! before it matches, and compares the whole set of flags with its rules; so the flags here are exactly those
 //! that snapd's profiles grant.
 
-use super::{Errno, Fd, FdPath, PATH_BUFFER, Result, call_at, done, terminate};
-use core::ffi::{CStr, c_ulong};
+use super::{Errno, Fd, FdPath, HERE, PATH_BUFFER, Result, call, call_at, done, terminate};
+use crate::text::{position, split};
+use core::ffi::{CStr, c_int, c_long, c_ulong};
 use core::mem::MaybeUninit;
 
 /// Whether a call reaches the mounts below the one it is given.
@@ -68,9 +69,73 @@ pub fn change_propagation(target: &Fd, propagation: u32, reach: Reach) -> Result
     mount(raw(c"none"), target, raw(c""), c_ulong::from(propagation) | reach.flag(), 0)
 }
 
-/// `MS_PRIVATE` for the whole tree whose root is `target`.
-pub fn make_private(target: &Fd) -> Result<()> {
-    change_propagation(target, libc::MS_PRIVATE as u32, Reach::Tree)
+/// A copy of what is seen at a name in a directory, or of what the descriptor names when the name is empty: a mount that
+/// is not attached anywhere yet. open_tree(2), Linux 5.2. A symbolic link is not followed.
+pub fn copy(dir: &Fd, name: &[u8], reach: Reach) -> Result<Fd> {
+    const OPEN_TREE_CLONE: c_int = 1;
+    let recursive = if reach == Reach::Tree { AT_RECURSIVE } else { 0 };
+    let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC | libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW;
+    // SAFETY: what follows are flags.
+    unsafe { call_at(SYS_OPEN_TREE, dir.raw(), name, flags as usize | recursive, 0, 0) }.map(Fd::own)
+}
+
+/// Where a mount is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attach {
+    /// On top of what is seen there.
+    OnTop,
+    /// Below the mount whose root that is, which still is all that is seen: `MOVE_MOUNT_BENEATH`, Linux 6.5.
+    Beneath,
+}
+
+/// Attaches a mount that [`copy`] or [`new_tmpfs`] has made, at a name in a directory or at what the descriptor names
+/// when the name is empty. The directory may lie in a mount that is not attached yet (Linux 6.15). move_mount(2), Linux
+/// 5.2. A symbolic link is not followed.
+pub fn attach(tree: &Fd, dir: &Fd, name: &[u8], how: Attach) -> Result<()> {
+    const EMPTY_PATHS: usize = 0x44;
+    const BENEATH: usize = 0x200;
+    let flags = EMPTY_PATHS | if how == Attach::Beneath { BENEATH } else { 0 };
+    let mut buffer = PATH_BUFFER;
+    let name = terminate(name, &mut buffer)? as usize;
+    // SAFETY: both paths end in NUL and outlive the call.
+    unsafe { done(SYS_MOVE_MOUNT, tree.raw(), raw(c""), dir.raw(), name, flags) }
+}
+
+/// A tmpfs that is not attached anywhere yet, with options as mount(2) has them: words with commas between, each with a
+/// value of up to 15 bytes behind `=`. fsopen(2), fsconfig(2), fsmount(2), Linux 5.2.
+pub fn new_tmpfs(options: &[u8]) -> Result<Fd> {
+    const CLOEXEC: usize = 1;
+    const SET_STRING: usize = 1;
+    const CREATE: usize = 6;
+    // SAFETY: the name ends in NUL.
+    let context = unsafe { call(SYS_FSOPEN, raw(c"tmpfs"), CLOEXEC, 0, 0, 0) }.map(Fd::own)?;
+    for option in split(b"source=tmpfs,", b',').take(1).chain(split(options, b',')) {
+        let equals = position(option, b'=');
+        let (mut name, mut text) = ([MaybeUninit::uninit(); 16], [MaybeUninit::uninit(); 16]);
+        let name = terminate(option.get(..equals).unwrap_or_default(), &mut name)? as usize;
+        let text = terminate(option.get(equals + 1..).unwrap_or_default(), &mut text)? as usize;
+        // SAFETY: both strings end in NUL and outlive the call.
+        unsafe { done(SYS_FSCONFIG, context.raw(), SET_STRING, name, text, 0) }?;
+    }
+    // SAFETY: no memory is passed.
+    unsafe {
+        done(SYS_FSCONFIG, context.raw(), CREATE, 0, 0, 0)?;
+        call(SYS_FSMOUNT, context.raw(), CLOEXEC, 0, 0, 0).map(Fd::own)
+    }
+}
+
+const SYS_OPEN_TREE: c_long = 428;
+const SYS_MOVE_MOUNT: c_long = 429;
+const SYS_FSOPEN: c_long = 430;
+const SYS_FSCONFIG: c_long = 431;
+const SYS_FSMOUNT: c_long = 432;
+
+/// Changes the propagation of the whole tree whose root is `target`, in front of its detaching: the copies that it has
+/// elsewhere neither keep it nor go with it. `MS_UNBINDABLE` is that of `MS_PRIVATE`, and shows in mountinfo: a mount of
+/// ours that has it was about to go when somebody killed us. AppArmor grants only `MS_PRIVATE`.
+pub fn give_up(target: &Fd, shows: bool) -> Result<()> {
+    let how = if shows { libc::MS_UNBINDABLE } else { libc::MS_PRIVATE };
+    change_propagation(target, how as u32, Reach::Tree)
 }
 
 /// `struct mount_attr` of mount_setattr(2).
@@ -93,11 +158,21 @@ pub fn set_read_only(target: &Fd, reach: Reach) -> Result<()> {
         Reach::One => 0,
         Reach::Tree => AT_RECURSIVE,
     };
-    let attr = MountAttr { set: MOUNT_ATTR_RDONLY, clear: 0, propagation: 0, userns_fd: 0 };
-    let flags = libc::AT_EMPTY_PATH as usize | recursive;
+    set_attributes(target, b"", recursive, MOUNT_ATTR_RDONLY, 0)
+}
+
+/// [`give_up`] of the mount at a name in a directory, so that it shows: mount_setattr(2), Linux 5.12.
+pub fn give_up_at(dir: &Fd, name: &[u8]) -> Result<()> {
+    set_attributes(dir, name, AT_RECURSIVE, 0, libc::MS_UNBINDABLE)
+}
+
+#[inline(never)]
+fn set_attributes(dir: &Fd, name: &[u8], reach: usize, set: u64, propagation: c_ulong) -> Result<()> {
+    let attr = MountAttr { set, clear: 0, propagation: u64::from(propagation as u32), userns_fd: 0 };
+    let flags = (libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW) as usize | reach;
     let (attr, size) = (&raw const attr as usize, size_of::<MountAttr>());
-    // SAFETY: the empty path ends in NUL; the size is the structure's.
-    unsafe { done(SYS_MOUNT_SETATTR, target.raw(), raw(c""), flags, attr, size) }
+    // SAFETY: the size is the structure's.
+    unsafe { call_at(SYS_MOUNT_SETATTR, dir.raw(), name, flags, attr, size) }.map(drop)
 }
 
 /// Takes away the top mount at a name in a directory; `MNT_DETACH` when `detach`. A symbolic link is not
@@ -138,12 +213,21 @@ const _: () = assert!(size_of::<Statx>() == 256 && core::mem::offset_of!(Statx, 
 
 /// statx(2), Linux 4.11, of a name in a directory, or of the descriptor itself when the name is empty. Links are
 /// not followed, nothing is automounted.
-pub fn place_at(dir: &Fd, name: &[u8]) -> Result<Place> {
+pub fn place_at(dir: Option<&Fd>, name: &[u8]) -> Result<Place> {
     const FLAGS: i32 = libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT;
     let mut answer = MaybeUninit::<Statx>::zeroed();
     let place = answer.as_mut_ptr() as usize;
     // SAFETY: `answer` has the size the call fills.
-    unsafe { call_at(libc::SYS_statx, dir.raw(), name, FLAGS as usize, STATX_MNT_ID as usize, place) }?;
+    unsafe {
+        call_at(
+            libc::SYS_statx,
+            dir.map_or(HERE, Fd::raw),
+            name,
+            FLAGS as usize,
+            STATX_MNT_ID as usize,
+            place,
+        )
+    }?;
     // SAFETY: all bit patterns are valid, and it was zeroed before the call.
     let answer = unsafe { answer.assume_init() };
     Ok(Place {

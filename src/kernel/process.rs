@@ -218,6 +218,60 @@ pub fn sleep(milliseconds: u64) {
     wait(NOBODY, milliseconds);
 }
 
+/// What fork(2) made of us.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fork {
+    /// The new process.
+    Child,
+    /// The old one, with the new one's number.
+    Parent(u32),
+}
+
+/// fork(2), by clone(2) without flags but the signal of a child's end.
+pub fn fork() -> Result<Fork> {
+    // SAFETY: without CLONE_VM the child has memory of its own and returns on a copy of this stack.
+    let child = unsafe { call(libc::SYS_clone, libc::SIGCHLD as usize, 0, 0, 0, 0) }?;
+    Ok(if child == 0 { Fork::Child } else { Fork::Parent(child) })
+}
+
+/// pipe2(2): the end to read from, and the end to write to. Both are closed on exec.
+pub fn pipe() -> Result<(Fd, Fd)> {
+    let mut ends: [c_int; 2] = [0; 2];
+    // SAFETY: two numbers are written, and there is room for two.
+    unsafe { done(libc::SYS_pipe2, ends.as_mut_ptr() as usize, libc::O_CLOEXEC as usize, 0, 0, 0) }?;
+    let [read, write] = ends;
+    Ok((Fd::own(read as u32), Fd::own(write as u32)))
+}
+
+/// wait4(2): until this child has ended.
+pub fn wait_for(child: u32) {
+    // SAFETY: the status is not asked for. An error means that there is no such child (any more).
+    let _ = unsafe { call(libc::SYS_wait4, child as usize, 0, 0, 0, 0) };
+}
+
+/// setsid(2): what is sent to the starter's group of processes no longer reaches this one.
+pub fn leave_group() {
+    // SAFETY: no memory is passed. It fails only for the leader of a group, which a new process is not.
+    let _ = unsafe { call(libc::SYS_setsid, 0, 0, 0, 0, 0) };
+}
+
+/// Closes every descriptor below `end` that `keeps` does not name, whoever opened it. For a new process that shall
+/// hold on to nothing of its parent's.
+pub fn close_all(end: u32, keeps: &dyn Fn(&Fd) -> bool) {
+    for number in 0..end {
+        let fd = Fd::own(number);
+        if keeps(&fd) {
+            core::mem::forget(fd);
+        }
+    }
+}
+
+/// _exit(2), with status 0.
+pub fn leave() -> ! {
+    // SAFETY: it never returns, and nothing of the library has to be ended.
+    unsafe { libc::_exit(0) }
+}
+
 /// A descriptor that poll(2) passes over.
 const NOBODY: usize = usize::MAX;
 

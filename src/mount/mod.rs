@@ -11,6 +11,7 @@ pub mod table;
 pub use info::MountInfo;
 pub use options::{Flags, Options};
 
+use crate::limits::PROFILE_LINE;
 use crate::text::escape::write_escaped;
 use crate::text::{Length, Out};
 
@@ -148,6 +149,13 @@ impl<'t> MountEntry<'t> {
         number(w, self.freq);
         w.put(b" ");
         number(w, self.passno);
+    }
+
+    /// Whether it could not be read again by every version once it is written (L32).
+    pub fn is_too_long(&self) -> bool {
+        // A byte is four at most when it is written.
+        let bytes = self.name.len() + self.dir.len() + self.fstype.len() + self.options.0.len();
+        bytes > PROFILE_LINE.max / 5 && self.written_len() > PROFILE_LINE.max
     }
 
     /// The length of what [`MountEntry::write`] writes.

@@ -47,6 +47,7 @@ impl<'t> Plan<'t> {
             }
         }
         self.find_lost_targets();
+        self.find_replaced();
         self.list_removals();
         self.list_mounts();
     }
@@ -152,6 +153,42 @@ impl<'t> Plan<'t> {
             if above != NOWHERE && item.under.is_none() && matches!(item.action, Action::Mount(_)) {
                 item.under = self.paths.path(above);
                 item.needs_mimic = true;
+            }
+        }
+    }
+
+    /// What has another bind at its target when the plan is performed can stay until then: unless a mimic comes or goes
+    /// above, or an entry that is mounted earlier has its source or its target in what is there.
+    fn find_replaced(&mut self) {
+        let count = self.items.len() as u32;
+        self.early.reset(&self.paths);
+        for (item, at) in self.items.iter().zip(0u32..) {
+            if matches!(item.action, Action::Mount(_)) {
+                self.early.raise(&self.paths, item.source, count - at);
+            }
+        }
+        for at in 0..self.items.len() {
+            let Some(item) = self.items.get(at) else { break };
+            let next = &mut |other: &Item<'t>| {
+                matches!(other.action, Action::Mount(_)) && other.kind == item.kind && other.entry.is_bind()
+            };
+            let moves = self.gone.above(&self.paths, item.dir)
+                | self.coming.above(&self.paths, item.dir)
+                | self.coming.at(item.dir);
+            let next = self.find_at(item.dir, item.dir.saturating_add(1), next);
+            let replaced = next.is_some_and(|next| {
+                let earliest = self.early.at(item.dir).max(self.early.below(item.dir));
+                let class = self.items.get(next).map(|next| next.class);
+                let inside = &mut |other: &Item<'t>| {
+                    matches!(other.action, Action::Mount(_)) && Some(other.class) < class
+                };
+                earliest <= count - next as u32
+                    && self.find_at(item.dir + 1, self.paths.end(item.dir), inside).is_none()
+            });
+            let replaced =
+                replaced && moves == 0 && item.mount.is_some() && !item.hidden && is_mount(item.entry);
+            if let Some(item) = self.items.get_mut(at) {
+                item.replaced = replaced;
             }
         }
     }

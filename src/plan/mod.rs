@@ -111,6 +111,8 @@ pub struct Item<'t> {
     /// The round in which its target can be made ready: what lies above is mounted by then. At its source others may
     /// have to be mounted still.
     pub opens: u32,
+    /// What is there of it stays until what is bound at its target in this run has taken its place.
+    pub replaced: bool,
     dir: PathId,
     source: PathId,
     recursive: bool,
@@ -123,6 +125,11 @@ impl Item<'_> {
     /// Whether it will be there when the plan is performed.
     fn is_wanted(&self) -> bool {
         self.desired && matches!(self.action, Action::Keep | Action::Mount(_))
+    }
+
+    /// Whether the survey has seen its target, a directory or a file.
+    pub fn is_seen(&self) -> bool {
+        self.under.is_none() && is_mount(self.entry)
     }
 
     /// The round in which it is mounted; the last of all for what is not mounted.
@@ -197,6 +204,8 @@ impl Default for Memory<'_> {
 pub struct Plan<'t> {
     /// What was mounted by the last run, as its record says.
     pub record: &'t [MountEntry<'t>],
+    /// How many of these lines are the record's; those behind it are what a killed run was about to mount.
+    pub recorded: usize,
     /// The entries of both profiles, in the order of mounting.
     pub items: &'t mut heapless::Vec<Item<'t>, ITEMS>,
     /// The mimics on record.
@@ -229,6 +238,7 @@ impl<'t> Plan<'t> {
         let [changed, gone, coming, early] = marks;
         Plan {
             record: &[],
+            recorded: 0,
             items,
             mimics,
             removals,
@@ -276,6 +286,20 @@ impl<'t> Plan<'t> {
                 .is_some()
     }
 
+    /// All items with the target of one.
+    pub fn with_target_of(&self, item: &Item<'t>) -> impl Iterator<Item = u32> {
+        let start = self.by_dir.partition_point(|at| *at < order::key(item.dir, 0));
+        let (_, from) = self.by_dir.split_at_checked(start).unwrap_or_default();
+        let dir = u64::from(item.dir);
+        from.iter().take_while(move |at| **at >> 32 == dir).map(|at| order::item_of(*at) as u32)
+    }
+
+    /// Whether anything is mounted below the target of an item in this run.
+    pub fn has_mounts_inside(&self, item: &Item<'t>) -> bool {
+        let mounted = &mut |other: &Item<'t>| matches!(other.action, Action::Mount(_));
+        self.find_at(item.dir + 1, self.paths.end(item.dir), mounted).is_some()
+    }
+
     /// The desired entry that is mounted in place of a duplicate.
     pub fn winner(&self, item: &Item<'t>) -> Option<&'t MountEntry<'t>> {
         let wins = &mut |other: &Item<'t>| other.is_wanted() && other.kind != Kind::EnsureDir;
@@ -304,6 +328,12 @@ impl<'t> Plan<'t> {
                 take(item.entry);
             }
         }
+    }
+
+    /// Whether there is anything but mounts that stay.
+    pub fn misses_anything(&self) -> bool {
+        let stays = |item: &Item<'_>| item.desired && item.state == State::InEffect && is_mount(item.entry);
+        !self.items.iter().all(stays)
     }
 
     /// Whether anything has to be done to the namespace.

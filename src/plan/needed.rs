@@ -21,8 +21,11 @@ impl<'t> Plan<'t> {
         // Of two over one directory the later lies on top.
         for at in (0..self.mimics.len()).rev() {
             let found = if table.is_empty() { (None, true) } else { self.judge_mimic(at as u32, table) };
+            let recorded = self.recorded;
             if let Some(mimic) = self.mimics.get_mut(at) {
                 (mimic.mount, mimic.whole) = found;
+                // One that a killed run was at goes: of its parts nothing is on record.
+                mimic.whole &= usize::from(mimic.line) < recorded;
             }
         }
         for item in self.items.iter_mut().rev() {
@@ -35,7 +38,7 @@ impl<'t> Plan<'t> {
                 }
                 continue;
             }
-            let recorded = item.record.is_some();
+            let recorded = item.record.is_some_and(|line| usize::from(line) < self.recorded);
             (item.state, item.mount, item.hidden) = if table.is_empty() {
                 let state = match (recorded, item.desired) {
                     (true, true) => State::InEffect,
@@ -101,7 +104,13 @@ fn judge_mount<'t>(
             }
             in_place = in_place.or(Some((mount, hidden)));
             table.mark(mount, marks::COVER);
-            match matches(entry, mount, table) {
+            // One that was about to go when we were killed.
+            let doomed = table.get(mount).is_some_and(|mount| mount.unbindable);
+            match matches(entry, mount, table).map(|exactly| exactly && !doomed) {
+                None if doomed => {
+                    table.mark(mount, marks::OURS);
+                    ours = ours.or(Some((mount, false)));
+                }
                 Some(exactly) => {
                     table.mark(mount, marks::OURS);
                     ours = ours.or(Some((mount, exactly)));

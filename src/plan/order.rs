@@ -11,7 +11,7 @@ impl<'t> Plan<'t> {
     /// The first move: the two profiles become [`Plan::items`] and [`Plan::mimics`]. Targets are clean already. Where
     /// two desired entries have one target, the first in the order of mounting wins.
     pub fn begin(&mut self, record: &'t [MountEntry<'t>], desired: &'t [MountEntry<'t>]) {
-        self.record = record;
+        (self.record, self.recorded) = (record, record.len());
         self.items.clear();
         self.mimics.clear();
         self.parts.clear();
@@ -87,6 +87,7 @@ impl<'t> Plan<'t> {
             needs_mimic: false,
             action: if desired { Action::Keep } else { Action::Unmount },
             opens: 0,
+            replaced: false,
             dir: self.paths.find(entry.dir),
             source: if has_source(entry) { self.paths.find(entry.name) } else { NOWHERE },
             recursive,
