@@ -41,8 +41,7 @@ const ON_FILES: &[Errno] = &[EIO, ENOMEM, EACCES, ENOENT, ELOOP];
 const ON_NAMES: &[Errno] = &[EIO, ENOMEM, ENOSPC, EPERM, EACCES, EROFS, ENOENT, ELOOP];
 const ON_REMOVAL: &[Errno] = &[EIO, ENOMEM, EBUSY, EPERM, EACCES, EROFS, ENOENT, ELOOP];
 const ON_OPENING: &[Errno] = &[EIO, ENOMEM, EACCES, EPERM, ENOENT, ELOOP, EMFILE, EINTR];
-const ON_MAKING: &[Errno] =
-    &[EIO, ENOMEM, ENOSPC, EACCES, EPERM, EROFS, ENOENT, ELOOP, EMFILE, EINTR];
+const ON_MAKING: &[Errno] = &[EIO, ENOMEM, ENOSPC, EACCES, EPERM, EROFS, ENOENT, ELOOP, EMFILE, EINTR];
 const ON_MOUNTING: &[Errno] = &[EIO, ENOMEM, ENOSPC, EBUSY, EPERM, EACCES, EINVAL, EROFS, ENOENT, ELOOP];
 const ON_UNMOUNTING: &[Errno] = &[ENOMEM, EBUSY, EPERM, EACCES, EINVAL, ENOENT, ELOOP];
 const ON_OWNERS: &[Errno] = &[EIO, ENOMEM, EPERM, EROFS];
@@ -72,7 +71,12 @@ const KNOWN: &[(i64, &str, &[As], &[Errno])] = &[
     (libc::SYS_readlinkat, "readlinkat", &[Fd, Path], &[EIO, ENOMEM, EACCES, EINVAL, ENOENT, ELOOP]),
     (libc::SYS_mount, "mount", &[Path, Path, Path, Hex, Path], ON_MOUNTING),
     (libc::SYS_umount2, "umount2", &[Path, Hex], ON_UNMOUNTING),
-    (libc::SYS_mount_setattr, "mount_setattr", &[Fd, Path, Hex], &[ENOMEM, EBUSY, EPERM, EACCES, EINVAL, ENOENT]),
+    (
+        libc::SYS_mount_setattr,
+        "mount_setattr",
+        &[Fd, Path, Hex],
+        &[ENOMEM, EBUSY, EPERM, EACCES, EINVAL, ENOENT],
+    ),
     (libc::SYS_open_tree, "open_tree", &[Fd, Path, Hex], &[ENOMEM, ENOSPC, EPERM, EINVAL, ENOENT, EMFILE]),
     (libc::SYS_move_mount, "move_mount", &[Fd, Path, Fd, Path, Hex], ON_MOUNTING),
     (libc::SYS_fsopen, "fsopen", &[Path], &[ENOMEM, EPERM, EMFILE]),
@@ -87,8 +91,18 @@ const KNOWN: &[(i64, &str, &[As], &[Errno])] = &[
     (libc::SYS_linkat, "linkat", &[Fd, Path, Fd, Path], ON_NAMES),
     (libc::SYS_mknodat, "mknodat", &[Fd, Path, Hex], ON_NAMES),
     (libc::SYS_rename, "rename", &[Path, Path], ON_NAMES),
-    (libc::SYS_renameat, "renameat", &[Fd, Path, Fd, Path], &[EIO, ENOMEM, ENOSPC, EBUSY, EPERM, EACCES, EROFS, ENOENT]),
-    (libc::SYS_renameat2, "renameat2", &[Fd, Path, Fd, Path], &[EIO, ENOMEM, ENOSPC, EBUSY, EPERM, EACCES, EROFS, ENOENT]),
+    (
+        libc::SYS_renameat,
+        "renameat",
+        &[Fd, Path, Fd, Path],
+        &[EIO, ENOMEM, ENOSPC, EBUSY, EPERM, EACCES, EROFS, ENOENT],
+    ),
+    (
+        libc::SYS_renameat2,
+        "renameat2",
+        &[Fd, Path, Fd, Path],
+        &[EIO, ENOMEM, ENOSPC, EBUSY, EPERM, EACCES, EROFS, ENOENT],
+    ),
     (libc::SYS_chmod, "chmod", &[Path, Hex], ON_OWNERS),
     (libc::SYS_fchmod, "fchmod", &[Fd, Hex], ON_OWNERS),
     (libc::SYS_fchmodat, "fchmodat", &[Fd, Path, Hex], ON_OWNERS),
@@ -154,9 +168,37 @@ const KNOWN: &[(i64, &str, &[As], &[Errno])] = &[
 
 /// Calls after which the world may be another.
 const DEEDS: &[&str] = &[
-    "write", "writev", "mount", "umount2", "mount_setattr", "move_mount", "mkdir", "mkdirat", "rmdir", "unlink",
-    "unlinkat", "symlinkat", "linkat", "mknodat", "rename", "renameat", "renameat2", "chmod", "fchmod", "fchmodat",
-    "chown", "fchown", "fchownat", "ftruncate", "flock", "setns", "fork", "vfork", "clone", "clone3", "kill",
+    "write",
+    "writev",
+    "mount",
+    "umount2",
+    "mount_setattr",
+    "move_mount",
+    "mkdir",
+    "mkdirat",
+    "rmdir",
+    "unlink",
+    "unlinkat",
+    "symlinkat",
+    "linkat",
+    "mknodat",
+    "rename",
+    "renameat",
+    "renameat2",
+    "chmod",
+    "fchmod",
+    "fchmodat",
+    "chown",
+    "fchown",
+    "fchownat",
+    "ftruncate",
+    "flock",
+    "setns",
+    "fork",
+    "vfork",
+    "clone",
+    "clone3",
+    "kill",
     "exit_group",
 ];
 
@@ -179,9 +221,9 @@ impl Call {
             libc::SYS_open => arguments[1],
             libc::SYS_openat => arguments[2],
             // The structure that the third argument points to begins with them.
-            libc::SYS_openat2 => {
-                memory(pid, arguments[2], 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_ne_bytes)
-            }
+            libc::SYS_openat2 => memory(pid, arguments[2], 8)
+                .and_then(|bytes| bytes.try_into().ok())
+                .map_or(0, u64::from_ne_bytes),
             _ => 0,
         };
         Call {

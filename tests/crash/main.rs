@@ -20,6 +20,7 @@
 //! | variable | means |
 //! | --- | --- |
 //! | `CRASH_ALL` | every call and every error, not a sample |
+//! | `CRASH_ONLY` | stories and trials, separated by spaces; all others are left out |
 //! | `CRASH_CASE` | this case alone, told at length |
 
 #[path = "../support/mod.rs"]
@@ -96,6 +97,11 @@ fn main() {
         tell_one(&case);
         return;
     }
+    let waits = AWAITS.filter(|_| !listing && !arguments.include_ignored && !arguments.ignored);
+    if let Some(what) = waits {
+        eprintln!("SKIPPED, waits for {what}: all crashes");
+    }
+    let only = env::var("CRASH_ONLY").unwrap_or_default();
     let mut trials = Vec::new();
     for story in stories() {
         for family in FAMILIES {
@@ -103,8 +109,9 @@ fn main() {
                 continue; // it knows another protocol
             }
             let name = format!("{}/{}", story.name, family.name);
-            if let Some(what) = AWAITS.filter(|_| !listing && !arguments.include_ignored && !arguments.ignored) {
-                eprintln!("SKIPPED, waits for {what}: {name}");
+            let mut wanted = only.split_whitespace().peekable();
+            if wanted.peek().is_some() && !wanted.any(|wanted| wanted == story.name || wanted == name) {
+                continue;
             }
             let story = story.name;
             trials.push(Trial::test(name, move || tell(story, *family)).with_ignored_flag(AWAITS.is_some()));
@@ -213,7 +220,9 @@ fn check(bench: &Bench, family: Family, reference: &Course) -> Result<(), String
     if let Some((key, is, should)) = end.differences(&start).into_iter().next()
         && family.next != Next::Original
     {
-        return Err(format!("{name}: undisturbed, the table of the start does not come back: {key} {is} {should}"));
+        return Err(format!(
+            "{name}: undisturbed, the table of the start does not come back: {key} {is} {should}"
+        ));
     }
     Ok(())
 }

@@ -96,7 +96,7 @@ const USER: &str = "/var/snap/acorn/common/b /srv/site none bind 0 0
 
 /// All of them.
 pub fn stories() -> Vec<Story> {
-    use How::{Snapd, SnapConfine, User as ForUser};
+    use How::{SnapConfine, Snapd, User as ForUser};
     let both = |first: &str, second: &str| format!("{first}\n{second}");
     vec![
         story("connect", Snapd).desire(CONTENT),

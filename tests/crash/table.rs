@@ -66,10 +66,11 @@ impl Row {
                 let line = format!("{case} {struck}: {first} (and {rest} more)");
                 // A class: what is wrong and where, whatever the call was.
                 let class = format!("{first}");
-                let class = class.split(": ").take(2).flat_map(str::chars).map(|c| match c.is_ascii_digit() {
-                    true => '#',
-                    false => c,
-                });
+                let class =
+                    class.split(": ").take(2).flat_map(str::chars).map(|c| match c.is_ascii_digit() {
+                        true => '#',
+                        false => c,
+                    });
                 let class: String = class.collect();
                 let entry = self.classes.entry(class).or_insert_with(|| (0, line.clone()));
                 entry.0 += 1;

@@ -127,7 +127,8 @@ pub fn trace(mut command: Command, blow: Option<(usize, Blow)>, dog: &Watchdog) 
     ptrace::setoptions(main, Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_EXITKILL | follow)?;
     dog.watch(main);
     ptrace::syscall(main, None)?;
-    let mut life = Life { main, blow, count: 0, inside: false, pending: None, kind: None, alive: BTreeSet::new() };
+    let mut life =
+        Life { main, blow, count: 0, inside: false, pending: None, kind: None, alive: BTreeSet::new() };
     let mut seen =
         Trace { end: End::Hung, calls: Vec::new(), struck: None, forked: 0, guards: Guards::default() };
     loop {

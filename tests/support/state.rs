@@ -246,7 +246,13 @@ impl<'t> Names<'t> {
             .as_deref()
             .and_then(Path::parent)
             .map_or_else(|| sandbox.disk_path.clone(), Path::to_path_buf);
-        Names { image: &sandbox.image, root: device("/"), run: device("/run"), shm: sandbox.shm.borrow(), disk }
+        Names {
+            image: &sandbox.image,
+            root: device("/"),
+            run: device("/run"),
+            shm: sandbox.shm.borrow(),
+            disk,
+        }
     }
 }
 
