@@ -7,6 +7,7 @@
 //!
 //! | trial | what befalls the program, and what comes then |
 //! | --- | --- |
+//! | `bench/…` | none: the bench itself |
 //! | `STORY/kill` | SIGKILL where a call begins; the guard thaws within a second |
 //! | `STORY/kill+guard` | SIGKILL for both; the next run thaws |
 //! | `STORY/once` | a call fails once |
@@ -26,6 +27,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bench;
 mod calls;
 mod case;
 mod freezer;
@@ -82,9 +84,6 @@ fn main() {
         Err(why) => Some(why),
         Ok(()) if !cfg!(target_arch = "x86_64") => Some("calls are told apart on x86_64 only"),
         Ok(()) if program::is_emulated() => Some("an emulator makes calls of its own"),
-        Ok(()) if !std::path::Path::new("/sys/fs/cgroup/freezer").exists() => {
-            Some("there is no freezer of version 1 here")
-        }
         Ok(()) => None,
     };
     if let Some(why) = impossible {
@@ -102,7 +101,7 @@ fn main() {
         eprintln!("SKIPPED, waits for {what}: all crashes");
     }
     let only = env::var("CRASH_ONLY").unwrap_or_default();
-    let mut trials = Vec::new();
+    let mut trials = if only.is_empty() { bench::trials() } else { Vec::new() };
     for story in stories() {
         for family in FAMILIES {
             if story.how == How::User && family.next == Next::Original {
@@ -128,7 +127,7 @@ fn main() {
 fn with_bench<T>(name: &str, act: impl FnOnce(&Bench) -> T) -> T {
     let story: Story = stories().into_iter().find(|story| story.name == name).expect("a story of this name");
     let image = Image::mount_once().expect("mount the image");
-    let freezer = Freezer::new(story.instance).expect("a group of processes");
+    let freezer = Freezer::new(story.instance, story.second_version).expect("a group of processes");
     let ours = Program::find(Which::Ours).expect("the program");
     let original = Program::find(Which::Original).ok();
     let dog = Watchdog::new();

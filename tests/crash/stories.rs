@@ -12,6 +12,8 @@ pub struct Story {
     pub name: &'static str,
     pub instance: &'static str,
     pub how: How,
+    /// Control groups are those of the second version.
+    pub second_version: bool,
     /// What was done before, undisturbed.
     pub before: Vec<Step>,
     /// What is desired now.
@@ -39,12 +41,17 @@ pub enum Step {
 }
 
 fn story(name: &'static str, how: How) -> Story {
-    Story { name, instance: "acorn", how, before: Vec::new(), desired: String::new() }
+    Story { name, instance: "acorn", how, second_version: false, before: Vec::new(), desired: String::new() }
 }
 
 impl Story {
     fn of(mut self, instance: &'static str) -> Story {
         self.instance = instance;
+        self
+    }
+
+    fn second_version(mut self) -> Story {
+        self.second_version = true;
         self
     }
 
@@ -159,6 +166,7 @@ pub fn stories() -> Vec<Story> {
                 rustix::mount::unmount("/snap/acorn/1/import", UnmountFlags::DETACH).expect("unmount");
             })
             .desire(CONTENT),
+        story("second-version", Snapd).second_version().before(FRESH_TOO).desire(CONTENT),
         story("unchanged", Snapd).before(CONTENT).desire(CONTENT),
     ]
 }

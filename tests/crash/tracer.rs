@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use nix::errno::Errno;
-use nix::libc::user_regs_struct;
+use nix::libc::{self, user_regs_struct};
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -124,7 +124,8 @@ pub fn trace(mut command: Command, blow: Option<(usize, Blow)>, dog: &Watchdog) 
         other => return Err(io::Error::other(format!("not stopped by its start: {other:?}"))),
     }
     let follow = Options::PTRACE_O_TRACEFORK | Options::PTRACE_O_TRACEVFORK | Options::PTRACE_O_TRACECLONE;
-    ptrace::setoptions(main, Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_EXITKILL | follow)?;
+    let told = Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_TRACEEXEC | Options::PTRACE_O_EXITKILL;
+    ptrace::setoptions(main, told | follow)?;
     dog.watch(main);
     ptrace::syscall(main, None)?;
     let mut life =
@@ -175,8 +176,8 @@ impl Life {
                 };
                 gone(done.and_then(|()| ptrace::syscall(pid, None)))
             }
-            WaitStatus::PtraceEvent(pid, _, _) => {
-                if pid == self.main {
+            WaitStatus::PtraceEvent(pid, _, event) => {
+                if pid == self.main && event != libc::PTRACE_EVENT_EXEC {
                     seen.forked += 1;
                     let forked = ptrace::getevent(pid)? as i32;
                     self.alive.insert(Pid::from_raw(forked));
