@@ -21,6 +21,7 @@
 //! | variable | means |
 //! | --- | --- |
 //! | `CRASH_ALL` | every call and every error, not a sample |
+//! | `CRASH_SAMPLES` | so many times as large a sample |
 //! | `CRASH_ONLY` | stories and trials, separated by spaces; all others are left out |
 //! | `CRASH_CASE` | this case alone, told at length |
 
@@ -166,10 +167,12 @@ fn places(family: Family, reference: &Course) -> Vec<Place> {
             }
         }
     }
-    if all || places.len() <= family.sample {
+    let times = env::var("CRASH_SAMPLES").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
+    let sample = family.sample * times;
+    if all || places.len() <= sample {
         return places;
     }
-    (0..family.sample).filter_map(|n| places.get(n * places.len() / family.sample).copied()).collect()
+    (0..sample).filter_map(|n| places.get(n * places.len() / sample).copied()).collect()
 }
 
 fn tell(story: &str, family: Family) -> Result<(), Failed> {

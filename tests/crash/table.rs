@@ -64,14 +64,7 @@ impl Row {
             Some(first) => {
                 let rest = faults.len() - 1;
                 let line = format!("{case} {struck}: {first} (and {rest} more)");
-                // A class: what is wrong and where, whatever the call was.
-                let class = format!("{first}");
-                let class =
-                    class.split(": ").take(2).flat_map(str::chars).map(|c| match c.is_ascii_digit() {
-                        true => '#',
-                        false => c,
-                    });
-                let class: String = class.collect();
+                let class = class_of(&first.to_string());
                 let entry = self.classes.entry(class).or_insert_with(|| (0, line.clone()));
                 entry.0 += 1;
                 self.lines.push(line);
@@ -134,6 +127,19 @@ impl Row {
         }
         text
     }
+}
+
+/// What is wrong and where, whatever the call was: without values, and without numbers.
+fn class_of(fault: &str) -> String {
+    let mut class = String::new();
+    for c in fault.split(": ").take(2).flat_map(str::chars) {
+        match c.is_ascii_digit() {
+            true if class.ends_with('#') => {}
+            true => class.push('#'),
+            false => class.push(c),
+        }
+    }
+    class
 }
 
 const HEAD: &str = "trial                               cases  whole frozen leaked   lost  untrue silent   hung  done/warned/1";
