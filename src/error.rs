@@ -44,22 +44,19 @@ impl Sentence<'_> {
 
     #[inline(never)]
     fn fill(&self, says: &[u8], instance: &[u8], w: &mut dyn Out) {
-        let mut gap = false;
-        for &byte in says {
-            match (gap, byte) {
-                (false, b'%') => {
-                    gap = true;
-                    continue;
-                }
-                (true, b'q') => w.quoted(self.one),
-                (true, b's') => w.put(self.one),
-                (true, b'p') => w.quoted(self.one.get(..self.number as usize).unwrap_or(self.one)),
-                (true, b'n') => w.number(self.number.into()),
-                (true, b'e') => self.errno.write(w),
-                (true, b'i') => w.quoted(instance),
-                _ => w.put(&[byte]),
+        let mut parts = split(says, b'%');
+        w.put(parts.next().unwrap_or_default());
+        for part in parts {
+            let Some((gap, behind)) = part.split_first() else { continue };
+            match gap {
+                b'q' => w.quoted(self.one),
+                b's' => w.put(self.one),
+                b'p' => w.quoted(self.one.get(..self.number as usize).unwrap_or(self.one)),
+                b'n' => w.number(self.number.into()),
+                b'e' => self.errno.write(w),
+                _ => w.quoted(instance),
             }
-            gap = false;
+            w.put(behind);
         }
     }
 }
@@ -88,6 +85,7 @@ pub enum Within {
     Freezing,
     FinishingFreezing,
     CoveringDirectory,
+    Updating,
 }
 
 impl<'t> Error<'t> {
@@ -114,18 +112,19 @@ impl<'t> Error<'t> {
     }
 
     /// The same error, as the reason of a larger one.
-    #[cold]
-    #[inline(never)]
     pub fn within(self, within: Within) -> Self {
-        Error(sentences::keep(Sentence { within, ..*self.0 }))
+        self.inside(within, self.number)
     }
 
     /// The same error, as the reason why a directory above could not be covered; its path has this length.
+    pub fn within_directory(self, len: usize) -> Self {
+        self.inside(Within::CoveringDirectory, if self.number == 0 { len as u32 } else { self.number })
+    }
+
     #[cold]
     #[inline(never)]
-    pub fn within_directory(self, len: usize) -> Self {
-        let number = if self.number == 0 { len as u32 } else { self.number };
-        Error(sentences::keep(Sentence { within: Within::CoveringDirectory, number, ..*self.0 }))
+    fn inside(self, within: Within, number: u32) -> Self {
+        Error(sentences::keep(Sentence { within, number, ..*self.0 }))
     }
 }
 
@@ -140,10 +139,11 @@ const WITHIN: &str = concat!(
     "cannot freeze processes of snap %i, \n",
     "cannot finish freezing processes of snap %i: \n",
     "cannot create writable mimic over %p: \n",
+    "updating the mount namespace of snap %q, from \n",
 );
 
 /// The line with that number, counted from 0; empty behind the last.
-fn nth(lines: &'static str, number: usize) -> &'static [u8] {
+pub(crate) fn nth(lines: &'static str, number: usize) -> &'static [u8] {
     let mut lines = split(lines.as_bytes(), b'\n');
     for _ in 0..number {
         lines.next();
@@ -171,14 +171,11 @@ errnos! {
     NONE 0 "success"
     EPERM 1 "operation not permitted"
     ENOENT 2 "no such file or directory"
-    EINTR 4 "interrupted system call"
     EIO 5 "input/output error"
     ENXIO 6 "no such device or address"
-    EBADF 9 "bad file descriptor"
     EAGAIN 11 "resource temporarily unavailable"
     ENOMEM 12 "cannot allocate memory"
     EACCES 13 "permission denied"
-    EFAULT 14 "bad address"
     ENOTBLK 15 "block device required"
     EBUSY 16 "device or resource busy"
     EEXIST 17 "file exists"
@@ -192,15 +189,10 @@ errnos! {
     EFBIG 27 "file too large"
     ENOSPC 28 "no space left on device"
     EROFS 30 "read-only file system"
-    EMLINK 31 "too many links"
-    EPIPE 32 "broken pipe"
-    ERANGE 34 "numerical result out of range"
-    EDEADLK 35 "resource deadlock avoided"
     ENAMETOOLONG 36 "file name too long"
     ENOSYS 38 "function not implemented"
     ENOTEMPTY 39 "directory not empty"
     ELOOP 40 "too many levels of symbolic links"
-    EOVERFLOW 75 "value too large for defined data type"
     EOPNOTSUPP 95 "operation not supported"
     ETIMEDOUT 110 "connection timed out"
     ENOTCONN 107 "transport endpoint is not connected"
@@ -209,6 +201,9 @@ errnos! {
 }
 
 impl Errno {
+    /// Never seen above the door to the kernel: a call that was interrupted is made again.
+    pub const EINTR: Errno = Errno(4);
+
     /// The text of strerror(3) in the C locale, in lower case; empty where it is not in our table.
     pub fn text(self) -> &'static [u8] {
         let at = NUMBERS.iter().take_while(|number| u32::from(**number) != self.0).count();

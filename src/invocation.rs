@@ -6,10 +6,11 @@
 //! ```
 #![forbid(unsafe_code)]
 
-use crate::error::{Error, Result, Sentence};
+use crate::error::{Error, Result, Sentence, nth};
 use crate::limits;
 use crate::text::arena::{Arena, Full};
 use crate::text::number::parse_u64;
+use crate::text::split;
 
 /// What the command line asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,49 @@ pub struct Invocation<'t> {
     pub uid: Option<u64>,
 }
 
+macro_rules! faults {
+    ($($name:ident $text:literal)*) => {
+        /// What is wrong with a command line.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "the words are below")]
+        pub enum Fault { $($name),* }
+
+        /// The sentences in the same order, each with a line end.
+        const FAULTS: &str = concat!($($text, "\n"),*);
+    };
+}
+
+faults! {
+    Option "unsupported option"
+    NoUid "-u requires an argument"
+    Uid "cannot parse user id"
+    UidRange "cannot parse user id: numerical result out of range"
+    UidSign "user id cannot be negative"
+    Names "too many positional arguments"
+    NoName "snap name not provided"
+    Underscores "snap instance name can contain only one underscore"
+    Start "snap name cannot start with a dash"
+    End "snap name cannot end with a dash"
+    Dashes "snap name cannot contain two consecutive dashes"
+    Letters "snap name must use lower case letters, digits or dashes"
+    NoLetter "snap name must contain at least one letter"
+    Short "snap name must be longer than 1 character"
+    Long "snap name must be shorter than 40 characters"
+    Key "instance key must use lower case letters or digits"
+    NoKey "instance key must contain at least one letter or digit"
+    LongKey "instance key must be shorter than 10 characters"
+}
+
+impl Fault {
+    /// The sentence for people.
+    pub fn says(self) -> &'static [u8] {
+        nth(FAULTS, self as usize)
+    }
+}
+
+/// The options, in the order in which [`read`] knows them.
+const OPTIONS: &[u8] = b"--from-snap-confine --user-mounts -u";
+
 /// Understands the arguments, without the first, which is the name of the program. They are read from left to
 /// right, and the first fault is told; the instance name is looked at last.
 pub fn parse<'t>(args: impl Iterator<Item = &'t [u8]>) -> Result<'t, Invocation<'t>> {
@@ -32,7 +76,7 @@ pub fn parse<'t>(args: impl Iterator<Item = &'t [u8]>) -> Result<'t, Invocation<
         Invocation { instance: b"", from_snap_confine: false, user_mounts: false, uid: None };
     match read(&mut args, &mut invocation) {
         Ok(()) => Ok(invocation),
-        Err(says) => Err(Error::plain(says)),
+        Err(fault) => Err(Error::about("%s", fault.says())),
     }
 }
 
@@ -40,49 +84,61 @@ pub fn parse<'t>(args: impl Iterator<Item = &'t [u8]>) -> Result<'t, Invocation<
 fn read<'t>(
     args: &mut dyn Iterator<Item = &'t [u8]>,
     into: &mut Invocation<'t>,
-) -> core::result::Result<(), &'static str> {
+) -> core::result::Result<(), Fault> {
     let mut has_instance = false;
     while let Some(arg) = args.next() {
-        match arg {
-            b"--from-snap-confine" => into.from_snap_confine = true,
-            b"--user-mounts" => into.user_mounts = true,
-            b"-u" => into.uid = Some(parse_uid(args.next().ok_or("-u requires an argument")?)?),
-            [b'-', ..] => return Err("unsupported option"),
-            _ if has_instance => return Err("too many positional arguments"),
-            name => (into.instance, has_instance) = (name, true),
+        match split(OPTIONS, b' ').position(|option| option == arg) {
+            Some(0) => into.from_snap_confine = true,
+            Some(1) => into.user_mounts = true,
+            Some(_) => into.uid = Some(parse_uid(args.next().ok_or(Fault::NoUid)?)?),
+            None if arg.first() == Some(&b'-') => return Err(Fault::Option),
+            None if has_instance => return Err(Fault::Names),
+            None => (into.instance, has_instance) = (arg, true),
         }
     }
     if !has_instance {
-        return Err("snap name not provided");
+        return Err(Fault::NoName);
     }
     check_instance_name(into.instance)
 }
 
 /// A user id, in the words of strtoul(3): a sign is allowed, and a negative number is told apart only by being too
 /// large.
-fn parse_uid(text: &[u8]) -> core::result::Result<u64, &'static str> {
-    let (negative, rest) = match text {
-        [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        rest => (false, rest),
-    };
-    let len = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let (digits, garbage) = rest.split_at_checked(len).unwrap_or_default();
-    if digits.is_empty() {
-        return Err("cannot parse user id");
+fn parse_uid(text: &[u8]) -> core::result::Result<u64, Fault> {
+    let sign = text.first().copied().unwrap_or(0);
+    let digits = text.get(usize::from(matches!(sign, b'-' | b'+'))..).unwrap_or_default();
+    let mut len = 0;
+    while digits.get(len).is_some_and(u8::is_ascii_digit) {
+        len += 1;
     }
-    let number = parse_u64(digits).ok_or("cannot parse user id: numerical result out of range")?;
-    if !garbage.is_empty() {
-        return Err("cannot parse user id");
+    match parse_u64(digits.get(..len).unwrap_or_default()) {
+        None if len > 0 => Err(Fault::UidRange),
+        Some(number) if len == digits.len() => {
+            let is_negative = number > i64::MAX as u64 || (sign == b'-' && number > 0);
+            if is_negative { Err(Fault::UidSign) } else { Ok(number) }
+        }
+        _ => Err(Fault::Uid),
     }
-    if number > i64::MAX as u64 || (negative && number > 0) {
-        return Err("user id cannot be negative");
-    }
-    Ok(number)
 }
 
 /// Only this much of an instance name is looked at. The longest that is valid has 51 bytes.
 const LOOKED_AT: usize = 52;
+
+/// The rules for a part of an instance name, and what is wrong when one is broken.
+struct Part {
+    /// Single dashes inside are allowed, but there has to be a letter.
+    is_name: bool,
+    least: u8,
+    most: u8,
+    odd: Fault,
+    short: Fault,
+    long: Fault,
+}
+
+static NAME: Part =
+    Part { is_name: true, least: 2, most: 40, odd: Fault::Letters, short: Fault::Short, long: Fault::Long };
+static KEY: Part =
+    Part { is_name: false, least: 1, most: 10, odd: Fault::Key, short: Fault::NoKey, long: Fault::LongKey };
 
 /// Whether a snap can have this instance name: `S` or `S_K`.
 ///
@@ -91,52 +147,41 @@ const LOOKED_AT: usize = 52;
 ///
 /// # Errors
 ///
-/// What is wrong with it, for people.
-pub fn check_instance_name(name: &[u8]) -> core::result::Result<(), &'static str> {
+/// What is wrong with it.
+pub fn check_instance_name(name: &[u8]) -> core::result::Result<(), Fault> {
     let name = name.get(..LOOKED_AT).unwrap_or(name);
-    let mut parts = name.splitn(3, |&byte| byte == b'_');
-    let snap = parts.next().unwrap_or_default();
-    let key = parts.next();
+    let mut parts = split(name, b'_');
+    let (snap, key) = (parts.next().unwrap_or_default(), parts.next());
     if parts.next().is_some() {
-        return Err("snap instance name can contain only one underscore");
+        return Err(Fault::Underscores);
     }
-    check_snap_name(snap)?;
-    key.map_or(Ok(()), check_instance_key)
+    check(snap, &NAME)?;
+    key.map_or(Ok(()), |key| check(key, &KEY))
 }
 
-fn check_snap_name(name: &[u8]) -> core::result::Result<(), &'static str> {
-    if name.starts_with(b"-") {
-        return Err("snap name cannot start with a dash");
-    }
-    let mut rest = name;
-    let mut has_letter = false;
-    while let [byte, behind @ ..] = rest {
-        match (byte, behind) {
-            (b'a'..=b'z', _) => has_letter = true,
-            (b'0'..=b'9', _) => {}
-            (b'-', []) => return Err("snap name cannot end with a dash"),
-            (b'-', [b'-', ..]) => return Err("snap name cannot contain two consecutive dashes"),
-            (b'-', _) => {}
-            _ => return Err("snap name must use lower case letters, digits or dashes"),
+#[inline(never)]
+fn check(text: &[u8], part: &Part) -> core::result::Result<(), Fault> {
+    let mut has_letter = !part.is_name;
+    let mut before = 0;
+    for &byte in text {
+        match byte {
+            b'a'..=b'z' => has_letter = true,
+            b'0'..=b'9' => {}
+            b'-' if part.is_name => match before {
+                0 => return Err(Fault::Start),
+                b'-' => return Err(Fault::Dashes),
+                _ => {}
+            },
+            _ => return Err(part.odd),
         }
-        rest = behind;
+        before = byte;
     }
-    match name.len() {
-        _ if !has_letter => Err("snap name must contain at least one letter"),
-        0..2 => Err("snap name must be longer than 1 character"),
-        2..=40 => Ok(()),
-        _ => Err("snap name must be shorter than 40 characters"),
-    }
-}
-
-fn check_instance_key(key: &[u8]) -> core::result::Result<(), &'static str> {
-    if !key.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9')) {
-        return Err("instance key must use lower case letters or digits");
-    }
-    match key.len() {
-        0 => Err("instance key must contain at least one letter or digit"),
-        1..=10 => Ok(()),
-        _ => Err("instance key must be shorter than 10 characters"),
+    match text.len() {
+        _ if before == b'-' => Err(Fault::End),
+        _ if !has_letter => Err(Fault::NoLetter),
+        len if len < part.least.into() => Err(part.short),
+        len if len > part.most.into() => Err(part.long),
+        _ => Ok(()),
     }
 }
 
@@ -160,45 +205,48 @@ pub struct Names<'t> {
 impl<'t> Invocation<'t> {
     /// The instance name without the instance key.
     pub fn snap_name(&self) -> &'t [u8] {
-        self.instance.split(|&byte| byte == b'_').next().unwrap_or_default()
+        split(self.instance, b'_').next().unwrap_or_default()
     }
 
     /// What sets this instance apart from others of the same snap.
     pub fn instance_key(&self) -> Option<&'t [u8]> {
-        self.instance.split(|&byte| byte == b'_').nth(1)
+        split(self.instance, b'_').nth(1)
     }
 
     /// The names of the files, for the user with this id where they differ.
     pub fn names<'a>(&self, uid: u32, arena: &mut Arena<'a>) -> core::result::Result<Names<'a>, Full> {
+        let says = if self.user_mounts { FILES_OF_USER } else { FILES_OF_SNAP };
         // An instance name and a number are far shorter than a path may be.
-        let mut name = |says| {
-            let mut path = heapless::Vec::<u8, { limits::PATH.max }>::new();
-            Sentence { one: self.instance, number: uid, ..Sentence::plain(says) }.write(b"", &mut path);
-            arena.concat(&[&path])
-        };
-        let [desired, record, log] = match self.user_mounts {
-            true => [
-                "/var/lib/snapd/mount/snap.%s.user-fstab",
-                "/run/snapd/ns/snap.%s.%n.user-fstab",
-                "/run/snapd/ns/snap.%s.user.%n.log",
-            ],
-            false => [
-                "/var/lib/snapd/mount/snap.%s.fstab",
-                "/run/snapd/ns/snap.%s.fstab",
-                "/run/snapd/ns/snap.%s.log",
-            ],
-        };
-        let record = name(record)?;
+        let mut names = heapless::Vec::<u8, { limits::PATH.max }>::new();
+        Sentence { one: self.instance, number: uid, ..Sentence::plain(says) }.write(b"", &mut names);
+        let mut names = split(arena.concat(&[&names])?, b'\n');
+        let mut name = || names.next().unwrap_or_default();
         Ok(Names {
-            namespace: name("/run/snapd/ns/%s.mnt")?,
-            lock_dir: b"/run/snapd/lock",
-            lock: name("/run/snapd/lock/%s.lock")?,
-            desired: name(desired)?,
-            record,
-            log: name(log)?,
+            namespace: name(),
+            lock_dir: name(),
+            lock: name(),
+            desired: name(),
+            record: name(),
+            log: name(),
         })
     }
 }
+
+/// The names of the files in the order of [`Names`], with the gaps of a [`Sentence`].
+const FILES_OF_SNAP: &str = "\
+    /run/snapd/ns/%s.mnt\n\
+    /run/snapd/lock\n\
+    /run/snapd/lock/%s.lock\n\
+    /var/lib/snapd/mount/snap.%s.fstab\n\
+    /run/snapd/ns/snap.%s.fstab\n\
+    /run/snapd/ns/snap.%s.log";
+const FILES_OF_USER: &str = "\
+    /run/snapd/ns/%s.mnt\n\
+    /run/snapd/lock\n\
+    /run/snapd/lock/%s.lock\n\
+    /var/lib/snapd/mount/snap.%s.user-fstab\n\
+    /run/snapd/ns/snap.%s.%n.user-fstab\n\
+    /run/snapd/ns/snap.%s.user.%n.log";
 
 #[cfg(test)]
 mod tests {
@@ -260,6 +308,9 @@ mod tests {
 
     #[test]
     fn a_user_id_is_read_like_an_unsigned_machine_word() {
+        let read = |text: &str| {
+            parse_uid(text.as_bytes()).map_err(|fault| std::str::from_utf8(fault.says()).unwrap())
+        };
         let range = "cannot parse user id: numerical result out of range";
         for (text, outcome) in [
             ("0", Ok(0)),
@@ -275,12 +326,12 @@ mod tests {
             ("18446744073709551616x", Err(range)),
             ("-1", Err("user id cannot be negative")),
         ] {
-            assert_eq!(parse_uid(text.as_bytes()), outcome, "{text}");
+            assert_eq!(read(text), outcome, "{text}");
         }
         for text in
             ["", "-", "+", "1x", "0x10", "42 ", "1_0", " 5", "\t5", "\x0b5", "\r5", "\n5", "\x0c5", "+-5"]
         {
-            assert_eq!(parse_uid(text.as_bytes()), Err("cannot parse user id"), "{text:?}");
+            assert_eq!(read(text), Err("cannot parse user id"), "{text:?}");
         }
         assert_eq!(parsed(&["-u", "acorn"]).unwrap_err(), "cannot parse user id");
     }
@@ -339,7 +390,8 @@ mod tests {
             ("aa\0", Some(LETTERS)),
         ];
         for (name, wrong) in all {
-            assert_eq!(check_instance_name(name.as_bytes()).err(), wrong, "{name:?}");
+            let fault = check_instance_name(name.as_bytes()).err();
+            assert_eq!(fault.map(Fault::says), wrong.map(str::as_bytes), "{name:?}");
         }
     }
 

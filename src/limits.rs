@@ -68,9 +68,6 @@ pub const FREEZE_GROUPS: Limit = Limit { what: "control groups to freeze", max: 
 /// a container manager puts a handful above that.
 pub const CGROUP_LEVELS: Limit = Limit { what: "levels of control groups", max: 24 };
 
-/// Bytes of `/proc/self/cgroup`: a dozen lines of version 1 with long paths, or one path of `PATH_MAX`.
-pub const OWN_GROUPS: Limit = Limit { what: "bytes in /proc/self/cgroup", max: 16_384 };
-
 /// Bytes of `/proc/cmdline` that are searched; no architecture of ours has a longer `COMMAND_LINE_SIZE`.
 pub const KERNEL_COMMAND_LINE: Limit = Limit { what: "bytes in /proc/cmdline", max: 4_096 };
 

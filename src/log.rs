@@ -8,29 +8,22 @@
 //! A line is written with one write(2) when it fits the buffer, in pieces when it does not; it is never cut.
 #![forbid(unsafe_code)]
 
-use crate::error::{Errno, Error};
+use crate::error::{Errno, Error, Within};
 use crate::kernel::Fd;
 use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::process::{self, Stream, Variable};
 use crate::limits;
-use crate::text::Out;
+use crate::text::{Out, has_part};
 use heapless::Vec;
 
-/// Bytes gathered before they are written: a sentence with a whole path in it.
-const LINE_BUFFER: usize = 5_000;
+/// Bytes gathered before they are written: any sentence but one with the longest of paths in it.
+const LINE_BUFFER: usize = 4_000;
 
 /// The log of one run. It is handed down as a value; there is no other.
 #[derive(Debug)]
 pub struct Log {
     debug: bool,
     file: Option<Fd>,
-}
-
-/// The first line of the log file.
-macro_rules! says {
-    ($by:literal, $mounts:literal) => {
-        concat!("updating the mount namespace of snap %q, from ", $by, ", ", $mounts, " mounts")
-    };
 }
 
 /// Who started us and for what: the first line of the log file.
@@ -67,26 +60,30 @@ impl Log {
     /// to, never created, and neither a link nor a fifo is followed. From here on everything is said in full. To be called once it is known that there is a namespace to update, for in snapd's
     /// case the path is one inside it.
     pub fn open_file(&mut self, path: &[u8], owner: u32, run: Run<'_>) {
-        let opened = file::open(path, Open::APPEND, 0).and_then(|fd| file::stat(&fd).map(|stat| (fd, stat)));
-        let (says, about, errno) = match opened {
-            Ok((fd, stat)) if stat.kind == FileType::Regular && (stat.uid == 0 || stat.uid == owner) => {
+        let mut says = "cannot open log file %q: %e";
+        let opened = file::open(path, Open::APPEND, 0).and_then(|fd| {
+            let stat = file::stat(&fd)?;
+            if stat.kind == FileType::Regular && (stat.uid == 0 || stat.uid == owner) {
+                return Ok(fd);
+            }
+            says = "cannot use log file %q: not a regular file of root or of the user";
+            Err(Errno::NONE)
+        });
+        let sentence = match opened {
+            Ok(fd) => {
                 *self = Log { debug: true, file: Some(fd) };
                 let says = match (run.from_snap_confine, run.user_mounts) {
-                    (true, true) => says!("snap-confine", "user"),
-                    (true, false) => says!("snap-confine", "system"),
-                    (false, true) => says!("snapd", "user"),
-                    (false, false) => says!("snapd", "system"),
+                    (true, true) => "snap-confine, user mounts",
+                    (true, false) => "snap-confine, system mounts",
+                    (false, true) => "snapd, user mounts",
+                    (false, false) => "snapd, system mounts",
                 };
-                (says, run.instance, Errno::NONE)
-            }
-            Ok(_) => {
-                let says = "cannot use log file %q: not a regular file of root or of the user";
-                (says, path, Errno::NONE)
+                Error::about(says, run.instance).within(Within::Updating)
             }
             Err(Errno::ENOENT) => return,
-            Err(errno) => ("cannot open log file %q: %e", path, errno),
+            Err(errno) => Error::call(says, path, errno),
         };
-        self.detail(&Error::call(says, about, errno));
+        self.detail(&sentence);
     }
 
     /// Whether debug lines are written.
@@ -156,23 +153,20 @@ impl Line<'_> {
 }
 
 impl Out for Line<'_> {
-    fn put(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
+    fn put(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
             if self.buffer.is_full() {
                 self.flush();
             }
-            let room = LINE_BUFFER - self.buffer.len();
-            let (now, later) = bytes.split_at_checked(room).unwrap_or((bytes, b""));
-            // `now` is no longer than the room that was left.
-            let _ = self.buffer.extend_from_slice(now);
-            bytes = later;
+            // There is room now.
+            let _ = self.buffer.push(byte);
         }
     }
 }
 
 /// The words that `SNAPD_DEBUG` says yes with, white space around them aside.
 fn is_true(value: &[u8]) -> bool {
-    matches!(value.trim_ascii(), b"1" | b"t" | b"T" | b"TRUE" | b"true" | b"True")
+    has_part(b"1 t T TRUE true True", b' ', value.trim_ascii())
 }
 
 fn debug_on_command_line() -> bool {
@@ -182,7 +176,7 @@ fn debug_on_command_line() -> bool {
 }
 
 fn has_debug_word(command_line: &[u8]) -> bool {
-    command_line.split(u8::is_ascii_whitespace).any(|word| word == b"snapd.debug=1")
+    has_part(command_line.trim_ascii(), b' ', b"snapd.debug=1")
 }
 
 #[cfg(test)]

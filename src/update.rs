@@ -10,6 +10,7 @@ use crate::apply::{self, Apply, Results, save, survey};
 use crate::error::{Errno, Error, Result, Within};
 use crate::invocation::{self, Invocation, Names};
 use crate::kernel::file::{self, Open};
+use crate::kernel::mount;
 use crate::kernel::process::{self, Variable};
 use crate::limits::MEMORY;
 use crate::log::{self, Log, Run};
@@ -104,7 +105,6 @@ pub fn run<'t>(
     memory: &'t mut Memory<'t>,
     arena: &mut Arena<'t>,
 ) -> bool {
-    process::hold_broken_pipe();
     let mut instance: &[u8] = b"";
     let done =
         identity::require_capabilities().and_then(|()| invocation::parse(args)).and_then(|invocation| {
@@ -126,24 +126,26 @@ fn update<'t>(
     if invocation.uid.is_some() {
         return Err(Error::plain("cannot update the mount namespace of a user: option -u is not supported"));
     }
-    let names = invocation.names(process::real_uid(), arena).map_err(full)?;
+    let uid = if invocation.user_mounts { process::real_uid() } else { 0 };
+    let names = invocation.names(uid, arena).map_err(full)?;
     match invocation.user_mounts {
         true => {
+            process::hold_broken_pipe();
             identity::become_user()?;
-            user(&names, &mut profiles.desired, world, arena, open_log(&invocation, &names))
+            user(&names, uid, &mut profiles.desired, world, arena, open_log(&invocation, &names, uid))
         }
         false => system(invocation, &names, profiles, world, arena),
     }
 }
 
-fn open_log(invocation: &Invocation<'_>, names: &Names<'_>) -> Log {
+fn open_log(invocation: &Invocation<'_>, names: &Names<'_>, owner: u32) -> Log {
     let mut log = Log::from_surroundings();
     let run = Run {
         instance: invocation.instance,
         from_snap_confine: invocation.from_snap_confine,
         user_mounts: invocation.user_mounts,
     };
-    log.open_file(names.log, process::real_uid(), run);
+    log.open_file(names.log, owner, run);
     log
 }
 
@@ -166,8 +168,7 @@ fn system<'t>(
         return Ok(());
     }
     let freezer = Freezer::new(freezer::ROOT, instance)?;
-    let mut log = open_log(&invocation, names);
-    process::clear_umask();
+    let mut log = open_log(&invocation, names, 0);
     let _signals = process::hold_signals();
     freezer.release_stale(&mut log);
 
@@ -238,11 +239,15 @@ fn carry_out<'t>(
     let mut frozen = Frozen::new();
     let (at, mut noted) = old.notes;
     if apply.plan.changes_anything() {
+        process::clear_umask();
         // What a kill would leave is known to the next run.
         save::update((at, None), &|w| apply.notes.write_intents(apply.plan, old.version, w))
             .map_err(|e| e.within(Within::SavingRecord))?;
         (apply.journal, noted) = (Some(at), None);
-        freezer.freeze(&mut frozen, apply.arena, apply.log)?;
+        // With the calls of old there is one in almost everything.
+        if !fresh_calls || apply.plan.has_gap(fresh_calls, &|| fresh_calls && mount::can_mount_aside()) {
+            freezer.freeze(&mut frozen, apply.arena, apply.log)?;
+        }
     }
     let done = apply.run();
     frozen.thaw(apply.log);
@@ -256,13 +261,14 @@ fn carry_out<'t>(
 /// Applies the user's own mounts to the namespace of one program that is about to start. Nothing is recorded.
 fn user<'t>(
     names: &Names<'t>,
+    uid: u32,
     desired: &'t mut Profile<'t>,
     world: &mut World<'t>,
     arena: &mut Arena<'t>,
     mut log: Log,
 ) -> Result<'t, ()> {
     process::clear_umask();
-    let (uid, gid) = (process::real_uid(), process::real_gid());
+    let gid = process::real_gid();
     let home = home();
     let usable = home.ok();
 

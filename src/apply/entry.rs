@@ -8,7 +8,7 @@ use super::{Apply, Outcome, place, survey};
 use crate::error::{Error, Result};
 use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::mount::{self, Attach, Reach};
-use crate::kernel::{Errno, Fd};
+use crate::kernel::{Errno, Fd, process};
 use crate::mount::{Kind, MountEntry, Origin};
 use crate::plan::Item;
 use crate::text::path;
@@ -23,15 +23,30 @@ pub struct Ready {
 }
 
 /// A mount that is being made.
-struct New<'t> {
-    entry: &'t MountEntry<'t>,
-    /// Where it was attached.
+struct New<'n, 't> {
+    item: &'n Item<'t>,
+    /// Where it is attached.
     how: Attach,
-    /// Whether it is.
-    attached: bool,
     /// What is said if it fails now.
     says: &'static str,
 }
+
+impl New<'_, '_> {
+    /// How its ends are opened.
+    fn open(&self) -> Open {
+        if self.item.kind == Kind::Directory { Open::PATH_DIR } else { Open::PATH }
+    }
+
+    /// One of its ends, if that is no link; the error is `NONE`.
+    fn checked(&self, end: Fd) -> crate::kernel::Result<Fd> {
+        let is_link = self.item.kind != Kind::Directory && file::stat(&end)?.kind == FileType::Symlink;
+        if is_link { Err(Errno::NONE) } else { Ok(end) }
+    }
+}
+
+/// How long a new mount is waited for that cannot be made read-only because somebody just wrote, or noted the time at which
+/// he read.
+const BUSY_MILLISECONDS: u32 = 100;
 
 /// A file system's data, joined.
 type Data = heapless::Vec<u8, 4095>;
@@ -114,136 +129,108 @@ impl<'t> Apply<'_, 't> {
         if !matches!(item.kind, Kind::Directory | Kind::File) {
             return Ok(());
         }
-        let mut new = New { entry, how: Attach::OnTop, attached: false, says: "cannot mount at %q: %e" };
-        let done = self.mount(item, &mut new, old);
-        if matches!(done, Ok(Err(_)))
-            && new.attached
-            && let Ok(Some(parent)) = self.walker.open_parent(entry.dir)
-        {
-            // A mount that could not be completed is taken away (L11), and what lies on it.
-            let mounts = if new.how == Attach::Beneath { 2 } else { 1 };
-            for _ in 0..mounts {
-                let _ = mount::unmount_at(&parent, path::name(entry.dir), true);
-            }
-        }
-        *mistaken = matches!(done, Err(_) | Ok(Err(Errno::ENOTDIR)));
-        let top = done?.map_err(|errno| Error::call(new.says, entry.dir, errno))?;
+        let mut new = New { item, how: Attach::OnTop, says: "cannot mount at %q: %e" };
+        let parent = self.walker.take_parent(entry.dir);
+        let done = match &parent {
+            Ok(Some(parent)) => self.mount(&mut new, parent, old),
+            Ok(None) => Err(Errno::ENOENT),
+            Err(errno) => Err(*errno),
+        };
+        self.walker.keep_parent(entry.dir, parent);
         self.walker.changed(entry.dir);
-        if new.how == Attach::Beneath && self.plan.has_mounts_inside(item) && self.walker.wait(entry.dir, top)
-        {
-            return Ok(());
+        *mistaken = matches!(done, Err(Errno::NONE | Errno::ENOENT | Errno::ENOTDIR));
+        let top = done.map_err(|errno| Error::call(new.says, entry.dir, errno))?;
+        let waits = new.how == Attach::Beneath && self.plan.has_mounts_inside(item);
+        if !waits || !top.is_some_and(|top| self.walker.wait(entry.dir, top)) {
+            self.remove_all_replaced(item);
         }
-        self.remove_all_replaced(item);
         Ok(())
     }
 
-    /// Makes a new mount and attaches it. The outer error is one that has its sentence already.
+    /// Makes a new mount at its name in a directory. The descriptor of a copy's root is given back.
     fn mount(
         &mut self,
-        item: &Item<'t>,
-        new: &mut New<'t>,
+        new: &mut New<'_, 't>,
+        parent: &Fd,
         old: Option<u32>,
-    ) -> Result<'t, crate::kernel::Result<Fd>> {
-        let entry = new.entry;
+    ) -> crate::kernel::Result<Option<Fd>> {
+        let entry = new.item.entry;
         let flags = entry.options.flags();
-        let source = if flags.bind { Some(self.open_end(item, entry.name)?) } else { None };
-        let target = self.open_end(item, entry.dir)?;
+        let tree = reach(flags.recursive);
+        let target = new.checked(file::open_at(parent, path::name(entry.dir), new.open(), 0)?)?;
         if old.is_some() && place::mount_id(&target) == old {
             new.how = Attach::Beneath;
             // From here on the table shows that it is about to go, should somebody kill us.
             let _ = mount::give_up(&target, true);
         }
-        Ok(self.attach(new, source.as_ref(), target))
-    }
-
-    /// Opens a target or a source for a mount call.
-    #[inline(never)]
-    fn open_end(&self, item: &Item<'t>, at: &'t [u8]) -> Result<'t, Fd> {
-        if !path::is_clean(at.strip_suffix(b"/").filter(|rest| !rest.is_empty()).unwrap_or(at)) {
-            return Err(Error::about("cannot open path: cannot iterate over unclean path %q", at));
-        }
-        let opened = match item.kind {
-            Kind::Directory => self.walker.open_directory(at),
-            _ => self.walker.open(at),
-        };
-        let fd = opened.map_err(|errno| Error::call("cannot open path %q: %e", at, errno))?;
-        if item.kind != Kind::Directory && file::stat(&fd).is_ok_and(|stat| stat.kind == FileType::Symlink) {
-            return Err(Error::about("%q is a symbolic link", at));
-        }
-        Ok(fd)
-    }
-
-    fn attach(&mut self, new: &mut New<'t>, source: Option<&Fd>, target: Fd) -> crate::kernel::Result<Fd> {
-        let entry = new.entry;
-        let flags = entry.options.flags();
-        let tree = reach(flags.recursive);
-        let top = match source {
-            Some(source) if self.fresh_calls && (flags.read_only || new.how == Attach::Beneath) => {
-                self.attach_copy(new, source, &target, tree)
+        let mut copy = None;
+        if flags.bind {
+            let source = new.checked(self.walker.open_as(entry.name, new.open())?)?;
+            if self.fresh_calls && (flags.read_only || new.how == Attach::Beneath) {
+                copy = attach_copy(new, &source, parent, &target).ok();
             }
-            _ => Err(Errno::ENOSYS),
-        };
-        let top = match (top, source) {
-            (Ok(top), _) => top,
-            (Err(_), Some(source)) => {
+            if copy.is_none() {
                 // With the calls of old: on top of everything, and made read-only where it is seen already.
                 new.how = Attach::OnTop;
-                mount::bind(source, &target, tree)?;
-                new.attached = true;
-                drop(target);
-                new.says = "cannot remount %q read-only: %e";
-                if flags.read_only {
-                    self.make_read_only(entry.dir, tree)?;
-                }
-                self.walker.open(entry.dir)?
+                mount::bind(&source, &target, tree)?;
             }
-            (Err(_), None) => {
-                let mut data = Data::new();
-                if !self.join_data(entry, &mut data) {
-                    new.says = "cannot mount at %q: more than 4095 bytes of options";
-                    return Err(Errno::EINVAL);
-                }
-                mount::new(entry.name, &target, entry.fstype, flags.mount, &data)?;
-                new.attached = true;
-                drop(target);
-                let top = self.walker.open(entry.dir)?;
-                if entry.fstype == b"tmpfs"
-                    && let Ok(stat) = file::stat(&top)
-                {
-                    self.ground.trust_device(stat.dev);
-                }
-                top
+        } else {
+            let mut data = Data::new();
+            if !self.join_data(entry, &mut data) {
+                new.says = "cannot mount at %q: more than 4095 bytes of options";
+                return Err(Errno::EINVAL);
             }
-        };
-        new.attached = true;
-        if flags.propagation != 0 {
-            new.says = "cannot change propagation of %q: %e";
-            mount::change_propagation(&top, flags.propagation, reach(flags.propagation_recursive))?;
+            mount::new(entry.name, &target, entry.fstype, flags.mount, &data)?;
         }
-        Ok(top)
+        let done = self.finish(new, parent, &target, copy.as_ref());
+        if done.is_err() {
+            // A mount that could not be completed is taken away (L11), and what still lies on it.
+            for _ in 0..if new.how == Attach::Beneath { 2 } else { 1 } {
+                let _ = mount::detach(&target);
+            }
+        }
+        done.map(|()| copy)
     }
 
-    /// Makes a copy of the source, complete, and attaches it: beneath what it replaces, or else on top of that.
-    fn attach_copy(
-        &self,
-        new: &mut New<'t>,
-        source: &Fd,
+    /// What is left to do to a mount that is attached.
+    fn finish(
+        &mut self,
+        new: &mut New<'_, 't>,
+        parent: &Fd,
         target: &Fd,
-        tree: Reach,
-    ) -> crate::kernel::Result<Fd> {
-        let copy = mount::copy(source, b"", tree)?;
-        if new.entry.options.flags().read_only {
-            mount::set_read_only(&copy, tree)?;
+        copy: Option<&Fd>,
+    ) -> crate::kernel::Result<()> {
+        let entry = new.item.entry;
+        let flags = entry.options.flags();
+        let reads = flags.bind && flags.read_only && copy.is_none();
+        let is_tmpfs = !flags.bind && entry.fstype == b"tmpfs";
+        if !reads && !is_tmpfs && flags.propagation == 0 {
+            return Ok(());
         }
-        if new.how == Attach::Beneath {
-            // By its name in the directory: what the descriptor of a mount point names is its root, not its place.
-            let parent = self.walker.open_parent(new.entry.dir)?.ok_or(Errno::ENOENT)?;
-            if mount::attach(&copy, &parent, path::name(new.entry.dir), Attach::Beneath).is_ok() {
-                return Ok(copy);
+        let opened;
+        let top = match copy {
+            Some(copy) => copy,
+            None => {
+                opened = file::open_at(parent, path::name(entry.dir), new.open(), 0)?;
+                // What is seen there now has to be what was mounted: nobody may swap the name meanwhile.
+                if place::mount_id(&opened) == place::mount_id(target) {
+                    return Err(Errno::ESTALE);
+                }
+                &opened
             }
-            new.how = Attach::OnTop;
+        };
+        if reads {
+            new.says = "cannot remount %q read-only: %e";
+            self.make_read_only(entry.dir, top, reach(flags.recursive))?;
         }
-        mount::attach(&copy, target, b"", Attach::OnTop).map(|()| copy)
+        if is_tmpfs {
+            self.ground.trust_device(file::stat(top)?.dev);
+        }
+        if flags.propagation != 0 {
+            new.says = "cannot change propagation of %q: %e";
+            mount::change_propagation(top, flags.propagation, reach(flags.propagation_recursive))?;
+        }
+        Ok(())
     }
 
     /// Joins the options of the file system itself; false when they do not fit. A tmpfs belongs to root, whoever
@@ -269,16 +256,15 @@ impl<'t> Apply<'_, 't> {
 
     /// Makes a new bind mount read-only, keeping what it inherited from its source. Under snap-confine only the
     /// plain remount is granted; it loses nosuid, nodev and noexec, so the flags are kept wherever we may.
-    fn make_read_only(&mut self, at: &[u8], reach: Reach) -> crate::kernel::Result<()> {
-        let top = self.walker.open(at)?;
-        match mount::set_read_only(&top, reach) {
-            Err(Errno::ENOSYS | Errno::EPERM | Errno::EACCES) => {}
-            done => return done,
+    fn make_read_only(&mut self, at: &[u8], top: &Fd, reach: Reach) -> crate::kernel::Result<()> {
+        match mount::set_read_only(top, reach) {
+            Ok(()) => return Ok(()),
+            // Not known, not granted, or somebody reads through it at this moment: in the way of old, then.
+            Err(_) => {}
         }
         if reach == Reach::One {
-            return self.remount(&top);
+            return self.remount(top);
         }
-        drop(top);
         // Mount by mount, those below as the table lists them.
         let mut done = Ok(());
         let buffer = self.arena.take(survey::LINE_BUFFER).map_err(|_| Errno::ENOMEM)?;
@@ -296,7 +282,15 @@ impl<'t> Apply<'_, 't> {
     #[inline(never)]
     fn remount(&self, top: &Fd) -> crate::kernel::Result<()> {
         let keep = if self.confined { 0 } else { file::file_system(top)?.restrictions };
-        mount::remount_read_only(top, keep)
+        let mut done = mount::remount_read_only(top, keep);
+        for _ in 0..BUSY_MILLISECONDS {
+            if done != Err(Errno::EBUSY) {
+                break;
+            }
+            process::sleep(1);
+            done = mount::remount_read_only(top, keep);
+        }
+        done
     }
 
     /// Takes away what is there of an entry, if anything is. `expected` is the id of its mount, where the mount table
@@ -312,15 +306,31 @@ impl<'t> Apply<'_, 't> {
         let done = match &parent {
             Ok(Some(parent)) if is_link => self.remove_link(entry, parent),
             Ok(Some(parent)) => unmount_from(entry, parent, expected, self.fresh_calls),
-            Ok(None) => Ok(()),
+            Ok(None) => Err(Errno::ENOENT),
             Err(errno) => Err(*errno),
         };
         self.walker.keep_parent(at, parent);
         self.walker.changed(at);
-        done.map_err(|errno| match errno {
-            Errno::NONE => Error::about("cannot unmount %q: another mount is in its place", at),
-            _ => Error::call(if is_link { "remove %s: %e" } else { "cannot unmount %q: %e" }, at, errno),
+        done.or_else(|errno| match errno {
+            // It is not where it was: gone with what it lay on, or somebody put something else in the way.
+            Errno::ENOENT if !expected.is_some_and(|id| self.is_mounted(id)) => Ok(()),
+            Errno::NONE | Errno::ENOENT => {
+                Err(Error::about("cannot unmount %q: another mount is in its place", at))
+            }
+            _ => Err(Error::call(if is_link { "remove %s: %e" } else { "cannot unmount %q: %e" }, at, errno)),
         })
+    }
+
+    /// Whether a mount that was there before anything was done still is there.
+    fn is_mounted(&mut self, id: u32) -> bool {
+        let mut found = false;
+        if let Ok(buffer) = self.arena.take(survey::LINE_BUFFER) {
+            let _ = survey::each_mount(buffer, &mut |line| {
+                found |= line.id == id;
+                !found
+            });
+        }
+        found
     }
 
     /// Removes a link that is still the one on record, where it is ours to remove (L9).
@@ -381,7 +391,26 @@ fn reach(tree: bool) -> Reach {
     if tree { Reach::Tree } else { Reach::One }
 }
 
-/// Takes away the mount of an entry; `NONE` when it is another.
+/// Makes a copy of the source, complete, and attaches it: beneath what it replaces, or else on top of that.
+fn attach_copy(new: &mut New<'_, '_>, source: &Fd, parent: &Fd, target: &Fd) -> crate::kernel::Result<Fd> {
+    let entry = new.item.entry;
+    let flags = entry.options.flags();
+    let tree = reach(flags.recursive);
+    let copy = mount::copy(source, b"", tree)?;
+    if flags.read_only {
+        mount::set_read_only(&copy, tree)?;
+    }
+    // By its name in the directory: what the descriptor of a mount point names is its root, not its place.
+    if new.how == Attach::Beneath
+        && mount::attach(&copy, parent, path::name(entry.dir), Attach::Beneath).is_ok()
+    {
+        return Ok(copy);
+    }
+    new.how = Attach::OnTop;
+    mount::attach(&copy, target, b"", Attach::OnTop).map(|()| copy)
+}
+
+/// Takes away the mount of an entry; `NONE` when another is in its place, `ENOENT` when there is none.
 fn unmount_from(
     entry: &MountEntry<'_>,
     parent: &Fd,
@@ -389,26 +418,26 @@ fn unmount_from(
     shows: bool,
 ) -> crate::kernel::Result<()> {
     let name = path::name(entry.dir);
-    let found = match place::look(parent, name) {
-        Err(Errno::ENOENT) => return Ok(()),
-        other => other?,
-    };
+    let top = file::open_at(parent, name, Open::PATH, 0)?;
+    let found = place::look(parent, &top)?;
     if found.mount_root == Some(false) {
-        return Ok(());
+        return Err(Errno::ENOENT);
     }
     if expected.is_some() && found.mount.is_some() && expected != found.mount {
         return Err(Errno::NONE);
     }
     let done = if entry.wants_detach() || entry.is_bind() || entry.fstype == b"tmpfs" {
-        place::detach(parent, name, shows)
+        place::detach(&top, shows)
     } else {
-        mount::unmount_at(parent, name, false)
+        // An open descriptor alone would make it busy.
+        drop(top);
+        mount::unmount_at(parent, name)
     };
     let Err(errno) = done else { return Ok(()) };
     // Judged by what is there now.
-    match place::look(parent, name) {
+    match file::open_at(parent, name, Open::PATH, 0).and_then(|top| place::look(parent, &top)) {
         Err(Errno::ENOENT) => Ok(()),
-        Ok(now) if now.mount_root == Some(false) => Ok(()),
+        Ok(now) if now.mount_root == Some(false) || now.mount != found.mount => Ok(()),
         Ok(_) if errno == Errno::EINVAL && found.mount_root.is_none() => Ok(()),
         _ => Err(errno),
     }

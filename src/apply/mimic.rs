@@ -7,7 +7,6 @@
 #![forbid(unsafe_code)]
 
 use super::create::{self, What};
-use super::walk::Walker;
 use super::{Apply, notes, place, save};
 use crate::error::{Error, Result};
 use crate::kernel::file::{self, FileSystem, FileType, Open};
@@ -178,18 +177,24 @@ impl<'t> Apply<'_, 't> {
         let made = create::create(safe, What::Directory, &self.walker, self.ground, &mut None)
             .map_err(|_| Error::about("cannot create its directory of safe-keeping below /tmp/.snap", dir))?;
         let (says, errno) = match open_safe(safe) {
-            Ok(target) => match mount::bind(fd, &target, Reach::Tree) {
+            Ok((parent, target)) => match mount::bind(fd, &target, Reach::Tree) {
                 Ok(()) => {
-                    drop(target);
-                    let done = match self.walker.open_directory(safe) {
-                        Ok(aside) => self.cover_and_fill(fd, &aside, cover),
+                    let name = path::name(safe);
+                    let done = match file::open_at(&parent, name, Open::PATH_DIR, 0) {
+                        Ok(aside) => {
+                            let done = self.cover_and_fill(fd, &aside, cover);
+                            let _ = mount::give_up(&aside, false);
+                            done
+                        }
                         Err(errno) => Err(Error::call(
                             "cannot open its directory of safe-keeping below /tmp/.snap: %e",
                             dir,
                             errno,
                         )),
                     };
-                    put_back(&self.walker, safe);
+                    // Wherever the place is by now. What is left over does no harm and is no failure.
+                    let _ = mount::detach(&target);
+                    let _ = file::remove_directory(&parent, name);
                     return done;
                 }
                 Err(errno) => ("cannot set aside %q: %e", errno),
@@ -223,20 +228,22 @@ impl<'t> Apply<'_, 't> {
         let dir = cover.dir;
         mount::new(b"tmpfs", fd, b"tmpfs", 0, &cover.data)
             .map_err(|errno| Error::call("cannot mount tmpfs at %q: %e", dir, errno))?;
-        let done = self.fill(aside, dir);
+        let done = self.fill(fd, aside, dir);
         // When it cannot be taken away again the next run may.
-        if done.is_ok() || self.take_away(dir).is_err() {
+        if done.is_ok() || mount::detach(fd).is_err() {
             self.put_on_record(cover.class, dir, cover.options, Some(b"tmpfs"));
         }
         done
     }
 
-    fn fill(&mut self, aside: &Fd, dir: &'t [u8]) -> Result<'t, ()> {
-        let (top, dev) = self
-            .walker
-            .open_directory(dir)
-            .and_then(|fd| file::stat(&fd).map(|stat| (fd, stat.dev)))
-            .map_err(|errno| Error::call("cannot open %q: %e", dir, errno))?;
+    fn fill(&mut self, fd: &Fd, aside: &Fd, dir: &'t [u8]) -> Result<'t, ()> {
+        let top = self.walker.open_directory(dir).and_then(|top| {
+            // Somebody may have put another directory there meanwhile: what is filled has to be the tmpfs.
+            let (new, old) = (file::stat(&top)?, file::stat(fd)?);
+            let is_tmpfs = file::file_system(&top)?.magic == FileSystem::TMPFS;
+            if is_tmpfs && new.dev != old.dev { Ok((top, new.dev)) } else { Err(Errno::ESTALE) }
+        });
+        let (top, dev) = top.map_err(|errno| Error::call("cannot open %q: %e", dir, errno))?;
         for child in self.results.children.iter() {
             let name = path::name(child.dir);
             let (says, errno) = match file::open_at(aside, name, Open::PATH, 0) {
@@ -256,47 +263,45 @@ impl<'t> Apply<'_, 't> {
 }
 
 impl<'t> Apply<'_, 't> {
-    /// Takes the tmpfs of a mimic away, in one step with all its parts; what it covered is there again.
-    pub(super) fn uncover(&mut self, dir: &'t [u8]) -> Result<'t, ()> {
+    /// Takes the tmpfs of a mimic away, in one step with all its parts; what it covered is there again. True if it is not
+    /// on top there: `expected` is the id of its mount, where the mount table told it.
+    pub(super) fn uncover(&mut self, dir: &'t [u8], expected: Option<u32>) -> Result<'t, bool> {
         self.walker.changed(dir);
-        self.take_away(dir).map_err(|errno| Error::call("cannot unmount %q: %e", dir, errno))
+        self.take_away(dir, expected).map_err(|errno| Error::call("cannot unmount %q: %e", dir, errno))
     }
 
-    fn take_away(&self, dir: &[u8]) -> crate::kernel::Result<()> {
-        let Some(parent) = self.walker.open_parent(dir)? else { return Ok(()) };
-        let name = path::name(dir);
-        let magic = match file::open_at(&parent, name, Open::PATH, 0) {
-            Err(Errno::ENOENT) => return Ok(()),
-            top => file::file_system(&top?)?.magic,
+    fn take_away(&self, dir: &[u8], expected: Option<u32>) -> crate::kernel::Result<bool> {
+        let Some(parent) = self.walker.open_parent(dir)? else { return Ok(false) };
+        let top = match file::open_at(&parent, path::name(dir), Open::PATH, 0) {
+            Err(Errno::ENOENT) => return Ok(false),
+            top => top?,
         };
-        if magic != FileSystem::TMPFS || !place::is_mount_root(&parent, name)? {
-            return Ok(());
+        let found = place::look(&parent, &top)?;
+        if found.mount_root == Some(false) {
+            return Ok(false);
         }
-        place::detach(&parent, name, self.fresh_calls)
+        let is_other = expected.is_some() && found.mount.is_some() && found.mount != expected;
+        if is_other || file::file_system(&top)?.magic != FileSystem::TMPFS {
+            return Ok(is_other);
+        }
+        place::detach(&top, self.fresh_calls).map(|()| false)
     }
 }
 
-/// Opens the place of safe-keeping. The snap's processes can write to /tmp: what they prepared there is not used, and
-/// the error is `NONE` (L24).
-fn open_safe(safe: &[u8]) -> crate::kernel::Result<Fd> {
+/// Opens the place of safe-keeping, and the directory in which it lies. The snap's processes can write to /tmp: what they
+/// prepared there is not used, and the error is `NONE` (L24).
+fn open_safe(safe: &[u8]) -> crate::kernel::Result<(Fd, Fd)> {
+    let mut parent = file::open(b"/", Open::PATH_DIR, 0)?;
     let mut here = file::open(b"/tmp", Open::PATH_DIR, 0)?;
     for name in path::components(safe).skip(1) {
-        here = file::open_at(&here, name, Open::PATH_DIR, 0)?;
-        let stat = file::stat(&here)?;
+        let next = file::open_at(&here, name, Open::PATH_DIR, 0)?;
+        let stat = file::stat(&next)?;
         if stat.uid != 0 || stat.mode & 0o022 != 0 {
             return Err(Errno::NONE);
         }
+        parent = core::mem::replace(&mut here, next);
     }
-    Ok(here)
-}
-
-/// Takes the place of safe-keeping away again; what is left over does no harm and is no failure.
-fn put_back(walker: &Walker<'_>, safe: &[u8]) {
-    let Ok(Some(parent)) = walker.open_parent(safe) else { return };
-    let name = path::name(safe);
-    if place::detach(&parent, name, false).is_ok() {
-        let _ = file::remove_directory(&parent, name);
-    }
+    Ok((parent, here))
 }
 
 /// Puts one child back into its place in the tmpfs.

@@ -23,8 +23,8 @@ use crate::log::Log;
 use crate::mount::table::{Table, marks};
 use crate::mount::{Kind, MountEntry, Options, Origin};
 use crate::plan::{Action, Class, Item, Mimic, Plan, Removal, State};
+use crate::text::Out;
 use crate::text::arena::Arena;
-use crate::text::{Out, path};
 use create::{Made, Owner};
 use entry::Ready;
 use ground::Ground;
@@ -136,7 +136,7 @@ pub fn trust<'t>(plan: &Plan<'t>, table: &Table<'t>, ground: &mut Ground<'t>, st
 #[inline(never)]
 fn lines_of(plan: &Plan<'_>, at: u32, mimic: &Mimic<'_>, each: &mut dyn FnMut(u16)) {
     each(mimic.line);
-    plan.parts(at).for_each(each);
+    plan.each_part(at, each);
 }
 
 impl<'t> Apply<'_, 't> {
@@ -179,7 +179,14 @@ impl<'t> Apply<'_, 't> {
                     _ => {}
                 }
             }
-            for (mimic, at) in plan.mimics.iter().zip(0u32..).filter(|(mimic, _)| mimic.goes && !hidden) {
+            for (mimic, at) in plan.mimics.iter().zip(0u32..).filter(|(mimic, _)| mimic.goes) {
+                if hidden {
+                    // It may have lain beneath an entry that another mimic hid.
+                    if self.results.kept.get(usize::from(mimic.line)) == Some(&true) {
+                        self.remove_mimic(at, false);
+                    }
+                    continue;
+                }
                 let copies = mimic.mount.map_or(0, |mount| self.table.twins(mount));
                 for _ in 0..copies {
                     self.remove_mimic(at, true);
@@ -341,12 +348,15 @@ impl<'t> Apply<'_, 't> {
         let plan = self.plan;
         let Some(item) = plan.items.get(at as usize) else { return };
         let id = self.results.replaced.get_mut(at as usize).map(core::mem::take).filter(|id| *id != 0);
-        let Ok(Some(parent)) = self.walker.open_parent(item.entry.dir) else { return };
-        let name = path::name(item.entry.dir);
-        if id.is_none() || !place::look(&parent, name).is_ok_and(|place| place.mount == id) {
+        if id.is_none() {
             return;
         }
-        match place::detach(&parent, name, true) {
+        self.walker.changed(item.entry.dir);
+        let done = match self.walker.open(item.entry.dir) {
+            Ok(top) if place::mount_id(&top) == id => place::detach(&top, true),
+            _ => return,
+        };
+        match done {
             Ok(()) => self.tell("unmounted", item.entry),
             Err(errno) => {
                 self.warn("unmount", item.entry, Error::call("cannot unmount %q: %e", item.entry.dir, errno))
@@ -354,18 +364,23 @@ impl<'t> Apply<'_, 't> {
         }
     }
 
-    fn remove_mimic(&mut self, at: u32, again: bool) {
+    /// Takes away a mimic, or a copy of it; it stays on record while something else lies on it.
+    fn remove_mimic(&mut self, at: u32, copy: bool) {
         let plan = self.plan;
         let Some(mimic) = plan.mimics.get(at as usize) else { return };
         let Some(entry) = plan.line(mimic.line) else { return };
-        match self.uncover(entry.dir) {
-            Ok(()) if again => {}
-            Ok(()) => self.tell("unmounted", entry),
+        let mount = mimic.mount.filter(|_| !copy).and_then(|mount| self.table.get(mount));
+        let stays = match self.uncover(entry.dir, mount.map(|mount| mount.id)) {
+            Ok(stays) => stays,
             Err(error) => {
                 self.warn("unmount", entry, error);
-                lines_of(plan, at, mimic, &mut |line| self.keep(line, true));
+                true
             }
+        };
+        if !stays && !copy {
+            self.tell("unmounted", entry);
         }
+        lines_of(plan, at, mimic, &mut |line| self.keep(line, stays));
     }
 
     fn mount_all(&mut self) -> Result<'t, ()> {
@@ -489,15 +504,18 @@ impl<'t> Apply<'_, 't> {
             }
             let of_class = |item: &&Item<'t>| item.class == class;
             for item in self.plan.items.iter().filter(of_class).filter(|item| is_adopted(item)) {
-                each(item.entry, Some(false));
+                each(item.entry, Some(self.notes.find(item.entry.dir) == Some(true)));
             }
             for at in self.plan.mounts.iter() {
                 if let Outcome::Mounted(target) = self.outcome(*at)
                     && let Some(item) = self.plan.items.get(*at as usize).filter(of_class)
                 {
-                    // What was made for it once is still made for it.
-                    let made = target > 0 || self.notes.find(item.entry.dir) == Some(true);
-                    each(item.entry, Some(made));
+                    // What was made for it once is still made for it; what nobody knows stays unknown.
+                    let noted = match target {
+                        0 => self.notes.find(item.entry.dir).or(self.plan.is_new(item).then_some(false)),
+                        _ => Some(true),
+                    };
+                    each(item.entry, noted);
                 }
             }
         }

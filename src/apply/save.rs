@@ -4,9 +4,9 @@
 
 use crate::error::{Error, Result};
 use crate::kernel::file::{self, Open};
-use crate::kernel::{Errno, Fd, process};
+use crate::kernel::{Errno, Fd};
 use crate::limits::NAME;
-use crate::text::{Out, path, write_number};
+use crate::text::{Out, path};
 
 /// Writes through a small buffer and remembers the first error.
 struct Writer<'f> {
@@ -67,33 +67,23 @@ pub fn update<'t>((at, old): (&'t [u8], Option<&[u8]>), write: &dyn Fn(&mut dyn 
 }
 
 /// Replaces a file by what `write` writes: root's, 0644, whoever started us. The temporary file is called as AppArmor's
-/// rules expect: the name, a dot, up to ten digits and `~`.
+/// rules expect: the name, a dot, a number and `~`. It is always the same number: the lock is held, so what is there with
+/// that name is what a killed run has left.
 fn replace<'t>(at: &'t [u8], write: &dyn Fn(&mut dyn Out)) -> Result<'t, ()> {
     let (dir, name) = (path::parent(at), path::name(at));
     let no = |errno| Error::call("open %s: %e", at, errno);
     let folder = file::open(dir, Open::READ_DIR, 0).map_err(no)?;
-    let now = process::uptime();
-    let mut number = (now.nanoseconds ^ process::id().rotate_left(16)) as u64;
-    // Other numbers are tried when the name is taken; ten thousand names are not.
-    for _ in 0..10_000 {
-        number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let mut temporary = heapless::Vec::<u8, { NAME.max }>::new();
-        temporary.put(name);
-        temporary.put(b".");
-        write_number(&mut temporary, number >> 33);
-        temporary.put(b"~");
-        let fd = match file::open_at(&folder, &temporary, Open::NEW, 0o600) {
-            Err(Errno::EEXIST) => continue,
-            other => other.map_err(no)?,
-        };
-        let done = fill(&fd, write).and_then(|()| file::rename(&folder, &temporary, name));
-        if let Err(errno) = done {
-            let _ = file::unlink(&folder, &temporary);
-            return Err(Error::call("write %s: %e", at, errno));
-        }
-        return file::sync(&folder).map_err(|errno| Error::call("sync %s: %e", dir, errno));
+    let mut temporary = heapless::Vec::<u8, { NAME.max }>::new();
+    temporary.put(name);
+    temporary.put(b".0~");
+    let _ = file::unlink(&folder, &temporary);
+    let fd = file::open_at(&folder, &temporary, Open::NEW, 0o600).map_err(no)?;
+    let done = fill(&fd, write).and_then(|()| file::rename(&folder, &temporary, name));
+    if let Err(errno) = done {
+        let _ = file::unlink(&folder, &temporary);
+        return Err(Error::call("write %s: %e", at, errno));
     }
-    Err(no(Errno::EEXIST))
+    file::sync(&folder).map_err(|errno| Error::call("sync %s: %e", dir, errno))
 }
 
 /// Writes behind what is in a file.

@@ -98,8 +98,9 @@ impl<'t> Walker<'t> {
         }
     }
 
+    /// The object at an absolute path.
     #[inline(never)]
-    fn open_as(&self, path: &[u8], how: Open) -> Result<Fd> {
+    pub fn open_as(&self, path: &[u8], how: Open) -> Result<Fd> {
         if !path::is_absolute(path) {
             return Err(Errno::ENOENT);
         }

@@ -215,16 +215,34 @@ struct StatFs {
 
 const _: () = assert!(size_of::<StatFs>() == size_of::<libc::statfs>());
 
+/// statfs(2): links are followed.
+pub fn file_system_of(path: &[u8]) -> Result<FileSystem> {
+    let mut buffer = PATH_BUFFER;
+    #[cfg(not(target_arch = "arm"))]
+    const NUMBER: c_long = libc::SYS_statfs;
+    #[cfg(target_arch = "arm")]
+    const NUMBER: c_long = libc::SYS_statfs64;
+    stat_fs(NUMBER, terminate(path, &mut buffer)? as usize)
+}
+
 /// fstatfs(2)
 pub fn file_system(fd: &Fd) -> Result<FileSystem> {
+    #[cfg(not(target_arch = "arm"))]
+    const NUMBER: c_long = libc::SYS_fstatfs;
+    #[cfg(target_arch = "arm")]
+    const NUMBER: c_long = libc::SYS_fstatfs64;
+    stat_fs(NUMBER, fd.raw())
+}
+
+#[inline(never)]
+fn stat_fs(number: c_long, what: usize) -> Result<FileSystem> {
     let mut fs = MaybeUninit::<StatFs>::uninit();
     let place = fs.as_mut_ptr() as usize;
-    // SAFETY: `StatFs` has the size and layout of the kernel's structure.
-    #[cfg(not(target_arch = "arm"))]
-    unsafe { call(libc::SYS_fstatfs, fd.raw(), place, 0, 0, 0) }?;
-    // SAFETY: `StatFs` has the size and layout of the kernel's structure. (Padded; the kernel knows both sizes.)
-    #[cfg(target_arch = "arm")]
-    unsafe { call(libc::SYS_fstatfs64, fd.raw(), size_of::<StatFs>(), place, 0, 0) }?;
+    // On 32-bit Arm the size comes in front. (Padded; the kernel knows both sizes.)
+    let (second, third) = if cfg!(target_arch = "arm") { (size_of::<StatFs>(), place) } else { (place, 0) };
+    // SAFETY: `what` is a descriptor or a string that ends in NUL and outlives the call; `StatFs` has the size and layout of
+    // the kernel's structure.
+    unsafe { call(number, what, second, third, 0, 0) }?;
     // SAFETY: the call succeeded, so it filled the structure.
     let fs = unsafe { fs.assume_init() };
     Ok(FileSystem {

@@ -124,6 +124,13 @@ pub fn new_tmpfs(options: &[u8]) -> Result<Fd> {
     }
 }
 
+/// Whether a mount that is not attached yet can have mounts in it: Linux 6.15. It is tried.
+pub fn can_mount_aside() -> bool {
+    new_tmpfs(b"mode=0755").is_ok_and(|outer| {
+        new_tmpfs(b"mode=0755").is_ok_and(|inner| attach(&inner, &outer, b"", Attach::OnTop).is_ok())
+    })
+}
+
 const SYS_OPEN_TREE: c_long = 428;
 const SYS_MOVE_MOUNT: c_long = 429;
 const SYS_FSOPEN: c_long = 430;
@@ -134,6 +141,10 @@ const SYS_FSMOUNT: c_long = 432;
 /// elsewhere neither keep it nor go with it. `MS_UNBINDABLE` is that of `MS_PRIVATE`, and shows in mountinfo: a mount of
 /// ours that has it was about to go when somebody killed us. AppArmor grants only `MS_PRIVATE`.
 pub fn give_up(target: &Fd, shows: bool) -> Result<()> {
+    // In one call without /proc: mount_setattr(2), Linux 5.12.
+    if shows && set_attributes(target, AT_RECURSIVE, 0, libc::MS_UNBINDABLE).is_ok() {
+        return Ok(());
+    }
     let how = if shows { libc::MS_UNBINDABLE } else { libc::MS_PRIVATE };
     change_propagation(target, how as u32, Reach::Tree)
 }
@@ -158,34 +169,37 @@ pub fn set_read_only(target: &Fd, reach: Reach) -> Result<()> {
         Reach::One => 0,
         Reach::Tree => AT_RECURSIVE,
     };
-    set_attributes(target, b"", recursive, MOUNT_ATTR_RDONLY, 0)
-}
-
-/// [`give_up`] of the mount at a name in a directory, so that it shows: mount_setattr(2), Linux 5.12.
-pub fn give_up_at(dir: &Fd, name: &[u8]) -> Result<()> {
-    set_attributes(dir, name, AT_RECURSIVE, 0, libc::MS_UNBINDABLE)
+    set_attributes(target, recursive, MOUNT_ATTR_RDONLY, 0)
 }
 
 #[inline(never)]
-fn set_attributes(dir: &Fd, name: &[u8], reach: usize, set: u64, propagation: c_ulong) -> Result<()> {
+fn set_attributes(target: &Fd, reach: usize, set: u64, propagation: c_ulong) -> Result<()> {
     let attr = MountAttr { set, clear: 0, propagation: u64::from(propagation as u32), userns_fd: 0 };
-    let flags = (libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW) as usize | reach;
+    let flags = libc::AT_EMPTY_PATH as usize | reach;
     let (attr, size) = (&raw const attr as usize, size_of::<MountAttr>());
-    // SAFETY: the size is the structure's.
-    unsafe { call_at(SYS_MOUNT_SETATTR, dir.raw(), name, flags, attr, size) }.map(drop)
+    // SAFETY: the empty path ends in NUL; the size is the structure's.
+    unsafe { done(SYS_MOUNT_SETATTR, target.raw(), raw(c""), flags, attr, size) }
 }
 
-/// Takes away the top mount at a name in a directory; `MNT_DETACH` when `detach`. A symbolic link is not
-/// followed, and no descriptor of the mount itself has to be open, which alone would make it busy.
-pub fn unmount_at(dir: &Fd, name: &[u8], detach: bool) -> Result<()> {
-    let path = FdPath::inside(dir, name)?;
-    let flags = libc::UMOUNT_NOFOLLOW | if detach { libc::MNT_DETACH } else { 0 };
+/// Takes away the top mount at a name in a directory, if it is not in use. A symbolic link is not followed, and no
+/// descriptor of the mount itself has to be open, which alone would make it busy.
+pub fn unmount_at(dir: &Fd, name: &[u8]) -> Result<()> {
+    unmount(&FdPath::inside(dir, name)?, libc::UMOUNT_NOFOLLOW)
+}
+
+/// Takes away what is mounted on top of what the descriptor names, or else the mount whose root it is, with all below
+/// it: `MNT_DETACH`. In use or not.
+pub fn detach(fd: &Fd) -> Result<()> {
+    unmount(&FdPath::of(fd), libc::MNT_DETACH)
+}
+
+fn unmount(path: &FdPath, flags: c_int) -> Result<()> {
     // SAFETY: the path ends in NUL and outlives the call.
     unsafe { done(libc::SYS_umount2, path.raw(), flags as usize, 0, 0, 0) }
 }
 
 /// Where an object lies among the mounts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     /// Mount id, field 1 of mountinfo; absent before Linux 5.8 where /proc does not tell either.
     pub mount: Option<u32>,

@@ -2,7 +2,6 @@
 //! The variables of a profile for users: `$HOME` and `$XDG_RUNTIME_DIR`.
 #![forbid(unsafe_code)]
 
-use super::profile::front;
 use super::{Kind, MountEntry, Options};
 use crate::text::arena::{Arena, Full};
 use crate::text::path;
@@ -38,6 +37,17 @@ pub fn expand<'t>(
     arena: &mut Arena<'t>,
 ) -> core::result::Result<MountEntry<'t>, ExpandFault> {
     let mut entry = entry;
+    expand_in_place(&mut entry, home, runtime_dir, arena)?;
+    Ok(entry)
+}
+
+/// The same for an entry where it is. When it fails, the entry is of no use any more.
+pub fn expand_in_place<'t>(
+    entry: &mut MountEntry<'t>,
+    home: Option<&'t [u8]>,
+    runtime_dir: &'t [u8],
+    arena: &mut Arena<'t>,
+) -> core::result::Result<(), ExpandFault> {
     if entry.kind() == Kind::EnsureDir {
         replace(&mut entry.dir, HOME, home, arena)?;
         let options = entry.options.0;
@@ -54,9 +64,9 @@ pub fn expand<'t>(
     replace(&mut entry.name, RUNTIME_DIR, Some(runtime_dir), arena)?;
     replace(&mut entry.dir, RUNTIME_DIR, Some(runtime_dir), arena)?;
     if !path::is_clean(entry.dir) {
-        entry.dir = front(arena.copy(entry.dir)?, path::clean);
+        entry.dir = path::cleaned(arena.copy(entry.dir)?);
     }
-    Ok(entry)
+    Ok(())
 }
 
 /// Puts a value in the place of the variable at the start of a field; false where that is not.

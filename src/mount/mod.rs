@@ -18,7 +18,7 @@ use crate::text::{Length, Out};
 /// One line of a mount profile, with the fields of getmntent(3). They point into the profile's own text.
 ///
 /// `==` compares bytes; [`MountEntry::same`] compares meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Eq)]
 pub struct MountEntry<'t> {
     /// What is mounted: the source of a bind, a device, or a word like `tmpfs` and `none`.
     pub name: &'t [u8],
@@ -66,12 +66,11 @@ impl<'t> MountEntry<'t> {
     /// What the entry needs at its target.
     #[inline(never)]
     pub fn kind(&self) -> Kind {
-        let word = self.options.value(b"x-snapd.kind").unwrap_or_default();
-        match Options(b"file,symlink,ensure-dir").position(word) {
-            Some(0) => Kind::File,
-            Some(1) => Kind::Symlink,
+        match self.choice(b"x-snapd.kind", b",file,symlink,ensure-dir") {
+            Some(0) => Kind::Directory,
+            Some(1) => Kind::File,
+            Some(2) => Kind::Symlink,
             Some(_) => Kind::EnsureDir,
-            None if word.is_empty() => Kind::Directory,
             None => Kind::Unknown,
         }
     }
@@ -79,13 +78,17 @@ impl<'t> MountEntry<'t> {
     /// Who asked for the entry.
     #[inline(never)]
     pub fn origin(&self) -> Origin {
-        let word = self.options.value(b"x-snapd.origin").unwrap_or_default();
-        match Options(b"layout,overname,rootfs").position(word) {
-            Some(0) => Origin::Layout,
-            Some(1) => Origin::Overname,
-            Some(_) => Origin::Rootfs,
-            None => Origin::Interface,
+        match self.choice(b"x-snapd.origin", b",layout,overname,rootfs") {
+            Some(1) => Origin::Layout,
+            Some(2) => Origin::Overname,
+            Some(3) => Origin::Rootfs,
+            _ => Origin::Interface,
         }
+    }
+
+    /// Which of these words an option has as its value. One that is not there has the empty value.
+    fn choice(&self, option: &[u8], words: &[u8]) -> Option<usize> {
+        Options(words).position(self.options.value(option).unwrap_or_default())
     }
 
     /// What [`MountEntry::needed_by`] of other entries names this one by: `x-snapd.id`, or else the target.
@@ -131,10 +134,14 @@ impl<'t> MountEntry<'t> {
     /// Whether both entries ask for the same mount: the same fields and numbers, and the
     /// [same options](Options::same).
     pub fn same(&self, other: &MountEntry<'_>) -> bool {
+        self.options.same(other.options) && self.same_but_options(other)
+    }
+
+    #[inline(never)]
+    fn same_but_options(&self, other: &MountEntry<'_>) -> bool {
         self.name == other.name
             && self.dir == other.dir
             && self.fstype == other.fstype
-            && self.options.same(other.options)
             && self.freq == other.freq
             && self.passno == other.passno
     }
@@ -142,10 +149,10 @@ impl<'t> MountEntry<'t> {
     /// Writes the canonical line, without its end: six fields, escaped, with single spaces between; `none` stands
     /// for an empty field and `defaults` for no options.
     pub fn write(&self, w: &mut dyn Out) {
-        field(w, self.name, b"none");
-        field(w, self.dir, b"none");
-        field(w, self.fstype, b"none");
-        field(w, self.options.0, b"defaults");
+        for &field in &[self.name, self.dir, self.fstype, self.options.written()] {
+            write_escaped(w, if field.is_empty() { b"none" } else { field });
+            w.put(b" ");
+        }
         number(w, self.freq);
         w.put(b" ");
         number(w, self.passno);
@@ -166,10 +173,10 @@ impl<'t> MountEntry<'t> {
     }
 }
 
-/// Writes a field, or what stands for an empty one, and a space.
-fn field(w: &mut dyn Out, field: &[u8], empty: &[u8]) {
-    write_escaped(w, if field.is_empty() { empty } else { field });
-    w.put(b" ");
+impl PartialEq for MountEntry<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.options == other.options && self.same_but_options(other)
+    }
 }
 
 fn number(w: &mut dyn Out, number: i64) {

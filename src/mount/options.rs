@@ -2,7 +2,7 @@
 //! Mount options: the words of the fourth field, what they ask of mount(2), and what they tell us.
 #![forbid(unsafe_code)]
 
-use crate::text::{Split, split};
+use crate::text::{Split, place, split};
 
 /// The flags of mount(2), as Linux numbers them on every architecture.
 pub mod ms {
@@ -33,49 +33,34 @@ pub mod ms {
     pub const PROPAGATION: u32 = PRIVATE | SLAVE | SHARED;
 }
 
-/// The words that are flags of mount(2). None of them takes another back.
+/// The words that are flags of mount(2), each where its bit is; none of them takes another back. Where a comma is,
+/// there is no word: no word has one.
+///
+/// Behind the flags are `rw`, which is none, and the recursive words in the order of those that are not.
 const WORDS: &[u8] =
-    b"rw,ro,nosuid,nodev,noexec,sync,remount,mand,dirsync,noatime,nodiratime,bind,rbind,move,\
-    silent,acl,private,rprivate,slave,rslave,shared,rshared,relatime,strictatime";
+    b"ro nosuid nodev noexec sync remount mand dirsync , , noatime nodiratime bind move , silent \
+    acl , private slave shared relatime , , strictatime rw rbind rprivate rslave rshared";
 
-/// What they are, in the same order.
-const BITS: [u32; 24] = [
-    0,
-    ms::RDONLY,
-    ms::NOSUID,
-    ms::NODEV,
-    ms::NOEXEC,
-    ms::SYNCHRONOUS,
-    ms::REMOUNT,
-    ms::MANDLOCK,
-    ms::DIRSYNC,
-    ms::NOATIME,
-    ms::NODIRATIME,
-    ms::BIND,
-    ms::BIND | ms::REC,
-    ms::MOVE,
-    ms::SILENT,
-    ms::POSIXACL,
-    ms::PRIVATE,
-    ms::PRIVATE | ms::REC,
-    ms::SLAVE,
-    ms::SLAVE | ms::REC,
-    ms::SHARED,
-    ms::SHARED | ms::REC,
-    ms::RELATIME,
-    ms::STRICTATIME,
-];
+const RBIND: u32 = 1 << 26;
+const RPROPAGATION: u32 = ms::PROPAGATION << TO_RECURSIVE;
+/// How far the bit of `rprivate` is from that of `private`.
+const TO_RECURSIVE: u32 = 9;
+/// What is no flag of mount(2), or not one for the mount itself.
+const OTHERS: u32 = !0 << 25 | ms::PROPAGATION;
 
-/// What a word means for mount(2); `None` when it is none of ours but the file system's own.
+/// The bit of a word in [`WORDS`]; 0 when it is none of ours but the file system's own.
 #[inline(never)]
-fn word(word: &[u8]) -> Option<u32> {
-    BITS.get(Options(WORDS).position(word)?).copied()
+fn bit(word: &[u8]) -> u32 {
+    match place(WORDS, b' ', word) {
+        Some(at) => 1 << at,
+        None => 0,
+    }
 }
 
 /// Whether a word is one for the file system itself: none for mount(2), none for us, and not `defaults`, which no
 /// file system knows.
-fn is_data(text: &[u8]) -> bool {
-    word(text).is_none() && !is_ours(text) && text != b"defaults"
+fn is_data(word: &[u8]) -> bool {
+    bit(word) == 0 && !is_ours(word) && word != b"defaults"
 }
 
 /// Whether the word speaks to us alone and never to the kernel.
@@ -112,19 +97,14 @@ pub struct Options<'t>(pub &'t [u8]);
 
 impl<'t> Options<'t> {
     /// The words in their order, the empty ones too; none for the empty list.
+    #[inline(never)]
     pub fn iter(self) -> Split<'t> {
         if self.0.is_empty() { Split::NONE } else { split(self.0, b',') }
     }
 
-    /// How many words there are before the first that is exactly `word`.
-    #[inline(never)]
+    /// How many words there are before the first that is exactly `word`. Here the empty list is one empty word.
     pub fn position(self, word: &[u8]) -> Option<usize> {
-        let mut words = self.iter();
-        let mut at = 0;
-        while words.next()? != word {
-            at += 1;
-        }
-        Some(at)
+        place(self.0, b',', word)
     }
 
     /// Whether one of the words is exactly `word`.
@@ -135,34 +115,43 @@ impl<'t> Options<'t> {
     /// What follows the `=` in the first word that begins with `name=`. It can be empty and can hold more `=`.
     #[inline(never)]
     pub fn value(self, name: &[u8]) -> Option<&'t [u8]> {
-        self.iter().find_map(|option| match option.strip_prefix(name) {
-            Some([b'=', value @ ..]) => Some(value),
-            _ => None,
-        })
+        for option in self.iter() {
+            if let Some([b'=', value @ ..]) = option.strip_prefix(name) {
+                return Some(value);
+            }
+        }
+        None
     }
 
     /// Whether both lists ask for the same: the same words in the same order. No options at all and the lone word
     /// `defaults`, which is how that is written, are the same.
     pub fn same(self, other: Options<'_>) -> bool {
-        let written = |options: Options<'_>| options.0.is_empty() || options.0 == b"defaults";
-        self.0 == other.0 || (written(self) && written(other))
+        self.written() == other.written()
+    }
+
+    /// How they are written, but for escapes.
+    pub(super) fn written(self) -> &'t [u8] {
+        if self.0.is_empty() { b"defaults" } else { self.0 }
     }
 
     /// The words for mount(2), taken together.
     #[inline(never)]
     pub fn flags(self) -> Flags {
-        let mut flags = Flags::default();
-        for option in self.iter() {
-            let bits = word(option).unwrap_or(0);
-            let recursive = bits & ms::REC != 0;
-            flags.recursive |= recursive && bits & ms::BIND != 0;
-            flags.propagation |= bits & ms::PROPAGATION;
-            flags.propagation_recursive |= recursive && bits & ms::PROPAGATION != 0;
-            flags.mount |= bits & !(ms::REC | ms::PROPAGATION);
+        let mut bits = 0;
+        for word in self.iter() {
+            bits |= bit(word);
         }
-        flags.bind = flags.mount & ms::BIND != 0;
-        flags.read_only = flags.mount & ms::RDONLY != 0;
-        flags
+        if bits & RBIND != 0 {
+            bits |= ms::BIND;
+        }
+        Flags {
+            mount: bits & !OTHERS,
+            bind: bits & ms::BIND != 0,
+            recursive: bits & RBIND != 0,
+            read_only: bits & ms::RDONLY != 0,
+            propagation: (bits | bits >> TO_RECURSIVE) & ms::PROPAGATION,
+            propagation_recursive: bits & RPROPAGATION != 0,
+        }
     }
 
     /// The words for the file system itself, in their order: all that are not in the table, are not ours and are
@@ -179,10 +168,10 @@ impl<'t> Options<'t> {
 
 #[inline(never)]
 fn is_ignored_on_bind(option: &[u8]) -> bool {
-    const HEARD: u32 = ms::BIND | ms::REC | ms::RDONLY | ms::PROPAGATION;
-    match word(option) {
-        Some(bits) => bits & !HEARD != 0,
-        None => is_data(option) && !option.is_empty(),
+    const HEARD: u32 = OTHERS | ms::BIND | ms::RDONLY;
+    match bit(option) {
+        0 => is_data(option) && !option.is_empty(),
+        bit => bit & HEARD == 0,
     }
 }
 
@@ -245,7 +234,10 @@ mod tests {
             ("relatime", 0x200000),
             ("strictatime", 0x1000000),
         ] {
-            assert_eq!(word(text.as_bytes()), Some(bits), "{text}");
+            let flags = Options(text.as_bytes()).flags();
+            let recursive = if flags.recursive || flags.propagation_recursive { ms::REC } else { 0 };
+            assert_eq!(flags.mount | flags.propagation | recursive, bits, "{text}");
+            assert_ne!(bit(text.as_bytes()), 0, "{text}");
             assert_eq!(Options(text.as_bytes()).data().count(), 0, "{text}");
         }
     }
@@ -255,8 +247,10 @@ mod tests {
         let options =
             Options(b"suid,ro,mode=0711,x-snapd.synthetic,,size=1m,x-snapd.mode=0700,lazytime,defaults");
         assert_eq!(words(options.data()), ["suid", "mode=0711", "", "size=1m", "lazytime"]);
-        for text in ["exec", "dev", "async", "unbindable", "runbindable", "lazytime", "RO", " ro", "x-snap"] {
-            assert_eq!(word(text.as_bytes()), None, "{text}");
+        for text in
+            ["exec", "dev", "async", "unbindable", "runbindable", "lazytime", "RO", " ro", "x-snap", ""]
+        {
+            assert_eq!(bit(text.as_bytes()), 0, "{text}");
         }
         assert_eq!(words(Options(b"defaults").data()), [""; 0]);
     }

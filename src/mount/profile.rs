@@ -11,14 +11,14 @@
 
 use heapless::{Vec, VecView};
 
-pub use super::expand::{ExpandFault, expand};
+pub use super::expand::{ExpandFault, expand, expand_in_place};
 use super::{MountEntry, Options};
 use crate::error::{Errno, Error, Result};
 use crate::limits::{PROFILE_ENTRIES, PROFILE_LINE};
-use crate::text::escape::unescape;
+use crate::text::escape::cut_field;
 use crate::text::number::parse_i64;
 use crate::text::path::{self, put};
-use crate::text::{cut, position};
+use crate::text::{cut, place, position};
 
 /// Cuts the text into entries, in place and in the order of its lines, and appends them.
 ///
@@ -51,6 +51,7 @@ const TOO_LONG: &str = "line %n is longer than 65535 bytes";
 const _: () = assert!(PROFILE_LINE.max == 65_535, "TOO_LONG names the limit");
 
 /// One line, without its end.
+#[inline(never)]
 fn parse_line<'t>(line: &'t mut [u8], into: &mut VecView<MountEntry<'t>>) -> Result<'t, ()> {
     let line = trim(line);
     let (len, count) = tidy(line);
@@ -62,9 +63,9 @@ fn parse_line<'t>(line: &'t mut [u8], into: &mut VecView<MountEntry<'t>>) -> Res
     }
     let mut rest = line.get_mut(..len).unwrap_or_default();
     // (1) source, (2) target, (3) type
-    let name = cut(&mut rest, END);
-    let dir = cut(&mut rest, END);
-    let fstype = cut(&mut rest, END);
+    let name = cut_field(&mut rest, END);
+    let dir = target(cut_field(&mut rest, END));
+    let fstype = cut_field(&mut rest, END);
     // (4) options: one field, or of seven and more fields all but the five others
     for _ in 6..count {
         let end = position(rest, END);
@@ -72,24 +73,11 @@ fn parse_line<'t>(line: &'t mut [u8], into: &mut VecView<MountEntry<'t>>) -> Res
             *end = b' ';
         }
     }
-    let options = cut(&mut rest, END);
+    let options = Options(cut_field(&mut rest, END));
     // (5) freq, (6) passno
-    let freq = &*cut(&mut rest, END);
-    let passno = &*rest;
-    let Some(freq) = integer(freq) else {
-        return Err(Error::about("cannot parse dump frequency: %q", freq));
-    };
-    let Some(passno) = integer(passno) else {
-        return Err(Error::about("cannot parse check pass number: %q", passno));
-    };
-    let entry = MountEntry {
-        name: front(name, unescape),
-        dir: target(dir),
-        fstype: front(fstype, unescape),
-        options: Options(front(options, unescape)),
-        freq,
-        passno,
-    };
+    let freq = integer(cut(&mut rest, END), "cannot parse dump frequency: %q")?;
+    let passno = integer(rest, "cannot parse check pass number: %q")?;
+    let entry = MountEntry { name, dir, fstype, options, freq, passno };
     if into.len() >= PROFILE_ENTRIES.max || into.push(entry).is_err() {
         return Err(PROFILE_ENTRIES.exceeded());
     }
@@ -126,26 +114,18 @@ fn tidy(line: &mut [u8]) -> (usize, u32) {
     (len, count)
 }
 
-/// A number, 0 where there is none.
-fn integer(field: &[u8]) -> Option<i64> {
-    if field.is_empty() { Some(0) } else { parse_i64(field) }
-}
-
-/// Lets `edit` shorten the text in place.
+/// A number, 0 where there is none; else what to say.
 #[inline(never)]
-pub(super) fn front(text: &mut [u8], edit: fn(&mut [u8]) -> usize) -> &mut [u8] {
-    let len = edit(text);
-    text.get_mut(..len).unwrap_or_default()
+fn integer<'t>(field: &'t [u8], fault: &'static str) -> Result<'t, i64> {
+    if field.is_empty() { Ok(0) } else { parse_i64(field).ok_or_else(|| Error::about(fault, field)) }
 }
 
-fn target(field: &mut [u8]) -> &[u8] {
-    let dir = front(field, unescape);
-    if super::expand::behind_variable(dir)
-        .is_some_and(|rest| path::components(rest).any(|name| name == b".."))
-    {
+#[inline(never)]
+fn target(dir: &mut [u8]) -> &[u8] {
+    if place(dir, b'/', b"..").is_some() && super::expand::behind_variable(dir).is_some() {
         return dir;
     }
-    front(dir, path::clean)
+    path::cleaned(dir)
 }
 
 /// Takes white space off both ends: that of Unicode, in UTF-8.

@@ -281,22 +281,16 @@ impl<'t> Table<'t> {
 
     /// The mount on the same directory that another lies on.
     pub fn beneath(&self, mount: &Mount<'t>) -> Option<MountRef> {
-        let below = |other: &MountRef| {
-            self.get(*other).is_some_and(|other| other.id == mount.parent && other.dir == mount.dir)
-        };
-        self.at_or_below(mount.dir)
-            .take_while(|other| self.get(*other).is_some_and(|m| m.dir == mount.dir))
-            .find(below)
+        let is_parent = |at: &&u32| self.get(MountRef(**at)).is_some_and(|other| other.id == mount.parent);
+        self.listed(mount.dir, false).iter().find(is_parent).map(|at| MountRef(*at))
     }
 
     /// How many other mounts there are of the same thing at the same path, anywhere.
     pub fn twins(&self, of: MountRef) -> usize {
-        let Some(mount) = self.get(of) else { return 0 };
-        let same = |other: &MountRef| {
-            self.get(*other)
-                .is_some_and(|other| (other.dir, other.dev, other.root) == (mount.dir, mount.dev, mount.root))
-        };
-        self.at_or_below(mount.dir).filter(same).count().saturating_sub(1)
+        let Some(dir) = self.get(of).map(|mount| mount.dir) else { return 0 };
+        let shown = self.identity(of, dir);
+        let same = |at: &&u32| self.identity(MountRef(**at), dir) == shown;
+        self.listed(dir, false).iter().filter(same).count().saturating_sub(1)
     }
 
     /// The mounts on a directory, from the bottom; the first is the one that the directory lies on. Those with a mark
@@ -353,14 +347,21 @@ impl<'t> Table<'t> {
         })
     }
 
-    /// The mounts whose mount point is at or below a path, visible or not, in the order of their mount points.
-    pub fn at_or_below(&self, dir: &[u8]) -> impl Iterator<Item = MountRef> {
-        let key = |at: &u32| place(self.mounts, *at).1;
-        let start = sort::partition(self.by_dir.len(), &|at| {
-            self.by_dir.get(at).is_some_and(|at| path::compare(key(at), dir) == Ordering::Less)
-        });
-        let from = self.by_dir.get(start..).unwrap_or_default();
-        from.iter().take_while(move |at| path::covers(dir, key(at))).map(|at| MountRef(*at))
+    /// The mounts whose mount point is a path, or also those below it, visible or not, in the order of their mount
+    /// points.
+    #[inline(never)]
+    pub fn listed(&self, dir: &[u8], below: bool) -> &[u32] {
+        let bound = |behind: bool| {
+            sort::partition(self.by_dir.len(), &|at| {
+                let key = self.by_dir.get(at).map_or(dir, |at| place(self.mounts, *at).1);
+                match path::compare(key, dir) {
+                    Ordering::Less => true,
+                    Ordering::Equal => behind,
+                    Ordering::Greater => behind && below && path::covers(dir, key),
+                }
+            })
+        };
+        self.by_dir.get(bound(false)..bound(true)).unwrap_or_default()
     }
 }
 

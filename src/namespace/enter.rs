@@ -8,53 +8,45 @@
 #![forbid(unsafe_code)]
 
 use crate::error::{Errno, Error, Result};
-use crate::kernel::file::{self, FileSystem, FileType, Open};
+use crate::kernel::file::{self, FileSystem, Open};
 use crate::kernel::{self, Fd, process};
 
 /// Whether there is a mount namespace behind `path`. Never waits, whatever the path leads to.
 pub fn look<'t>(path: &[u8]) -> Result<'t, bool> {
-    Ok(find(path)?.is_some())
+    outcome(OPENING, open(path).and_then(|file| look_at(&file)))
 }
 
 /// Joins the mount namespace behind `path`; false when there is none, and then nothing has changed. Every path
 /// is resolved in the snap's namespace from here on. To be called with the lock held.
 pub fn join<'t>(path: &[u8]) -> Result<'t, bool> {
-    let Some(namespace) = find(path)? else { return Ok(false) };
-    match process::join_mount_namespace(&namespace) {
-        Ok(()) => Ok(true),
-        // A namespace of another kind, on a kernel that does not tell kinds apart.
-        Err(Errno::EINVAL) => Ok(false),
-        Err(errno) => Err(Error::call("cannot switch mount namespace: %e", b"", errno)),
-    }
-}
-
-/// Opens a mount namespace's file, and nothing else.
-#[inline(never)]
-fn find<'t>(path: &[u8]) -> Result<'t, Option<Fd>> {
     match open(path) {
-        Err(Errno::ENOENT) => Ok(None),
-        Err(errno) => Err(Error::call("cannot open mount namespace file: %e", b"", errno)),
-        // Linux before 4.11 cannot say which kind of namespace it is; setns(2) then does.
-        Ok(found) => Ok(found.filter(|file| process::is_mount_namespace(file) != Ok(false))),
+        // setns(2) tells what else it may be by now.
+        Ok(file) => outcome("cannot switch mount namespace: %e", process::join_mount_namespace(&file)),
+        Err(errno) => outcome(OPENING, Err(errno)),
     }
 }
 
-/// Opens a file of nsfs; there is none in the place of any other file.
-fn open(path: &[u8]) -> kernel::Result<Option<Fd>> {
-    // The object is first only named: opening a fifo or a device already does something to it. Then the path is
-    // opened again, so it is asked again what it is; without waiting, should it be a fifo by now.
-    let mut how = Open::PATH;
-    loop {
-        let file = file::open(path, how, 0)?;
-        if file::stat(&file)?.kind == FileType::Symlink {
-            return Err(Errno::ELOOP);
-        }
-        if file::file_system(&file)?.magic != FileSystem::NSFS {
-            return Ok(None);
-        }
-        if how == Open::READ {
-            return Ok(Some(file));
-        }
-        how = Open::READ;
+const OPENING: &str = "cannot open mount namespace file: %e";
+
+/// Whether it was done; that there is no namespace is no error. `EINVAL` says so of one of another kind and of any other
+/// file, `ENXIO` of a socket.
+#[inline(never)]
+fn outcome<'t>(says: &'static str, done: kernel::Result<()>) -> Result<'t, bool> {
+    match done {
+        Ok(()) => Ok(true),
+        Err(Errno::ENOENT | Errno::EINVAL | Errno::ENXIO) => Ok(false),
+        Err(errno) => Err(Error::call(says, b"", errno)),
     }
+}
+
+/// Opens it without waiting for the other end of a fifo (L37).
+fn open(path: &[u8]) -> kernel::Result<Fd> {
+    file::open(path, Open::READ, 0)
+}
+
+/// `ENOENT` for what is no mount namespace. Linux before 4.11 cannot say which kind of namespace it is; setns(2) then does.
+fn look_at(file: &Fd) -> kernel::Result<()> {
+    let is_one =
+        file::file_system(file)?.magic == FileSystem::NSFS && process::is_mount_namespace(file) != Ok(false);
+    if is_one { Ok(()) } else { Err(Errno::ENOENT) }
 }

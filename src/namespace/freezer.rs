@@ -13,26 +13,23 @@
 //! left alone. That is normal at a program's start: snap-confine is in the program's group already.
 #![forbid(unsafe_code)]
 
+use super::guard::Guard;
+use crate::apply::survey;
 use crate::error::{Errno, Error, Result, Within};
-use crate::kernel::file::{self, FileSystem, FileType, Open};
+use crate::kernel::file::{self, DirEntry, FileSystem, FileType, Open};
 use crate::kernel::{self, Fd, process};
-use crate::limits::{self, CGROUP_LEVELS, FREEZE_GROUPS, OWN_GROUPS};
+use crate::limits::{self, CGROUP_LEVELS, FREEZE_GROUPS};
 use crate::log::Log;
 use crate::text::arena::Arena;
 use crate::text::number::parse_u32;
-use crate::text::{Out, path};
+use crate::text::{Out, has_part, path, split};
 use heapless::Vec;
 
 /// Where the control groups are, but in tests.
 pub const ROOT: &[u8] = b"/sys/fs/cgroup";
-/// Where the own control groups are told.
-const OWN_GROUPS_FILE: &[u8] = b"/proc/self/cgroup";
 
-/// Bytes of a directory that are read at once.
-const LISTING: usize = 4_096;
-/// Every name that one listing brings, on every level; each with a byte for its length, which is less than what
-/// the kernel puts around it.
-const NAMES: usize = LISTING * CGROUP_LEVELS.max;
+/// Bytes of a directory that are read at once, on every level.
+const LISTING: usize = 4_000;
 /// The longest pause between two looks at a group's state. Version 2 tells when something happens, so this only
 /// bounds how long it takes to notice that somebody else thawed the group.
 const PAUSE: u64 = 100;
@@ -48,7 +45,9 @@ pub enum Version {
 
 /// What the files of a group are called in a version, what is written to them and found in them, and what is said
 /// when that fails.
+#[derive(Debug)]
 struct Words {
+    version: Version,
     /// The file that takes the request; it says the same for as long as nothing else was asked for.
     request: &'static [u8],
     freeze: &'static [u8],
@@ -56,7 +55,9 @@ struct Words {
     /// The file that tells whether it is so, by a line.
     state: &'static [u8],
     at_rest: &'static [u8],
-    /// What is said when a request cannot be made: about the file's path in version 1, about the group in 2.
+    /// By which controller our own group is found in `/proc/self/cgroup`.
+    controller: &'static [u8],
+    /// What is said when a request cannot be made: about the group.
     cannot_open: &'static str,
     cannot_write: &'static str,
     requesting: Within,
@@ -66,26 +67,30 @@ struct Words {
     waiting: Within,
 }
 
-const ONE: Words = Words {
+static ONE: Words = Words {
+    version: Version::One,
     request: b"freezer.state",
     freeze: b"FROZEN",
     thaw: b"THAWED",
     state: b"freezer.state",
     at_rest: b"FROZEN",
-    cannot_open: "open %s: %e",
-    cannot_write: "write %s: %e",
+    controller: b"freezer",
+    cannot_open: "open %s/freezer.state: %e",
+    cannot_write: "write %s/freezer.state: %e",
     requesting: Within::Freezing,
     cannot_read: "cannot determine the freeze state of processes of snap %i, %e",
     too_late: "cannot finish freezing processes of snap %i (freezer state: %s): context deadline exceeded",
     waiting: Within::Nothing,
 };
 
-const TWO: Words = Words {
+static TWO: Words = Words {
+    version: Version::Two,
     request: b"cgroup.freeze",
     freeze: b"1",
     thaw: b"0",
     state: b"cgroup.events",
     at_rest: b"frozen 1",
+    controller: b"",
     cannot_open: "cannot freeze processes in group %q: %e",
     cannot_write: "cannot freeze processes in group %q: %e",
     requesting: Within::FinishingFreezing,
@@ -94,20 +99,11 @@ const TWO: Words = Words {
     waiting: Within::FinishingFreezing,
 };
 
-impl Version {
-    fn words(self) -> &'static Words {
-        match self {
-            Version::One => &ONE,
-            Version::Two => &TWO,
-        }
-    }
-}
-
 /// How the processes of one snap can be frozen here.
 #[derive(Clone, Copy, Debug)]
 pub struct Freezer<'t> {
     root: &'t [u8],
-    version: Version,
+    words: &'static Words,
     instance: &'t [u8],
 }
 
@@ -116,6 +112,8 @@ pub struct Freezer<'t> {
 /// The descriptors are kept, so exactly those groups are thawed that were frozen, wherever they are by then.
 #[derive(Debug, Default)]
 pub struct Frozen {
+    /// Thaws them should we die.
+    guard: Option<Guard>,
     groups: Vec<Group, { FREEZE_GROUPS.max }>,
     /// What thaws one of them.
     thaw: &'static [u8],
@@ -133,7 +131,7 @@ struct Group {
 impl Frozen {
     /// Nobody is frozen.
     pub const fn new() -> Self {
-        Frozen { groups: Vec::new(), thaw: b"" }
+        Frozen { guard: None, groups: Vec::new(), thaw: b"" }
     }
 
     /// How many groups have been asked to freeze.
@@ -142,40 +140,67 @@ impl Frozen {
     }
 
     /// Lets everybody go on. What cannot be thawed is a warning.
+    #[inline(never)]
     pub fn thaw(&mut self, log: &mut Log) {
-        self.release(Some(log));
+        for Group { request, .. } in &self.groups {
+            match file::write_all(request, self.thaw) {
+                // The group is gone, and nobody was left in it.
+                Ok(()) | Err(Errno::ENODEV) => {}
+                Err(errno) => {
+                    let mut room = [0; 1_000];
+                    let name = name_of(request, &mut Arena::new(&mut room));
+                    log.warning(&Error::call("cannot thaw processes in group %q: %e", name, errno));
+                }
+            }
+        }
+        self.guard = None;
+        self.groups.clear();
     }
 
-    #[inline(never)]
-    fn release(&mut self, mut log: Option<&mut Log>) {
-        for Group { request, .. } in &self.groups {
-            match (file::write_all(request, self.thaw), &mut log) {
-                // ENODEV: the group is gone, and nobody was left in it
-                (Err(errno), Some(log)) if errno != Errno::ENODEV => {
-                    let mut name = [0; limits::PATH.max];
-                    let name = group_of(request, &mut name);
-                    log.warning(&Error::call("cannot thaw processes in group %q: %e", name, errno));
+    /// Asks all groups to freeze, with a guard over us. Without a guard nobody is frozen: should we die then, they would
+    /// stand still for ever.
+    fn ask<'t>(&mut self, words: &Words, arena: &mut Arena<'t>, log: &mut Log) -> Result<'t, ()> {
+        if self.groups.is_empty() {
+            return Ok(());
+        }
+        let groups = &self.groups;
+        let guard = Guard::start(&|fd| groups.iter().any(|group| group.request == *fd), &mut || {
+            for group in groups {
+                let _ = file::write_all(&group.request, words.thaw);
+            }
+        });
+        match guard {
+            Ok(guard) => self.guard = Some(guard),
+            Err(errno) => {
+                log.warning(&Error::call("going on without freezing processes: no guard: %e", b"", errno));
+                self.groups.clear();
+            }
+        }
+        for group in &self.groups {
+            match file::write_all(&group.request, words.freeze) {
+                Err(errno) if errno != Errno::ENODEV => {
+                    return Err(Error::call(words.cannot_write, name_of(&group.request, arena), errno));
                 }
                 _ => {}
             }
         }
-        self.groups.clear();
+        Ok(())
     }
 }
 
 impl Drop for Frozen {
     fn drop(&mut self) {
-        self.release(None);
+        self.thaw(&mut Log::new(false));
     }
 }
 
 impl<'t> Freezer<'t> {
     /// Finds out which version there is. Without control groups nobody can be frozen, and that is fatal.
     pub fn new(root: &'t [u8], instance: &'t [u8]) -> Result<'t, Self> {
-        match file::open_follow(root, Open::PATH).and_then(|fd| file::file_system(&fd)) {
+        match file::file_system_of(root) {
             Ok(fs) => {
-                let version = if fs.magic == FileSystem::CGROUP2 { Version::Two } else { Version::One };
-                Ok(Freezer { root, version, instance })
+                let words = if fs.magic == FileSystem::CGROUP2 { &TWO } else { &ONE };
+                Ok(Freezer { root, words, instance })
             }
             Err(_) => Err(Error::plain("FreezeSnapProcesses not implemented")),
         }
@@ -183,13 +208,20 @@ impl<'t> Freezer<'t> {
 
     /// Which version there is.
     pub fn version(&self) -> Version {
-        self.version
+        self.words.version
     }
 
     /// Freezes the snap's processes and waits until they are at rest, all together for at most
     /// [`limits::FREEZE_MILLISECONDS`]. On an error everybody has been thawed again.
     pub fn freeze(&self, frozen: &mut Frozen, arena: &mut Arena<'t>, log: &mut Log) -> Result<'t, ()> {
-        let done = self.ask_all(frozen, arena, log).and_then(|()| self.wait_all(frozen, arena));
+        process::raise_open_files();
+        frozen.thaw = self.words.thaw;
+        let done = survey::read(b"/proc/self/cgroup", arena)
+            .and_then(|groups| find_own_group(groups.map_or(b"", |file| file.text), self.words))
+            .and_then(|own| self.visit_all(own, Some(frozen), arena, log))
+            .and_then(|()| frozen.ask(self.words, arena, log))
+            .map_err(|error| error.within(self.words.requesting))
+            .and_then(|()| self.wait(frozen, arena).map_err(|error| error.within(self.words.waiting)));
         match done {
             Ok(()) => {
                 let number = frozen.groups() as u32;
@@ -203,337 +235,221 @@ impl<'t> Freezer<'t> {
     /// Thaws what a run that was killed left frozen. Nothing is frozen when this is called, and the lock is held;
     /// so whatever is found frozen was forgotten. Trouble is a warning: without it nobody is worse off.
     pub fn release_stale(&self, log: &mut Log) {
-        let done = match self.version {
-            Version::One => {
-                let group = file::open_follow(&self.group_path(), Open::PATH_DIR);
-                self.release_group(group, self.instance, log)
-            }
-            Version::Two => self.walk(None, log, &mut |parent, name, _, log| {
-                self.release_group(file::open_at(parent, name, Open::PATH_DIR, 0), name, log)
-            }),
-        };
-        if let Err(trouble) = done {
+        if let Err(trouble) = self.visit_all(b"", None, &mut Arena::new(&mut []), log) {
             let says = "cannot look for frozen processes of snap %q: %e";
             log.warning(&Error::call(says, self.instance, trouble.errno));
         }
     }
 
-    /// Thaws one group, if it is frozen.
-    fn release_group(&self, group: kernel::Result<Fd>, name: &[u8], log: &mut Log) -> Result<'static, ()> {
-        let words = self.version.words();
-        let mut buffer = [0; 32];
-        let done = group.and_then(|group| {
-            let request = file::open_at(&group, words.request, Open::READ, 0)?;
-            if file::read_once(&request, &mut buffer)?.trim_ascii() == words.thaw {
-                return Ok(());
-            }
-            let request = file::open_at(&group, words.request, Open::WRITE, 0)?;
-            file::write_all(&request, words.thaw)?;
-            log.warning(&Error::about("thawed processes that an earlier update left frozen: %q", name));
-            Ok(())
-        });
-        match done {
-            Err(errno) if !is_gone(errno) => Err(cannot_search(errno)),
-            _ => Ok(()),
-        }
-    }
-
-    /// The group of version 1, `/sys/fs/cgroup/freezer/snap.N`.
-    fn group_path(&self) -> Path {
-        let mut path = Path::new();
-        // A root and an instance name are far shorter than a path may be; if not, nothing will be found there.
-        for part in [self.root, b"/freezer/snap.", self.instance] {
-            path.put(part);
-        }
-        path
-    }
-
-    /// Asks every group of the snap to freeze, but our own.
-    fn ask_all(&self, frozen: &mut Frozen, arena: &mut Arena<'t>, log: &mut Log) -> Result<'t, ()> {
-        frozen.thaw = self.version.words().thaw;
-        let mut buffer = [0; OWN_GROUPS.max];
-        match self.version {
-            Version::One => {
-                let mut path = self.group_path();
-                let group = file::open_follow(&path, Open::PATH_DIR);
-                if matches!(group, Err(Errno::ENOENT)) {
-                    return Ok(()); // no process of the snap ever started
-                }
-                let own = self.own_group(&mut buffer, arena)?;
-                if own.is_some_and(|own| is_inside_snap_group(own, self.instance)) {
-                    log.detail(&Error::plain("not freezing the snap's processes: this is one of them"));
-                    return Ok(());
-                }
-                path.put(b"/freezer.state");
-                self.ask(group, &path, frozen, arena)
-            }
-            Version::Two => {
-                let Some(own) = self.own_group(&mut buffer, arena)? else {
-                    return Err(Error::plain("cannot find tracking cgroup").within(TWO.requesting));
-                };
-                process::raise_open_files();
-                self.walk(Some(own), log, &mut |parent, name, is_own, log| {
-                    if is_own {
-                        log.detail(&Error::about("not freezing the own control group %q", name));
-                        return Ok(());
-                    }
-                    self.ask(file::open_at(parent, name, Open::PATH_DIR, 0), name, frozen, arena)
-                })
-                .map_err(|error| error.within(TWO.requesting))
-            }
-        }
-    }
-
-    /// Asks one group to freeze, and keeps its files. A group that is gone is none. `about` is what an error is
-    /// about.
-    fn ask(
+    /// Visits every group of the snap.
+    #[inline(never)]
+    fn visit_all(
         &self,
-        group: kernel::Result<Fd>,
-        about: &[u8],
-        frozen: &mut Frozen,
+        own: &[u8],
+        frozen: Option<&mut Frozen>,
         arena: &mut Arena<'t>,
+        log: &mut Log,
     ) -> Result<'t, ()> {
-        let words = self.version.words();
-        if frozen.groups.is_full() {
-            return Err(FREEZE_GROUPS.exceeded());
+        let words = self.words;
+        // A root and an instance name are far shorter than a path may be; if not, nothing will be found there.
+        let mut path = Vec::<u8, { limits::PATH.max }>::new();
+        path.put(self.root);
+        path.put(b"/freezer/snap.");
+        path.put(self.instance);
+        let mut visitor =
+            Visitor { words, group: path::name(&path), own, frozen, arena, log, is_too_deep: false };
+        if words.version == Version::One {
+            return visitor.visit(file::open_follow(&path, Open::PATH_DIR), &path);
         }
-        let opened = group.and_then(|group| {
-            // Opened before the request is made, so that no change can be missed.
-            let request = file::open_at(&group, words.request, Open::WRITE, 0)?;
-            Ok(Group { request, state: file::open_at(&group, words.state, Open::READ, 0)? })
-        });
-        let (says, errno) = match opened {
-            Ok(group) => match file::write_all(&group.request, words.freeze) {
-                Ok(()) => {
-                    let _ = frozen.groups.push(group);
-                    return Ok(());
-                }
-                Err(errno) => (words.cannot_write, errno),
-            },
-            Err(errno) => (words.cannot_open, errno),
-        };
-        if is_gone(errno) {
-            return Ok(());
+        visitor.walk(file::open_follow(self.root, Open::READ_DIR), CGROUP_LEVELS.max)?;
+        if visitor.is_too_deep {
+            log.warning(&CGROUP_LEVELS.exceeded());
         }
-        Err(Error::call(says, keep(arena, about), errno).within(words.requesting))
+        Ok(())
     }
 
     /// Waits until all groups are at rest. When somebody else thaws one meanwhile, it is asked again.
-    fn wait_all(&self, frozen: &Frozen, arena: &mut Arena<'t>) -> Result<'t, ()> {
-        let words = self.version.words();
+    fn wait(&self, frozen: &Frozen, arena: &mut Arena<'t>) -> Result<'t, ()> {
+        let words = self.words;
         let deadline = process::uptime().milliseconds() + limits::FREEZE_MILLISECONDS;
         for group in &frozen.groups {
             let mut pause = 1;
-            let mut buffer = [0; 256];
-            let (text, says, errno) = loop {
+            loop {
+                let mut buffer = [0; 256];
                 let text =
                     file::rewind(&group.state).and_then(|()| file::read_once(&group.state, &mut buffer));
-                let text = match text {
-                    Ok(text) if has(text, b'\n', words.at_rest) => break (text, "", Errno::NONE),
-                    Ok(text) => text,
-                    Err(Errno::ENODEV) => break (b"".as_slice(), "", Errno::NONE),
-                    Err(errno) => break (b"".as_slice(), words.cannot_read, errno),
+                let (text, errno) = match text {
+                    Ok(text) => (text, Errno::NONE),
+                    Err(errno) => (b"".as_slice(), errno),
                 };
-                let now = process::uptime().milliseconds();
-                if now >= deadline {
-                    // Borrowed from the buffer only here, where it is not written to again.
-                    break (keep(arena, text), words.too_late, Errno::NONE);
+                if errno == Errno::ENODEV || has_part(text, b'\n', words.at_rest) {
+                    break;
                 }
-                let is_asked = self.version == Version::One && !has(text, b'\n', words.thaw);
-                process::wait_for_change(&group.state, pause.min(deadline - now));
-                pause = (pause * 2).min(PAUSE);
-                if !is_asked {
-                    // Version 2 does nothing when this is what it was asked before. An error shows in the state.
+                let left = deadline.saturating_sub(process::uptime().milliseconds());
+                if errno != Errno::NONE || left == 0 {
+                    let says = if left == 0 { words.too_late } else { words.cannot_read };
+                    let about = match words.version {
+                        Version::One => keep(arena, text),
+                        Version::Two => name_of(&group.request, arena),
+                    };
+                    return Err(Error::call(says, about, errno));
+                }
+                // Version 2 does nothing when this is what it was asked before. An error shows in the state.
+                if words.version == Version::Two || has_part(text, b'\n', words.thaw) {
                     let _ = file::write_all(&group.request, words.freeze);
                 }
-            };
-            if says.is_empty() {
-                continue;
+                process::wait_for_change(&group.state, left.min(pause));
+                pause = (pause * 2).min(PAUSE);
             }
-            let mut name = [0; limits::PATH.max];
-            let about = match self.version {
-                Version::One => text,
-                Version::Two => group_of(&group.request, &mut name),
-            };
-            return Err(Error::call(says, keep(arena, about), errno).within(words.waiting));
         }
         Ok(())
     }
+}
 
+/// Who goes to the groups of a snap, to freeze them or to thaw what was forgotten.
+struct Visitor<'v, 't> {
+    words: &'static Words,
+    /// `snap.N`
+    group: &'v [u8],
     /// The path of the group that we are in ourselves.
-    fn own_group<'b>(
-        &self,
-        buffer: &'b mut [u8; OWN_GROUPS.max],
-        arena: &mut Arena<'t>,
-    ) -> Result<'t, Option<&'b [u8]>> {
-        read_own_groups(buffer)
-            .and_then(|groups| {
-                find_own_group(groups, self.version).map_err(|line| {
-                    let says = "cannot parse proc cgroup entry %q: expected number:controllers:path";
-                    Error::about(says, keep(arena, line))
+    own: &'v [u8],
+    /// Where frozen groups are kept; without it they are thawed.
+    frozen: Option<&'v mut Frozen>,
+    arena: &'v mut Arena<'t>,
+    log: &'v mut Log,
+    is_too_deep: bool,
+}
+
+impl<'t> Visitor<'_, 't> {
+    /// Visits every group of the snap in a directory of the tree of version 2 and this many levels below. Groups of
+    /// the snap are not searched for further ones.
+    fn walk(&mut self, directory: kernel::Result<Fd>, levels: usize) -> Result<'t, ()> {
+        let mut listing = [0; LISTING];
+        let mut done = Ok(());
+        loop {
+            let more = directory.as_ref().map_err(|errno| *errno).and_then(|directory| {
+                file::list(directory, &mut listing, |DirEntry { name, kind }| {
+                    let is_ours = is_group_of(name, self.group);
+                    if !matches!(kind, Some(FileType::Directory) | None) {
+                        // The files of the directory itself.
+                    } else if !is_ours && levels == 1 {
+                        self.is_too_deep = true;
+                    } else {
+                        let found = file::open_at(directory, name, Open::READ_DIR, 0);
+                        done = if is_ours { self.visit(found, name) } else { self.walk(found, levels - 1) };
+                    }
+                    done.is_ok()
                 })
-            })
-            .map_err(|error| error.within(self.version.words().requesting))
+            });
+            match more {
+                Ok(true) if done.is_ok() => {}
+                Ok(_) => return done,
+                Err(errno) => return self.failed("cannot search control groups: %e", b"", errno),
+            }
+        }
     }
 
-    /// Calls `each` for every group of the snap in the tree of version 2 with its parent, its name and whether we
-    /// are in it or below. Groups of the snap are not searched for further ones. A group that vanishes meanwhile is
-    /// none.
-    ///
-    /// The directories from the root to where we are are kept, and the names in each that are still to be visited:
-    /// no recursion, no seeking, and no more than one listing for each level.
-    fn walk(&self, own: Option<&[u8]>, log: &mut Log, each: &mut Visit<'_, 't>) -> Result<'t, ()> {
-        let mut levels: Vec<Level<'_>, { CGROUP_LEVELS.max }> = Vec::new();
-        let mut names: Vec<u8, NAMES> = Vec::new();
-        let mut listing = [0; LISTING];
-        let mut too_deep = false;
-        let mut next = Some((file::open_follow(self.root, Open::READ_DIR), own, 0));
-        loop {
-            match next.take() {
-                Some((Ok(directory), own, names)) => drop(levels.push(Level { directory, own, names })),
-                Some((Err(errno), ..)) if !is_gone(errno) => return Err(cannot_search(errno)),
-                _ => {}
-            }
-            let Some(level) = levels.last() else { break };
-            if names.len() <= level.names {
-                let more = file::list(&level.directory, &mut listing, |entry| {
-                    if matches!(entry.kind, Some(FileType::Directory) | None)
-                        && let Ok(len) = u8::try_from(entry.name.len())
-                    {
-                        names.put(entry.name);
-                        names.put(&[len]);
-                    }
-                    true
-                });
-                match more {
-                    Ok(true) => {}
-                    Err(errno) if !is_gone(errno) => return Err(cannot_search(errno)),
-                    _ => drop(levels.pop()),
-                }
-                continue;
-            }
-            let len = usize::from(names.pop().unwrap_or(0));
-            let start = names.len().saturating_sub(len);
-            let name = names.get(start..).unwrap_or_default();
-            let own = level.own.and_then(|own| step(own, name));
-            if is_group_of(name, self.instance) {
-                each(&level.directory, name, own.is_some(), log)?;
-            } else if levels.is_full() {
-                too_deep = true;
-            } else {
-                next = Some((file::open_at(&level.directory, name, Open::READ_DIR, 0), own, start));
-            }
-            names.truncate(start);
+    /// Freezes one group, or thaws it if it is frozen. Our own and one above it are left alone.
+    fn visit(&mut self, group: kernel::Result<Fd>, name: &[u8]) -> Result<'t, ()> {
+        if is_inside(self.own, name) {
+            self.log.detail(&Error::about("not freezing the own control group %q", name));
+            return Ok(());
         }
-        if too_deep {
-            let number = CGROUP_LEVELS.max as u32;
-            log.warning(&Error::count(
-                "not searching control groups below %n levels",
-                b"",
-                Errno::NONE,
-                number,
-            ));
+        let mut says = self.words.cannot_open;
+        match group.and_then(|group| self.ask(&group, name, &mut says)) {
+            Ok(()) => Ok(()),
+            Err(Errno::NONE) => Err(FREEZE_GROUPS.exceeded()),
+            Err(errno) => self.failed(says, name, errno),
+        }
+    }
+
+    /// The error is [`Errno::NONE`] when there is no room for one more group.
+    fn ask(&mut self, group: &Fd, name: &[u8], says: &mut &'static str) -> kernel::Result<()> {
+        let words = self.words;
+        let (tells, word) = match self.frozen {
+            // Opened before the request is made, so that no change can be missed.
+            Some(_) => (words.state, words.freeze),
+            None => (words.request, words.thaw),
+        };
+        let state = file::open_at(group, tells, Open::READ, 0)?;
+        if self.frozen.is_none() && has_part(file::read_once(&state, &mut [0; 32])?, b'\n', word) {
+            return Ok(());
+        }
+        let request = file::open_at(group, words.request, Open::WRITE, 0)?;
+        if let Some(frozen) = &self.frozen
+            && frozen.groups.is_full()
+        {
+            return Err(Errno::NONE);
+        }
+        match &mut self.frozen {
+            Some(frozen) => drop(frozen.groups.push(Group { request, state })),
+            None => {
+                *says = words.cannot_write;
+                file::write_all(&request, word)?;
+                let says = "thawed processes that an earlier update left frozen: %q";
+                self.log.warning(&Error::about(says, name));
+            }
         }
         Ok(())
     }
+
+    /// A group that vanished meanwhile, or a directory on the way to it, is none: kernfs says `ENODEV` for open files.
+    #[inline(never)]
+    fn failed(&mut self, says: &'static str, about: &[u8], errno: Errno) -> Result<'t, ()> {
+        match errno {
+            Errno::ENOENT | Errno::ENODEV | Errno::ENOTDIR => Ok(()),
+            _ => Err(Error::call(says, keep(self.arena, about), errno)),
+        }
+    }
 }
 
-/// A path, or the text of one.
-type Path = Vec<u8, { limits::PATH.max }>;
-
-/// What a walk does at a group of the snap: its parent, its name, whether we are in it or below.
-type Visit<'v, 't> = dyn FnMut(&Fd, &[u8], bool, &mut Log) -> Result<'t, ()> + 'v;
-
-/// A directory on the way from the root to where a walk is.
-struct Level<'o> {
-    directory: Fd,
-    /// When we are in this group or below it: what of our group's path is below it.
-    own: Option<&'o [u8]>,
-    /// Where in the names this directory's begin.
-    names: usize,
-}
-
-/// The group of an open file, as the kernel knows it now; just `?` when it does not say.
+/// The group of an open file, as the kernel knows it now; empty when it does not say.
 #[inline(never)]
-fn group_of<'b>(fd: &Fd, buffer: &'b mut [u8]) -> &'b [u8] {
-    path::parent(file::path_of(fd, buffer).unwrap_or(b"?/"))
+fn name_of<'t>(fd: &Fd, arena: &mut Arena<'t>) -> &'t [u8] {
+    let len = file::path_of(fd, arena.free()).map_or(0, <[u8]>::len);
+    path::parent(arena.take(len).unwrap_or_default())
 }
 
-/// The group, or a directory on the way to it, was removed meanwhile: kernfs says `ENODEV` for open files.
-fn is_gone(errno: Errno) -> bool {
-    matches!(errno, Errno::ENOENT | Errno::ENODEV | Errno::ENOTDIR)
+/// Whether the path `own` leads through a group of this name. It is told from the root of the tree or, in a container,
+/// from further up than that is mounted. Too careful here means unfrozen, too careless hangs for ever.
+fn is_inside(own: &[u8], group: &[u8]) -> bool {
+    has_part(own, b'/', path::name(group))
 }
 
-/// Whether one of the parts of a text, with `separator` between them, is the word.
-#[inline(never)]
-fn has(text: &[u8], separator: u8, word: &[u8]) -> bool {
-    text.split(|byte| *byte == separator).any(|part| part == word)
-}
-
-/// Whether `name` is a group of programs of the snap: `snap.N.*.scope` or `snap.N.*.service`.
-fn is_group_of(name: &[u8], instance: &[u8]) -> bool {
-    name.strip_prefix(b"snap.")
-        .and_then(|rest| rest.strip_prefix(instance))
-        .is_some_and(|rest| rest.starts_with(b"."))
+/// Whether `name` is a group of programs of the snap whose `group` is `snap.N`: `snap.N.*.scope` or `snap.N.*.service`.
+fn is_group_of(name: &[u8], group: &[u8]) -> bool {
+    name.strip_prefix(group).is_some_and(|rest| rest.first() == Some(&b'.'))
         && (name.ends_with(b".scope") || name.ends_with(b".service"))
 }
 
-/// What is left of the path `own` below its first component, when that is `name`.
-fn step<'o>(own: &'o [u8], name: &[u8]) -> Option<&'o [u8]> {
-    let rest = own.strip_prefix(b"/")?.strip_prefix(name)?;
-    (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
-}
-
-/// Whether a path of version 1 goes through `snap.N`. It need not begin there: in a container the path may be
-/// told from further up than the tree is mounted. Too careful here means unfrozen, too careless hangs for ever.
-fn is_inside_snap_group(own: &[u8], instance: &[u8]) -> bool {
-    own.split(|byte| *byte == b'/').any(|name| name.strip_prefix(b"snap.") == Some(instance))
-}
-
-/// Our group's path in the tree of version 2 or in that of version 1 with the freezer; the line that cannot be
-/// understood is the error.
-fn find_own_group(groups: &[u8], version: Version) -> core::result::Result<Option<&[u8]>, &[u8]> {
-    for line in groups.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+/// Our group's path in the tree of version 2 or in that of version 1 with the freezer, where it is empty when there
+/// is no such tree.
+fn find_own_group<'t>(groups: &'t [u8], words: &Words) -> Result<'t, &'t [u8]> {
+    for line in split(groups, b'\n') {
         // number:controllers:path, and a path may have colons
-        let mut fields = line.splitn(3, |byte| *byte == b':');
-        let (number, controllers) = (fields.next().and_then(parse_u32), fields.next());
-        let (Some(number), Some(controllers), Some(path)) = (number, controllers, fields.next()) else {
-            return Err(line);
-        };
-        let found = match version {
-            Version::One => has(controllers, b',', b"freezer"),
-            Version::Two => number == 0,
-        };
-        if found {
-            return Ok(Some(path));
+        let mut fields = split(line, b':');
+        let (number, controllers) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
+        let path = line.get(number.len() + controllers.len() + 2..).unwrap_or_default();
+        if line.is_empty() {
+            continue;
+        }
+        if path.is_empty() || parse_u32(number).is_none() {
+            let says = "cannot parse proc cgroup entry %q: expected number:controllers:path";
+            return Err(Error::about(says, line));
+        }
+        if has_part(controllers, b',', words.controller) {
+            return Ok(path);
         }
     }
-    Ok(None)
-}
-
-fn read_own_groups(buffer: &mut [u8; OWN_GROUPS.max]) -> Result<'static, &[u8]> {
-    let failed = |errno| Error::call("open %s: %e", OWN_GROUPS_FILE, errno);
-    let file = file::open(OWN_GROUPS_FILE, Open::READ, 0).map_err(failed)?;
-    let mut filled = 0;
-    loop {
-        let room = buffer.get_mut(filled..).unwrap_or_default();
-        if room.is_empty() {
-            return Err(OWN_GROUPS.exceeded());
-        }
-        match file::read(&file, room).map_err(failed)? {
-            0 => return Ok(buffer.get(..filled).unwrap_or_default()),
-            got => filled += got,
-        }
+    match words.version {
+        Version::One => Ok(b""),
+        Version::Two => Err(Error::plain("cannot find tracking cgroup")),
     }
 }
 
 /// Keeps bytes for a sentence; without room for them the sentence has to do without.
 fn keep<'t>(arena: &mut Arena<'t>, bytes: &[u8]) -> &'t [u8] {
     arena.concat(&[bytes]).unwrap_or(b"?")
-}
-
-fn cannot_search<'t>(errno: Errno) -> Error<'t> {
-    Error::call("cannot search control groups: %e", b"", errno)
 }
 
 #[cfg(test)]
@@ -549,7 +465,7 @@ mod tests {
             "snap.acorn.hook.configure-12.scope",
             "snap.acorn.scope",
         ] {
-            assert!(is_group_of(yes.as_bytes(), b"acorn"), "{yes}");
+            assert!(is_group_of(yes.as_bytes(), b"snap.acorn"), "{yes}");
         }
         for no in [
             "snap.acorn_two.app.scope",
@@ -561,54 +477,51 @@ mod tests {
             "snap.acorn.app.scope2",
             "cgroup.procs",
         ] {
-            assert!(!is_group_of(no.as_bytes(), b"acorn"), "{no}");
+            assert!(!is_group_of(no.as_bytes(), b"snap.acorn"), "{no}");
         }
-        assert!(is_group_of(b"snap.acorn_two.app.scope", b"acorn_two"));
+        assert!(is_group_of(b"snap.acorn_two.app.scope", b"snap.acorn_two"));
     }
 
     #[test]
     fn the_own_group_is_found_in_either_tree() {
         let groups =
             b"12:memory:/a\n6:cpu,freezer:/snap.acorn/x:y\n1:name=systemd:/\n0::/user.slice/z.scope\n";
-        assert_eq!(find_own_group(groups, Version::One), Ok(Some(&b"/snap.acorn/x:y"[..])));
-        assert_eq!(find_own_group(groups, Version::Two), Ok(Some(&b"/user.slice/z.scope"[..])));
-        assert_eq!(find_own_group(b"1:name=systemd:/\n", Version::Two), Ok(None));
-        assert_eq!(find_own_group(b"0::/\n", Version::One), Ok(None));
-        assert_eq!(find_own_group(b"", Version::Two), Ok(None));
+        assert_eq!(find_own_group(groups, &ONE), Ok(&b"/snap.acorn/x:y"[..]));
+        assert_eq!(find_own_group(groups, &TWO), Ok(&b"/user.slice/z.scope"[..]));
+        assert_eq!(find_own_group(b"0::/\n", &ONE), Ok(&b""[..]));
+        for none in [&b"1:name=systemd:/\n"[..], b""] {
+            let error = find_own_group(none, &TWO).unwrap_err();
+            assert_eq!(error.says, "cannot find tracking cgroup");
+        }
     }
 
     #[test]
     fn a_line_that_is_not_number_text_text_is_an_error_when_it_comes_first() {
         for bad in ["x:freezer:/", "1:freezer", "1", ":a:/", "-1::/"] {
-            assert_eq!(find_own_group(bad.as_bytes(), Version::Two), Err(bad.as_bytes()));
+            let error = find_own_group(bad.as_bytes(), &TWO).unwrap_err();
+            assert!(error.says.starts_with("cannot parse proc cgroup entry %q"));
+            assert_eq!(error.one, bad.as_bytes());
         }
-        assert_eq!(find_own_group(b"0::/a\nrubbish\n", Version::Two), Ok(Some(&b"/a"[..])));
+        assert_eq!(find_own_group(b"0::/a\nrubbish\n", &TWO), Ok(&b"/a"[..]));
     }
 
     #[test]
-    fn the_way_to_the_own_group_is_followed_by_whole_names() {
-        let own = b"/user.slice/snap.acorn.app.scope/inner".as_slice();
-        let below = step(own, b"user.slice").unwrap();
-        assert_eq!(step(own, b"user"), None);
-        assert_eq!(step(below, b"snap.acorn.app.scope"), Some(&b"/inner"[..]));
-        assert_eq!(step(b"/inner", b"inner"), Some(&b""[..]));
-        assert_eq!(step(b"", b"inner"), None);
-        assert_eq!(step(b"/", b"inner"), None);
-    }
-
-    #[test]
-    fn version_one_knows_its_own_group_at_any_depth() {
-        assert!(is_inside_snap_group(b"/snap.acorn", b"acorn"));
-        assert!(is_inside_snap_group(b"/lxc/c1/snap.acorn/inner", b"acorn"));
-        assert!(!is_inside_snap_group(b"/snap.acorn_two", b"acorn"));
-        assert!(!is_inside_snap_group(b"/", b"acorn"));
+    fn the_own_group_is_known_at_any_depth_and_by_its_whole_name() {
+        let own = b"/user.slice/snap.acorn.app.scope/inner";
+        assert!(is_inside(own, b"snap.acorn.app.scope"));
+        assert!(!is_inside(own, b"snap.acorn.app"));
+        assert!(is_inside(b"/snap.acorn", b"/sys/fs/cgroup/freezer/snap.acorn"));
+        assert!(is_inside(b"/lxc/c1/snap.acorn/inner", b"/sys/fs/cgroup/freezer/snap.acorn"));
+        assert!(!is_inside(b"/snap.acorn_two", b"/sys/fs/cgroup/freezer/snap.acorn"));
+        assert!(!is_inside(b"/", b"snap.acorn.app.scope"));
+        assert!(!is_inside(b"", b"snap.acorn.app.scope"));
     }
 
     #[test]
     fn at_rest_is_a_whole_line() {
-        assert!(has(b"populated 1\nfrozen 1\n", b'\n', TWO.at_rest));
-        assert!(!has(b"populated 1\nfrozen 0\n", b'\n', TWO.at_rest));
-        assert!(!has(b"populated 1\nfrozen 10\n", b'\n', TWO.at_rest));
-        assert!(!has(b"", b'\n', TWO.at_rest));
+        assert!(has_part(b"populated 1\nfrozen 1\n", b'\n', TWO.at_rest));
+        assert!(!has_part(b"populated 1\nfrozen 0\n", b'\n', TWO.at_rest));
+        assert!(!has_part(b"populated 1\nfrozen 10\n", b'\n', TWO.at_rest));
+        assert!(!has_part(b"", b'\n', TWO.at_rest));
     }
 }

@@ -16,28 +16,25 @@ pub fn require_capabilities() -> Result<'static, ()> {
     if process::real_uid() == 0 {
         return Ok(());
     }
-    let (says, errno) = match process::effective_capabilities() {
-        Ok(effective) => (missing(effective), Errno::EPERM),
-        Err(errno) => (Some("cannot query capabilities: %e"), errno),
-    };
-    match says {
-        Some(says) => Err(Error::call(says, b"", errno)),
+    let effective = process::effective_capabilities()
+        .map_err(|errno| Error::call("cannot query capabilities: %e", b"", errno))?;
+    match missing(effective) {
+        Some(name) => Err(Error::call("CAP_%s capability not in effective set: %e", name, Errno::EPERM)),
         None => Ok(()),
     }
 }
 
-/// The sentence for the first capability that is missing.
-fn missing(effective: Capabilities) -> Option<&'static str> {
+/// The first capability that every mode needs and that is missing.
+fn missing(effective: Capabilities) -> Option<&'static [u8]> {
     if !effective.has(Capabilities::SYS_ADMIN) {
-        return Some("CAP_SYS_ADMIN capability not in effective set: %e");
+        Some(b"SYS_ADMIN")
+    } else if !effective.has(Capabilities::CHOWN) {
+        Some(b"CHOWN")
+    } else if !effective.has(Capabilities::DAC_OVERRIDE) {
+        Some(b"DAC_OVERRIDE")
+    } else {
+        None
     }
-    if !effective.has(Capabilities::CHOWN) {
-        return Some("CAP_CHOWN capability not in effective set: %e");
-    }
-    if !effective.has(Capabilities::DAC_OVERRIDE) {
-        return Some("CAP_DAC_OVERRIDE capability not in effective set: %e");
-    }
-    None
 }
 
 /// How snap-confine hands over a user.
@@ -91,12 +88,11 @@ mod tests {
     fn the_first_missing_capability_is_named() {
         let admin = Capabilities::SYS_ADMIN;
         let all = admin.and(Capabilities::CHOWN).and(Capabilities::DAC_OVERRIDE);
-        let name = |set| missing(set).map(|says| says.split(' ').next().unwrap());
-        assert_eq!(name(Capabilities::NONE), Some("CAP_SYS_ADMIN"));
-        assert_eq!(name(Capabilities::CHOWN), Some("CAP_SYS_ADMIN"));
-        assert_eq!(name(admin), Some("CAP_CHOWN"));
-        assert_eq!(name(admin.and(Capabilities::CHOWN)), Some("CAP_DAC_OVERRIDE"));
-        assert_eq!(name(all), None);
+        assert_eq!(missing(Capabilities::NONE), Some(&b"SYS_ADMIN"[..]));
+        assert_eq!(missing(Capabilities::CHOWN), Some(&b"SYS_ADMIN"[..]));
+        assert_eq!(missing(admin), Some(&b"CHOWN"[..]));
+        assert_eq!(missing(admin.and(Capabilities::CHOWN)), Some(&b"DAC_OVERRIDE"[..]));
+        assert_eq!(missing(all), None);
     }
 
     #[test]

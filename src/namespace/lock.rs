@@ -8,7 +8,7 @@
 
 use crate::error::{Error, Result, Within};
 use crate::kernel::file::{self, FileType, Open};
-use crate::kernel::{Errno, Fd, process};
+use crate::kernel::{self, Errno, Fd, process};
 use crate::text::path;
 
 const DIRECTORY_MODE: u32 = 0o700;
@@ -24,49 +24,53 @@ pub struct Held {
 /// Takes the lock of the snap, however long that takes; or, started by snap-confine, makes sure that it is
 /// taken. `directory` and its missing parents are created; `path` is a file in it.
 pub fn acquire<'t>(directory: &'t [u8], path: &'t [u8], from_snap_confine: bool) -> Result<'t, Held> {
-    let file = open(directory, path).map_err(|error| error.within(Within::OpeningLock))?;
-    let locked = match from_snap_confine {
-        true => process::try_lock(&file).map(|was_free| !was_free),
-        false => process::lock(&file).map(|()| true),
+    let (mut says, mut about) = ("", directory);
+    let file = open(directory, path, &mut says, &mut about)
+        .map_err(|errno| Error::call(says, about, errno).within(Within::OpeningLock))?;
+    let was_free = match from_snap_confine {
+        true => process::try_lock(&file),
+        false => process::lock(&file).map(|()| false),
     };
-    match locked {
-        Ok(true) => Ok(Held { _file: file }),
-        Ok(false) => {
+    match was_free {
+        Ok(false) => Ok(Held { _file: file }),
+        Ok(true) => {
             Err(Error::plain("mount namespace of snap %i is not locked but --from-snap-confine was used"))
         }
         Err(errno) => Err(Error::call("cannot lock mount namespace of snap %i: %e", b"", errno)),
     }
 }
 
-/// Opens the file of the lock, creating it where it is missing.
-fn open<'t>(directory: &'t [u8], path: &'t [u8]) -> Result<'t, Fd> {
-    ensure_directory(directory)?;
-    let failed = |says, errno| Err(Error::call(says, path, errno));
+/// Opens the file of the lock, creating it where it is missing, and its directory. `says` is the sentence for the step
+/// that failed, and `about` what it is about.
+///
+/// Missing directories are created 0700 each; the common case is one look. Parents are named by their paths, for one
+/// may be a link: /run is one on some systems.
+fn open<'t>(
+    directory: &'t [u8],
+    path: &'t [u8],
+    says: &mut &'static str,
+    about: &mut &'t [u8],
+) -> kernel::Result<Fd> {
+    *says = "cannot create lock directory: mkdir %s: %e";
     let file = match file::open(path, Open::LOCK, FILE_MODE) {
-        Ok(file) => file,
-        Err(errno) => return failed("open %s: %e", errno),
-    };
-    match file::stat(&file) {
-        Ok(stat) if stat.kind == FileType::Regular => Ok(file),
-        Ok(_) => failed("open %s: not a regular file", Errno::NONE),
-        Err(errno) => failed("stat %s: %e", errno),
-    }
-}
-
-/// Creates the directory and its missing parents, each 0700; the common case is one look. Parents are named by
-/// their paths, for one may be a link: /run is one on some systems.
-fn ensure_directory(directory: &[u8]) -> Result<'_, ()> {
-    let failed = |path, errno| Err(Error::call("cannot create lock directory: mkdir %s: %e", path, errno));
-    match file::open_follow(directory, Open::PATH_DIR) {
-        Ok(_) => return Ok(()),
-        Err(Errno::ENOENT) => {}
-        Err(errno) => return failed(directory, errno),
-    }
-    for path in path::prefixes(directory) {
-        match file::make_directory_path(path, DIRECTORY_MODE) {
-            Ok(()) | Err(Errno::EEXIST) => {}
-            Err(errno) => return failed(path, errno),
+        Err(Errno::ENOTDIR) => return Err(Errno::ENOTDIR),
+        Err(Errno::ENOENT) => {
+            for path in path::prefixes(directory) {
+                *about = path;
+                match file::make_directory_path(path, DIRECTORY_MODE) {
+                    Ok(()) | Err(Errno::EEXIST) => {}
+                    Err(errno) => return Err(errno),
+                }
+            }
+            file::open(path, Open::LOCK, FILE_MODE)
         }
+        file => file,
+    };
+    (*says, *about) = ("open %s: %e", path);
+    let file = file?;
+    if file::stat(&file)?.kind != FileType::Regular {
+        *says = "open %s: not a regular file";
+        return Err(Errno::EINVAL);
     }
-    Ok(())
+    Ok(file)
 }

@@ -7,9 +7,11 @@
 //! * [`enter`]: is there a namespace at all; later, joining it
 //! * [`lock`]: one update at a time for a snap; taken *before* the namespace is joined, released last
 //! * [`freezer`]: the snap's processes stand still while paths are walked; thawed before the lock is released
+//! * [`guard`]: thaws them should we die
 #![forbid(unsafe_code)]
 
 pub mod enter;
 pub mod freezer;
+pub mod guard;
 pub mod identity;
 pub mod lock;

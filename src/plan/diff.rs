@@ -2,13 +2,15 @@
 //! Keep, unmount, mount; and the order of each.
 #![forbid(unsafe_code)]
 
-use super::order::key;
+use super::order::{item_of, key};
 use super::paths::NOWHERE;
 use super::{Action, Item, Plan, Removal, State, is_mount};
 use crate::text::{path, sort};
 
 /// A mark of what changes without being mounted in this run.
 const CHANGED: u32 = 1;
+/// The mark of what lies inside a directory that is [`CHANGED`] by a new mimic over it.
+const INSIDE: u32 = 2;
 /// The mark of what is mounted in round 0; higher rounds follow.
 const MOUNTED: u32 = 2;
 
@@ -25,9 +27,10 @@ impl<'t> Plan<'t> {
             if item.needs_mimic && item.state == State::Absent && item.is_wanted() {
                 // Everything below the directory; it need not be a path of the plan itself.
                 let under = item.under.unwrap_or_default();
+                self.coming.raise(&self.paths, self.paths.find(under), CHANGED);
                 let mut inside = self.paths.first_behind(under);
                 while self.paths.path(inside).is_some_and(|path| path::is_inside(path, under)) {
-                    self.coming.raise(&self.paths, inside, CHANGED);
+                    self.coming.raise(&self.paths, inside, INSIDE);
                     inside = self.paths.end(inside);
                 }
             }
@@ -46,8 +49,12 @@ impl<'t> Plan<'t> {
                 break;
             }
         }
-        self.find_lost_targets();
         self.find_replaced();
+        self.coming.reset(&self.paths);
+        for item in self.items.iter().filter(|item| item.is_wanted()) {
+            self.coming.raise(&self.paths, item.source, item.kind as u32 + 1);
+        }
+        self.find_lost_targets();
         self.list_removals();
         self.list_mounts();
     }
@@ -76,16 +83,19 @@ impl<'t> Plan<'t> {
     }
 
     fn decide_items(&mut self) {
+        self.early.reset(&self.paths);
         for at in 0..self.items.len() {
             let Some(item) = self.items.get(at) else { break };
             let (target, source) = self.dependencies(item);
             let before = target.max(source);
+            // What covers the source of an earlier entry waits until that is mounted.
+            let covered = self.early.at(item.dir).max(self.early.below(item.dir));
             let moves = before > 0 || self.loses_ground(item);
             let action = match (item.action, item.desired, item.state) {
                 (Action::Duplicate | Action::Unknown, ..) => continue,
                 (_, false, _) => Action::Unmount,
                 (_, true, State::InEffect) if !moves && !item.moves => Action::Keep,
-                (_, true, _) => Action::Mount(before.saturating_sub(1)),
+                (_, true, _) => Action::Mount(before.max(covered).saturating_sub(1)),
             };
             let mark = match action {
                 Action::Mount(round) => round.saturating_add(MOUNTED),
@@ -93,6 +103,7 @@ impl<'t> Plan<'t> {
                 _ => 0,
             };
             self.changed.raise(&self.paths, item.dir, mark);
+            self.early.raise(&self.paths, item.source, mark);
             if let Some(item) = self.items.get_mut(at) {
                 item.action = action;
                 item.opens = target.saturating_sub(1);
@@ -114,9 +125,10 @@ impl<'t> Plan<'t> {
         let below_source = gone.below(item.source) | coming.below(item.source);
         let all = gone.above(&self.paths, item.dir)
             | coming.above(&self.paths, item.dir)
-            | coming.at(item.dir)
+            | coming.at(item.dir) / INSIDE
             | gone.above(&self.paths, item.source)
             | gone.at(item.source)
+            | coming.at(item.source)
             | if item.recursive { below_source } else { 0 }
             | if item.hidden { 0 } else { gone.at(item.dir) };
         all > 0
@@ -174,7 +186,7 @@ impl<'t> Plan<'t> {
             };
             let moves = self.gone.above(&self.paths, item.dir)
                 | self.coming.above(&self.paths, item.dir)
-                | self.coming.at(item.dir);
+                | self.coming.at(item.dir) / INSIDE;
             let next = self.find_at(item.dir, item.dir.saturating_add(1), next);
             let replaced = next.is_some_and(|next| {
                 let earliest = self.early.at(item.dir).max(self.early.below(item.dir));
@@ -202,7 +214,7 @@ impl<'t> Plan<'t> {
             let above = self.changed.above(&self.paths, dir)
                 | self.gone.above(&self.paths, dir)
                 | self.coming.above(&self.paths, dir)
-                | self.coming.at(dir);
+                | self.coming.at(dir) / INSIDE;
             // An entry that is to be taken away may lie beneath the mimic's tmpfs; so would one that is mounted on its
             // directory now, if the mimic stayed.
             let beneath = &mut |item: &Item<'t>| match item.action {
@@ -263,22 +275,46 @@ impl<'t> Plan<'t> {
                 let _ = self.mounts.push(at);
             }
         }
-        let items = &self.items;
-        let place = |at: u32| items.get(at as usize).map(|item| (item.class, item.under, at));
-        sort::sort(self.mounts, |a, b| place(*a) < place(*b));
+        let items = &mut **self.items;
+        sort::sort(self.mounts, |a, b| {
+            let under = |at: &u32| items.get(*at as usize).and_then(|item| item.under);
+            under(a) < under(b)
+        });
+        let (mut rank, mut last) = (0, None);
+        for at in self.mounts.iter() {
+            let Some(item) = items.get_mut(*at as usize) else { break };
+            rank += u32::from(item.under != last);
+            last = item.under;
+            item.rank = rank;
+        }
+        let class = |item: &Item<'t>| (item.class as u64) << 40 | u64::from(item.rank) << 20;
+        let (items, stack) = (&self.items, &mut self.stack);
+        Self::arrange(items, stack, self.mounts, &class);
         // Mimics of outer directories come before those of inner ones, whatever the class.
-        let ready = |at: u32| items.get(at as usize).map(|item| (item.opens, item.under, item.class, at));
-        Self::reorder(self.mounts, self.readying, |a, b| ready(a) < ready(b));
-        let done = |at: u32| items.get(at as usize).map(|item| (item.round(), item.class, item.under, at));
-        Self::reorder(self.mounts, self.schedule, |a, b| done(a) < done(b));
+        Self::arrange(items, stack, self.readying, &|item| {
+            u64::from(item.opens) << 42 | u64::from(item.rank) << 22 | (item.class as u64) << 20
+        });
+        Self::arrange(items, stack, self.schedule, &|item| u64::from(item.round()) << 42 | class(item));
     }
 
-    fn reorder(list: &Places, into: &mut Places, before: impl Fn(u32, u32) -> bool) {
+    /// Lists the items that are mounted by a key of 60 bits, of which the lowest twenty are free.
+    #[inline(never)]
+    fn arrange(items: &[Item<'t>], keys: &mut Keys, into: &mut Places, key: &dyn Fn(&Item<'t>) -> u64) {
+        keys.clear();
+        for (item, at) in items.iter().zip(0u64..) {
+            if matches!(item.action, Action::Mount(_)) {
+                let _ = keys.push(key(item) | at);
+            }
+        }
+        sort::sort_keys(keys);
         into.clear();
-        let _ = into.extend_from_slice(list);
-        sort::sort(into, |a, b| before(*a, *b));
+        for key in keys.iter() {
+            let _ = into.push(item_of(*key) as u32);
+        }
     }
 }
 
 /// Numbers of items.
 type Places = heapless::Vec<u32, { crate::limits::PROFILE_ENTRIES.max }>;
+/// Keys of items.
+type Keys = heapless::Vec<u64, { super::ITEMS }>;

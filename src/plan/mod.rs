@@ -17,7 +17,7 @@
 #![forbid(unsafe_code)]
 
 use crate::limits::PROFILE_ENTRIES;
-use crate::mount::table::{MountRef, Table, marks};
+use crate::mount::table::{Mount, MountRef, Table};
 use crate::mount::{Kind, MountEntry, Origin};
 use paths::{MarkList, Marks, PathId, Paths, Places};
 
@@ -113,6 +113,8 @@ pub struct Item<'t> {
     pub opens: u32,
     /// What is there of it stays until what is bound at its target in this run has taken its place.
     pub replaced: bool,
+    /// The place of `under` among all such directories; none comes first.
+    rank: u32,
     dir: PathId,
     source: PathId,
     recursive: bool,
@@ -257,11 +259,13 @@ impl<'t> Plan<'t> {
         }
     }
 
-    /// The record's lines of a mimic's parts, by number. The mimic is named by its place.
-    pub fn parts(&self, mimic: u32) -> impl Iterator<Item = u16> {
+    /// Calls `each` for the record's lines of a mimic's parts, by number. The mimic is named by its place.
+    #[inline(never)]
+    pub fn each_part(&self, mimic: u32, each: &mut dyn FnMut(u16)) {
         let start = self.parts.partition_point(|part| *part < order::key(mimic, 0));
-        let (_, from) = self.parts.split_at_checked(start).unwrap_or_default();
-        from.iter().take_while(move |part| **part >> 32 == u64::from(mimic)).map(|part| *part as u16)
+        for part in self.parts.iter().skip(start).take_while(|part| **part >> 32 == u64::from(mimic)) {
+            each(*part as u16);
+        }
     }
 
     /// A line of the record.
@@ -277,13 +281,23 @@ impl<'t> Plan<'t> {
     }
 
     /// Whether the target of an item that is taken away is used again as it is: by a desired entry that needs the same
-    /// kind of thing there, while nothing above it changes.
+    /// kind of thing there, while nothing above it changes; or as the source of one.
     pub fn leaves_target_of(&self, item: &Item<'t>) -> bool {
         let moves = self.changed.above(&self.paths, item.dir) | self.gone.above(&self.paths, item.dir);
-        moves == 0
-            && self
-                .find_at(item.dir, item.dir + 1, &mut |other| other.is_wanted() && other.kind == item.kind)
-                .is_some()
+        self.coming.at(item.dir) == item.kind as u32 + 1
+            || moves == 0
+                && self
+                    .find_at(item.dir, item.dir + 1, &mut |other| {
+                        let fits = other.kind == item.kind
+                            || (other.kind == Kind::EnsureDir && item.kind == Kind::Directory);
+                        fits && other.is_wanted()
+                    })
+                    .is_some()
+    }
+
+    /// Whether no entry on record has the target of an item.
+    pub fn is_new(&self, item: &Item<'t>) -> bool {
+        self.find_at(item.dir, item.dir + 1, &mut |other| other.record.is_some()).is_none()
     }
 
     /// All items with the target of one.
@@ -309,23 +323,22 @@ impl<'t> Plan<'t> {
     /// Calls `each` for every directory on which the record has a tmpfs that is there, with the id of its mount where the
     /// table tells it: the namespace's root, mimics, and entries of that type; only those that stay, if `staying`.
     pub fn each_tmpfs(&self, table: &Table<'t>, staying: bool, each: &mut dyn FnMut(&'t [u8], Option<u32>)) {
-        let mut take = |line: &MountEntry<'t>| {
-            let top = table.visible(line.dir, 0);
-            // A tmpfs of somebody else that lies on top is not to be trusted for the path's sake (L26).
-            let known = |top| line.dir == b"/" || table.is_marked(top, marks::COVER | marks::MIMIC);
-            let mount = top.filter(|top| known(*top)).and_then(|top| table.get(top));
-            let id = mount.filter(|mount| mount.dir == line.dir).map(|mount| mount.id);
+        let mut take = |line: &MountEntry<'t>, mount: Option<MountRef>| {
+            let whole = |mount: &&Mount<'t>| mount.dir == line.dir && mount.is_whole(b"tmpfs");
+            let id = mount.and_then(|mount| table.get(mount)).filter(whole).map(|mount| mount.id);
             if line.fstype == b"tmpfs" && (id.is_some() || table.is_empty()) {
                 each(line.dir, id);
             }
         };
-        self.record.iter().filter(|line| line.origin() == Origin::Rootfs).for_each(&mut take);
+        for line in self.record.iter().filter(|line| line.origin() == Origin::Rootfs) {
+            take(line, table.visible(line.dir, 0));
+        }
         for mimic in self.mimics.iter().filter(|mimic| !(staying && mimic.goes)) {
-            self.line(mimic.line).into_iter().for_each(&mut take);
+            self.line(mimic.line).into_iter().for_each(|line| take(line, mimic.mount));
         }
         for item in self.items.iter().filter(|item| item.record.is_some()) {
             if !staying || item.action == Action::Keep {
-                take(item.entry);
+                take(item.entry, item.mount);
             }
         }
     }
@@ -334,6 +347,22 @@ impl<'t> Plan<'t> {
     pub fn misses_anything(&self) -> bool {
         let stays = |item: &Item<'_>| item.desired && item.state == State::InEffect && is_mount(item.entry);
         !self.items.iter().all(stays)
+    }
+
+    /// Whether a process could look at a moment at which something is missing that was there before and is there
+    /// afterwards: then the snap's processes are held still. `replaces` tells whether mounts take the place of others in
+    /// one step, `whole` whether mimics appear whole.
+    pub fn has_gap(&self, replaces: bool, whole: &dyn Fn() -> bool) -> bool {
+        let comes = |item: &Item<'t>| matches!(item.action, Action::Mount(_));
+        let is_gap = |removal: &Removal| match *removal {
+            Removal::Mimic(_) => !self.mounts.is_empty(),
+            Removal::Item(at) => self.items.get(at as usize).is_some_and(|item| {
+                !(replaces && item.replaced)
+                    && self.find_at(item.dir, item.dir.saturating_add(1), &mut |other| comes(other)).is_some()
+            }),
+        };
+        self.removals.iter().any(is_gap)
+            || (self.items.iter().any(|item| item.needs_mimic && comes(item)) && !whole())
     }
 
     /// Whether anything has to be done to the namespace.

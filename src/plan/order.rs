@@ -88,6 +88,7 @@ impl<'t> Plan<'t> {
             action: if desired { Action::Keep } else { Action::Unmount },
             opens: 0,
             replaced: false,
+            rank: 0,
             dir: self.paths.find(entry.dir),
             source: if has_source(entry) { self.paths.find(entry.name) } else { NOWHERE },
             recursive,

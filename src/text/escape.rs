@@ -4,52 +4,63 @@
 //! Space `\040`, tab `\011`, newline `\012` and backslash `\134`; no others, in either direction.
 #![forbid(unsafe_code)]
 
-use super::Out;
+use super::path::put;
+use super::{Out, cut};
 
 /// Decodes a field in place and returns its new length. One pass, whose output is not looked at again: `\134040`
 /// is `\040`. Whatever else begins with a backslash stays as it is.
 pub fn unescape(field: &mut [u8]) -> usize {
-    decode(field, false)
+    decode(field, b" \t\n\\").len()
+}
+
+/// Takes the first field off a line, with what separates it from the next, and [decodes](unescape) it.
+#[inline(never)]
+pub(crate) fn cut_field<'l>(line: &mut &'l mut [u8], separator: u8) -> &'l mut [u8] {
+    decode(cut(line, separator), b" \t\n\\")
 }
 
 /// The same with `\043` for `#` besides, which the kernel writes in the type and source fields of mountinfo.
-pub(crate) fn unescape_hash(field: &mut [u8]) -> usize {
-    decode(field, true)
-}
-
-fn is_escaped(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\\')
+#[inline(never)]
+pub(crate) fn cut_field_hash<'l>(line: &mut &'l mut [u8], separator: u8) -> &'l mut [u8] {
+    decode(cut(line, separator), b" \t\n\\#")
 }
 
 #[inline(never)]
-fn decode(field: &mut [u8], hash: bool) -> usize {
+fn decode<'f>(field: &'f mut [u8], escaped: &[u8]) -> &'f mut [u8] {
     let (mut from, mut len) = (0, 0);
-    while let Some((&first, behind)) = field.get(from..).and_then(<[u8]>::split_first) {
-        let escaped = match behind {
-            [a, b, c, ..] if first == b'\\' && (a ^ b'0') | (b ^ b'0') | (c ^ b'0') < 8 => {
-                u32::from(a & 7) << 6 | u32::from(b & 7) << 3 | u32::from(c & 7)
+    while let Some(behind) = field.get(from..)
+        && let Some(first) = behind.first()
+    {
+        let mut byte = *first;
+        from += 1;
+        if byte == b'\\' {
+            for meant in escaped {
+                if behind.first_chunk() == Some(&octal(*meant)) {
+                    byte = *meant;
+                    from += 3;
+                    break;
+                }
             }
-            _ => 0,
-        };
-        let (byte, read) = match escaped as u8 {
-            byte if escaped < 256 && (is_escaped(byte) || hash && byte == b'#') => (byte, 4),
-            _ => (first, 1),
-        };
-        from += read;
-        if let Some(place) = field.get_mut(len) {
-            *place = byte;
         }
-        len += 1;
+        put(field, &mut len, byte);
     }
-    len
+    field.get_mut(..len).unwrap_or_default()
+}
+
+/// The escape of a byte.
+#[inline(never)]
+fn octal(byte: u8) -> [u8; 4] {
+    let bits = u32::from(byte);
+    let digits = bits << 10 & 0x3_00_00 | bits << 5 & 0x7_00 | bits & 0x7;
+    (u32::from_be_bytes(*br"\000") | digits).to_be_bytes()
 }
 
 /// Writes a field with its escapes.
 #[inline(never)]
 pub fn write_escaped(w: &mut dyn Out, bytes: &[u8]) {
     for byte in bytes {
-        if is_escaped(*byte) {
-            w.put(&[b'\\', b'0' + (byte >> 6), b'0' + (byte >> 3 & 7), b'0' + (byte & 7)]);
+        if matches!(byte, b' ' | b'\t' | b'\n' | b'\\') {
+            w.put(&octal(*byte));
         } else {
             w.put(core::slice::from_ref(byte));
         }
@@ -100,8 +111,7 @@ mod tests {
     #[test]
     fn the_hash_is_decoded_only_where_it_is_asked_for() {
         let mut field = *br"so\043u\040r\134043";
-        let len = unescape_hash(&mut field);
-        assert_eq!(&field[..len], br"so#u r\043");
+        assert_eq!(cut_field_hash(&mut &mut field[..], b' '), br"so#u r\043");
     }
 
     proptest! {

@@ -4,17 +4,10 @@
 
 /// A number with an optional sign.
 pub fn parse_i64(bytes: &[u8]) -> Option<i64> {
-    let (minus, digits) = match bytes {
-        [b'-', digits @ ..] => (true, digits),
-        [b'+', digits @ ..] => (false, digits),
-        digits => (false, digits),
-    };
-    let number = parse_u64(digits)?;
-    if number > i64::MAX as u64 + u64::from(minus) {
-        return None;
+    match bytes {
+        [b'-', digits @ ..] => 0i64.checked_sub_unsigned(parse_u64(digits)?),
+        [b'+', digits @ ..] | digits => 0i64.checked_add_unsigned(parse_u64(digits)?),
     }
-    let number = number as i64;
-    Some(if minus { number.wrapping_neg() } else { number })
 }
 
 /// A number without a sign.

@@ -30,15 +30,14 @@ pub fn clean(path: &mut [u8]) -> usize {
     while let Some(rest) = path.get(start..) {
         let end = start + position(rest, b'/');
         let component = path.get(start..end).unwrap_or_default();
-        let up = component == b"..";
-        if component.is_empty() || component == b"." || up && len <= fixed && root > 0 {
-            // It says nothing.
-        } else if up && len > fixed {
+        let dots = dots(component);
+        if dots == UP && len > fixed {
             len -= 1;
             while len > fixed && path.get(len) != Some(&b'/') {
                 len -= 1;
             }
-        } else {
+        } else if dots >= UP + root {
+            // A name, or `..` of a relative path.
             if len > root {
                 put(path, &mut len, b'/');
             }
@@ -46,7 +45,7 @@ pub fn clean(path: &mut [u8]) -> usize {
                 let byte = path.get(at).copied().unwrap_or_default();
                 put(path, &mut len, byte);
             }
-            if up {
+            if dots == UP {
                 fixed = len;
             }
         }
@@ -56,6 +55,21 @@ pub fn clean(path: &mut [u8]) -> usize {
         put(path, &mut len, b'.');
     }
     len
+}
+
+/// How many dots a component is; more than [`UP`] for a name. [`UP`] lead up, fewer nowhere.
+#[inline(never)]
+fn dots(component: &[u8]) -> usize {
+    if component.iter().all(|byte| *byte == b'.') { component.len() } else { UP + 1 }
+}
+
+const UP: usize = 2;
+
+/// Cleans the path in place.
+#[inline(never)]
+pub(crate) fn cleaned(path: &mut [u8]) -> &mut [u8] {
+    let len = clean(path);
+    path.get_mut(..len).unwrap_or_default()
 }
 
 /// Writes a byte over the front of a text, of which `len` bytes have been written.
@@ -77,11 +91,11 @@ pub fn is_clean(path: &[u8]) -> bool {
         _ => (true, path),
     };
     for component in split(rest, b'/') {
-        let up = component == b"..";
-        if component.is_empty() || component == b"." || up && !may_climb {
+        let dots = dots(component);
+        if dots < UP || dots == UP && !may_climb {
             return false;
         }
-        may_climb &= up;
+        may_climb = dots == UP;
     }
     true
 }
@@ -133,23 +147,17 @@ pub fn below<'p>(path: &'p [u8], dir: &[u8]) -> Option<&'p [u8]> {
 /// directory comes directly before all that lies in it.
 #[inline(never)]
 pub fn compare(a: &[u8], b: &[u8]) -> Ordering {
-    let mut at = 0;
-    loop {
-        let (of_a, of_b) = (closed(a, at), closed(b, at));
-        if of_a != of_b || of_a == 0 {
-            return of_a.cmp(&of_b);
-        }
-        at += 1;
-    }
+    let shared = a.len().min(b.len());
+    let starts = a.get(..shared).cmp(&b.get(..shared));
+    starts.then_with(|| closed(a, shared).cmp(&closed(b, shared)))
 }
 
-/// A byte of a path to which the `/` that it lacks was added, plus one; 0 behind its end.
-fn closed(path: &[u8], at: usize) -> u32 {
-    match path.get(at) {
-        Some(byte) => u32::from(*byte) + 1,
-        None if at == path.len() && path.last() != Some(&b'/') => u32::from(b'/') + 1,
-        None => 0,
-    }
+/// What is left of a path behind so many bytes when the `/` that it lacks is added: the next byte, and how many there
+/// are.
+fn closed(path: &[u8], at: usize) -> (u8, usize) {
+    let len = path.len() + usize::from(path.last() != Some(&b'/'));
+    let end = if at < len { b'/' } else { 0 };
+    (path.get(at).copied().unwrap_or(end), len)
 }
 
 /// The components of a path, without those that are empty.

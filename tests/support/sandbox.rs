@@ -165,7 +165,7 @@ pub enum Rights {
 }
 
 /// What a run left behind besides the world.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Outcome {
     /// Exit status, `signal N` or `hung`.
     pub exit: String,

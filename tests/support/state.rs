@@ -37,6 +37,10 @@ pub struct State {
     pub record_inode: Option<u64>,
     /// Which file it was before the run.
     pub record_inode_before: Option<u64>,
+    /// The lines before the first run.
+    pub at_first: BTreeMap<String, String>,
+    /// The lines after the run before this one; before the first, those before it.
+    pub before: BTreeMap<String, String>,
 }
 
 /// Part of a warning by which it is recognised; what comes before it differs from program to program.

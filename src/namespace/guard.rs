@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-3.0-only
+//! A process beside ours that thaws the snap's processes should we die before we do it.
+//!
+//! It waits for the end of a pipe whose other end only we hold: that comes with our death, whatever the cause. It has left
+//! our group of processes and holds on to nothing but that pipe and the files that thaw: not to the lock, nor to the output
+//! of whoever started us, who waits for its end. When all has gone well it is told to leave, and waited for: later it
+//! would thaw what the next run has frozen.
+#![forbid(unsafe_code)]
+
+use crate::kernel::process::{self, Fork};
+use crate::kernel::{Fd, Result, file};
+
+/// The process that watches over us.
+#[derive(Debug)]
+pub struct Guard {
+    pipe: Fd,
+    child: u32,
+}
+
+impl Guard {
+    /// Starts the process. In it `keeps` tells which descriptors `thaw` needs.
+    pub fn start(keeps: &dyn Fn(&Fd) -> bool, thaw: &mut dyn FnMut()) -> Result<Guard> {
+        let (read, write) = process::pipe()?;
+        match process::fork()? {
+            Fork::Parent(child) => Ok(Guard { pipe: write, child }),
+            Fork::Child => {
+                process::leave_group();
+                process::close_all(&|fd| *fd == read || keeps(fd));
+                // One byte: all is well. None: we are dead.
+                if file::read(&read, &mut [0]) == Ok(0) {
+                    thaw();
+                }
+                process::leave()
+            }
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // Should it not get the byte it sees the end of the pipe soon, and thaws what is thawed already.
+        let _ = file::write_all(&self.pipe, b".");
+        process::wait_for(self.child);
+    }
+}
