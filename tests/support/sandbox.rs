@@ -304,7 +304,7 @@ impl Sandbox {
     pub fn preserve_copy(&self, instance: &str) {
         unshare().expect("copy the snap's namespace");
         let copy = this_namespace().expect("open the copy");
-        enter(&self.snap).expect("come back to the snap's namespace");
+        enter(&self.snap.borrow()).expect("come back to the snap's namespace");
         let (link, name) =
             (format!("/proc/thread-self/fd/{}", copy.as_raw_fd()), format!("/run/snapd/ns/{instance}.mnt"));
         self.on_host(|| {
@@ -314,7 +314,7 @@ impl Sandbox {
     }
 
     /// Does something as when a user's program starts: in a copy of the snap's namespace of its own, with such rights.
-    pub fn in_copy<T: Send>(&self, rights: Rights, act: impl FnOnce() -> T + Send) -> T {
+    pub fn in_copy_as<T: Send>(&self, rights: Rights, act: impl FnOnce() -> T + Send) -> T {
         let life = || {
             unshare().expect("copy the snap's namespace");
             assume(rights).expect("take on the rights");
