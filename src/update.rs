@@ -241,7 +241,7 @@ fn carry_out<'t>(
     if apply.plan.changes_anything() {
         process::clear_umask();
         // What a kill would leave is known to the next run.
-        save::update((at, None), &|w| apply.notes.write_intents(apply.plan, old.version, w))
+        save::append(at, &|w| notes::write_intents(apply.plan, old.version, w))
             .map_err(|e| e.within(Within::SavingRecord))?;
         (apply.journal, noted) = (Some(at), None);
         // With the calls of old there is one in almost everything.
@@ -251,9 +251,15 @@ fn carry_out<'t>(
     }
     let done = apply.run();
     frozen.thaw(apply.log);
-    // The truth, also after a failure. The record first: what was intended counts until it is true.
-    let saved = save::update(old.record, &|w| apply.write(false, w))
-        .and_then(|()| save::update((at, noted), &|w| apply.write(true, w)));
+    // The truth, also after a failure. The record first: what was intended counts until it is true. Where nothing was, the
+    // notes: without them an entry counts as another version's.
+    let record = || save::update(old.record, &|w| apply.write(false, w));
+    let notes = || save::update((at, noted), &|w| apply.write(true, w));
+    let saved = if apply.journal.is_some() {
+        record().and_then(|()| notes())
+    } else {
+        notes().and_then(|()| record())
+    };
     done?;
     saved.map_err(|e| e.within(Within::SavingRecord))
 }

@@ -86,18 +86,20 @@ impl<'t> Notes<'t> {
         write_escaped(w, target);
         w.put(b"\n");
     }
+}
 
-    /// Writes the notes of a run that is about to perform a plan.
-    pub fn write_intents(&self, plan: &Plan<'t>, version: Version, w: &mut dyn Out) {
-        for (path, made) in self.list.iter() {
-            Notes::write(w, path, *made);
+/// Writes the notes of a run that is about to perform a plan, to be put behind what is noted already.
+pub fn write_intents(plan: &Plan<'_>, version: Version, w: &mut dyn Out) {
+    // The end of a line that a kill has cut short.
+    w.put(b"\n");
+    write_version(w, version);
+    for item in plan.items.iter().filter(|item| item.is_wanted()) {
+        let comes = matches!(item.action, Action::Mount(_));
+        if comes || item.record.is_none() {
+            Notes::write(w, item.entry.dir, comes && item.under.is_some());
         }
-        write_version(w, version);
-        for item in plan.items.iter().filter(|item| matches!(item.action, Action::Mount(_))) {
-            Notes::write(w, item.entry.dir, item.under.is_some());
-            if item.record.is_none() {
-                write_intent(w, item.entry);
-            }
+        if comes && item.record.is_none() {
+            write_intent(w, item.entry);
         }
     }
 }

@@ -2,6 +2,7 @@
 //! Replacing a file in one step: written aside, synced, renamed over the old one.
 #![forbid(unsafe_code)]
 
+use super::notes;
 use crate::error::{Error, Result};
 use crate::kernel::file::{self, Open};
 use crate::kernel::{Errno, Fd};
@@ -77,6 +78,13 @@ fn replace<'t>(at: &'t [u8], write: &dyn Fn(&mut dyn Out)) -> Result<'t, ()> {
     temporary.put(name);
     temporary.put(b".0~");
     let _ = file::unlink(&folder, &temporary);
+    if let Some(record) = name.strip_suffix(notes::SUFFIX) {
+        // And what it has left of the record.
+        let mut other = heapless::Vec::<u8, { NAME.max }>::new();
+        other.put(record);
+        other.put(b".0~");
+        let _ = file::unlink(&folder, &other);
+    }
     let fd = file::open_at(&folder, &temporary, Open::NEW, 0o600).map_err(no)?;
     let done = fill(&fd, write).and_then(|()| file::rename(&folder, &temporary, name));
     if let Err(errno) = done {
@@ -86,9 +94,9 @@ fn replace<'t>(at: &'t [u8], write: &dyn Fn(&mut dyn Out)) -> Result<'t, ()> {
     file::sync(&folder).map_err(|errno| Error::call("sync %s: %e", dir, errno))
 }
 
-/// Writes behind what is in a file.
+/// Writes behind what is in a file, which is created where it is missing.
 pub fn append<'t>(at: &'t [u8], write: &dyn Fn(&mut dyn Out)) -> Result<'t, ()> {
-    file::open(at, Open::APPEND, 0)
+    file::open(at, Open::JOURNAL, 0o644)
         .and_then(|fd| flush(&fd, write))
         .map_err(|errno| Error::call("write %s: %e", at, errno))
 }

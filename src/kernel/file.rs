@@ -81,6 +81,8 @@ impl Open {
     pub const WRITE: Open = Open(libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOCTTY);
     /// For writing to the end of what exists.
     pub const APPEND: Open = Open(libc::O_WRONLY | libc::O_APPEND | libc::O_NONBLOCK | libc::O_NOCTTY);
+    /// For writing to the end of a file, created when absent.
+    pub const JOURNAL: Open = Open(Open::APPEND.0 | libc::O_CREAT);
     /// For reading and writing, created when absent.
     pub const LOCK: Open = Open(libc::O_RDWR | libc::O_CREAT | libc::O_NOCTTY | libc::O_NONBLOCK);
     /// A new file for reading and writing; `EEXIST` when the name is taken.

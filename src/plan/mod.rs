@@ -125,7 +125,7 @@ pub struct Item<'t> {
 
 impl Item<'_> {
     /// Whether it will be there when the plan is performed.
-    fn is_wanted(&self) -> bool {
+    pub fn is_wanted(&self) -> bool {
         self.desired && matches!(self.action, Action::Keep | Action::Mount(_))
     }
 
