@@ -20,7 +20,7 @@ use crate::mount::profile::{self, ExpandFault};
 use crate::mount::table::{self, Table};
 use crate::namespace::freezer::{self, Freezer, Frozen};
 use crate::namespace::{enter, identity, lock};
-use crate::plan::{self, Action, Plan, Profile};
+use crate::plan::{self, Action, Plan, Profile, State};
 use crate::text::arena::{Arena, Full};
 use crate::text::{Out, path, write_number};
 
@@ -341,6 +341,10 @@ fn say_conflicts(plan: &Plan<'_>, log: &mut Log) {
                 None => continue,
                 winner => ("cannot mount on a target that an earlier entry has: ", winner),
             },
+            Action::Mount(_) if item.state == State::Absent && item.mount.is_some() => {
+                log.detail(&Error::about("mounting over what somebody else has mounted at %q", entry.dir));
+                continue;
+            }
             Action::Mount(_) if entry.is_bind() && entry.options.ignored_on_bind().next().is_some() => {
                 ("a bind mount cannot honour all options of ", None)
             }

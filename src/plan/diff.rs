@@ -125,7 +125,7 @@ impl<'t> Plan<'t> {
         let below_source = gone.below(item.source) | coming.below(item.source);
         let all = gone.above(&self.paths, item.dir)
             | coming.above(&self.paths, item.dir)
-            | coming.at(item.dir) / INSIDE
+            | (coming.at(item.dir) / INSIDE)
             | gone.above(&self.paths, item.source)
             | gone.at(item.source)
             | coming.at(item.source)
@@ -214,7 +214,7 @@ impl<'t> Plan<'t> {
             let above = self.changed.above(&self.paths, dir)
                 | self.gone.above(&self.paths, dir)
                 | self.coming.above(&self.paths, dir)
-                | self.coming.at(dir) / INSIDE;
+                | (self.coming.at(dir) / INSIDE);
             // An entry that is to be taken away may lie beneath the mimic's tmpfs; so would one that is mounted on its
             // directory now, if the mimic stayed.
             let beneath = &mut |item: &Item<'t>| match item.action {

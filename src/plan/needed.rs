@@ -164,7 +164,8 @@ fn judge_mount<'t>(
             }
             (State::Different, Some(mount), hidden)
         }
-        _ => (State::Absent, None, false),
+        // Somebody else's is not touched, but it is said that it is mounted over.
+        _ => (State::Absent, in_place.map(|(mount, _)| mount), false),
     }
 }
 

@@ -48,7 +48,7 @@ impl<'t> Plan<'t> {
                 let dir = self.paths.find(entry.dir);
                 let last = self.mimics.get(self.gone.at(dir).wrapping_sub(1) as usize);
                 // A line that is there twice counts once.
-                if last.and_then(|last| self.line(last.line)) == Some(entry) {
+                if last.and_then(|last| self.line(last.line)).is_some_and(|last| last.same(entry)) {
                     continue;
                 }
                 let mimic = Mimic { line: at, dir, mount: None, whole: true, goes: false, heir: None };

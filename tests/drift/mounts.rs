@@ -264,6 +264,18 @@ fn covered() -> Vec<Story> {
             .desire("")
             .run()
             .both([exit("0"), warnings(0), file("/opt/spare/v", "foreign"), layers("/opt/spare", 1)]),
+        story("somebody else's mount was covered, and not even the log says so")
+            .disturb(|_| tmpfs("/opt/spare", "foreign"))
+            .desire(BIND)
+            .run()
+            .with(|start| start.env = &[("SNAPD_DEBUG", "1")])
+            .both([
+                exit("0"),
+                file("/opt/spare/v", "common a"),
+                mutters("somebody else has mounted at \"/opt/spare\""),
+            ])
+            .run()
+            .both([exit("0"), same(), quiet(), not_saved()]),
         story("the layout went while another mount hid it, and it came back when that was taken away")
             .desire(BIND)
             .run()

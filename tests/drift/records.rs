@@ -176,7 +176,7 @@ fn wrong() -> Vec<Story> {
             .desire("")
             .run()
             .both([exit("0"), warnings(0), as_at_first(), only_root()]),
-        story("the record names a mount that is somebody else's now, and that was unmounted")
+        story("nothing was there of what the old record names, and a mount of somebody else beside it was taken away")
             .recorded(&format!("{ROOTFS}\n/var/snap/acorn/common/a /srv/site none bind 0 0"))
             .disturb(|_| tmpfs("/opt/spare", "foreign"))
             .desire("/var/snap/acorn/common/b /opt/depot none bind 0 0")

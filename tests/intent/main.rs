@@ -307,14 +307,13 @@ fn live(nursery: &Nursery, sequence: &Sequence) -> Result<usize, Fault> {
             let unclear = |what: &Disturb| match what {
                 Disturb::Foreign(dir) => !alone(dir),
                 // What is bound again by hand is what is seen then: another thing where the source is covered by now. And
-                // over a mimic of the same directory it cannot be told from what lies beneath that.
+                // over a mimic of the same directory, or of a source that was replaced, it cannot be told from what lies
+                // beneath that.
                 Disturb::Again(name, dir) => {
-                    before.iter().any(|e| Path::new(name).starts_with(&e.dir)) || is_mimic(dir)
+                    before.iter().any(|e| Path::new(name).starts_with(&e.dir))
+                        || is_mimic(dir)
+                        || edits.iter().any(|edit| matches!(edit, Edit::ReplaceDirectory(_)))
                 }
-                // Without the record a part of a mimic may be taken for one of two entries that show each other.
-                Disturb::LoseRecord => before.iter().any(|one| {
-                    before.iter().any(|two| one.is_bind() && one.name == two.dir && two.name == one.dir)
-                }),
                 _ => false,
             };
             if step.disturb.iter().any(unclear) {

@@ -298,9 +298,10 @@ fn remember_what_stays(stays: &mut Vec<String>, profile: &[Entry]) {
 }
 
 /// Whether a recursive bind shows what another entry mounts below its source is open: the planner takes either for in
-/// effect, as more may be there than was bound.
+/// effect, as more may be there than was bound. And of two entries that show each other nobody can say what is seen.
 fn is_open(one: &Entry, two: &Entry) -> bool {
-    one.has("rbind") && one.name != two.dir && covers(&one.name, &two.dir)
+    let circle = one.is_bind() && one.name == two.dir && two.name == one.dir;
+    circle || (one.has("rbind") && one.name != two.dir && covers(&one.name, &two.dir))
 }
 
 fn put(dice: &mut Dice, profile: &mut Vec<Entry>, dir: &str, stays: &[String], refreshed: bool) {
