@@ -220,6 +220,7 @@ fn carry_out<'t>(
     let World { plan, table, ground, notes, results } = world;
     make_plan(plan, table, ground, arena, log)?;
     let (walker, fresh_calls, journal) = (Walker::new(), !confined, None);
+    let beneath = fresh_calls && plan.changes_anything() && mount::can_attach_beneath();
     let mut apply = Apply {
         plan,
         table,
@@ -231,6 +232,7 @@ fn carry_out<'t>(
         walker,
         confined,
         fresh_calls,
+        beneath,
         journal,
         user,
     };
@@ -245,7 +247,7 @@ fn carry_out<'t>(
             .map_err(|e| e.within(Within::SavingRecord))?;
         (apply.journal, noted) = (Some(at), None);
         // With the calls of old there is one in almost everything.
-        if !fresh_calls || apply.plan.has_gap(fresh_calls, &|| fresh_calls && mount::can_mount_aside()) {
+        if !fresh_calls || apply.plan.has_gap(beneath, &|| fresh_calls && mount::can_mount_aside()) {
             freezer.freeze(&mut frozen, apply.arena, apply.log)?;
         }
     }

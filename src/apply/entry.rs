@@ -157,7 +157,7 @@ impl<'t> Apply<'_, 't> {
         let entry = new.item.entry;
         let flags = entry.options.flags();
         let tree = reach(flags.recursive);
-        let target = new.checked(file::open_at(parent, path::name(entry.dir), new.open(), 0)?)?;
+        let mut target = new.checked(file::open_at(parent, path::name(entry.dir), new.open(), 0)?)?;
         if old.is_some() && place::mount_id(&target) == old {
             new.how = Attach::Beneath;
             // From here on the table shows that it is about to go, should somebody kill us.
@@ -166,12 +166,21 @@ impl<'t> Apply<'_, 't> {
         let mut copy = None;
         if flags.bind {
             let source = new.checked(self.walker.open_as(entry.name, new.open())?)?;
-            if self.fresh_calls && (flags.read_only || new.how == Attach::Beneath) {
+            if new.how == Attach::Beneath {
+                copy = attach_copy(new, &source, parent, &target).ok();
+                if copy.is_none() {
+                    // Not on top of the old one: that would make what it shows, the old source, a mount point, which
+                    // nobody can rename or remove. So the old one goes first.
+                    new.how = Attach::OnTop;
+                    self.remove_all_replaced(new.item);
+                    target = new.checked(file::open_at(parent, path::name(entry.dir), new.open(), 0)?)?;
+                }
+            }
+            if copy.is_none() && self.fresh_calls && flags.read_only {
                 copy = attach_copy(new, &source, parent, &target).ok();
             }
             if copy.is_none() {
-                // With the calls of old: on top of everything, and made read-only where it is seen already.
-                new.how = Attach::OnTop;
+                // With the calls of old: made read-only where it is seen already.
                 mount::bind(&source, &target, tree)?;
             }
         } else {
@@ -391,8 +400,8 @@ fn reach(tree: bool) -> Reach {
     if tree { Reach::Tree } else { Reach::One }
 }
 
-/// Makes a copy of the source, complete, and attaches it: beneath what it replaces, or else on top of that.
-fn attach_copy(new: &mut New<'_, '_>, source: &Fd, parent: &Fd, target: &Fd) -> crate::kernel::Result<Fd> {
+/// Makes a copy of the source, complete, and attaches it.
+fn attach_copy(new: &New<'_, '_>, source: &Fd, parent: &Fd, target: &Fd) -> crate::kernel::Result<Fd> {
     let entry = new.item.entry;
     let flags = entry.options.flags();
     let tree = reach(flags.recursive);
@@ -401,13 +410,11 @@ fn attach_copy(new: &mut New<'_, '_>, source: &Fd, parent: &Fd, target: &Fd) -> 
         mount::set_read_only(&copy, tree)?;
     }
     // By its name in the directory: what the descriptor of a mount point names is its root, not its place.
-    if new.how == Attach::Beneath
-        && mount::attach(&copy, parent, path::name(entry.dir), Attach::Beneath).is_ok()
-    {
-        return Ok(copy);
+    match new.how {
+        Attach::Beneath => mount::attach(&copy, parent, path::name(entry.dir), Attach::Beneath)?,
+        Attach::OnTop => mount::attach(&copy, target, b"", Attach::OnTop)?,
     }
-    new.how = Attach::OnTop;
-    mount::attach(&copy, target, b"", Attach::OnTop).map(|()| copy)
+    Ok(copy)
 }
 
 /// Takes away the mount of an entry; `NONE` when another is in its place, `ENOENT` when there is none.

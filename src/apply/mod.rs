@@ -110,6 +110,8 @@ pub struct Apply<'a, 't> {
     /// Mounts are made aside and attached in one step. Not under AppArmor, which grants only the calls of old; and there
     /// nobody lives in the namespace yet.
     pub fresh_calls: bool,
+    /// Mounts take the place of others in one step.
+    pub beneath: bool,
     /// The notes' file, in which is written what is about to be mounted.
     pub journal: Option<&'t [u8]>,
     /// Who directories in a home belong to; in system mode root, or who started us.
@@ -300,7 +302,7 @@ impl<'t> Apply<'_, 't> {
                 }
                 layer = self.table.beneath(line);
             }
-            if self.fresh_calls
+            if self.beneath
                 && item.replaced
                 && let (Ok(()), Some(id), Some(place)) =
                     (&done, last, self.results.replaced.get_mut(at as usize))
@@ -343,7 +345,7 @@ impl<'t> Apply<'_, 't> {
     }
 
     /// Takes away the mount of an item whose place another has taken; if it still is there: it may have gone with what
-    /// it lay on. What could only be covered stays until the new one goes.
+    /// it lay on.
     fn remove_replaced(&mut self, at: u32) {
         let plan = self.plan;
         let Some(item) = plan.items.get(at as usize) else { return };

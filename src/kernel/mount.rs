@@ -92,8 +92,6 @@ pub enum Attach {
 /// when the name is empty. The directory may lie in a mount that is not attached yet (Linux 6.15). move_mount(2), Linux
 /// 5.2. A symbolic link is not followed.
 pub fn attach(tree: &Fd, dir: &Fd, name: &[u8], how: Attach) -> Result<()> {
-    const EMPTY_PATHS: usize = 0x44;
-    const BENEATH: usize = 0x200;
     let flags = EMPTY_PATHS | if how == Attach::Beneath { BENEATH } else { 0 };
     let mut buffer = PATH_BUFFER;
     let name = terminate(name, &mut buffer)? as usize;
@@ -123,6 +121,18 @@ pub fn new_tmpfs(options: &[u8]) -> Result<Fd> {
         call(SYS_FSMOUNT, context.raw(), CLOEXEC, 0, 0, 0).map(Fd::own)
     }
 }
+
+/// Whether the kernel knows how to attach beneath: it looks at the flags of the call before it looks at the descriptors,
+/// of which there are none here.
+pub fn can_attach_beneath() -> bool {
+    // SAFETY: both paths are empty, and end in NUL.
+    let done =
+        unsafe { done(SYS_MOVE_MOUNT, usize::MAX, raw(c""), usize::MAX, raw(c""), EMPTY_PATHS | BENEATH) };
+    done == Err(Errno(libc::EBADF as u32))
+}
+
+const EMPTY_PATHS: usize = 0x44;
+const BENEATH: usize = 0x200;
 
 /// Whether a mount that is not attached yet can have mounts in it: Linux 6.15. It is tried.
 pub fn can_mount_aside() -> bool {
