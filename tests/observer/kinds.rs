@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::mount::MountFlags;
 
@@ -62,10 +63,11 @@ pub const KINDS: &[Kind] = &[
              /var/snap/acorn/common/b /srv/site none rbind,rw,x-snapd.origin=layout 0 0"; 2],
         prepare: || directory("/var/snap/birch/common/moving", "moving"),
         before: || {
+            // The old ones stay: somebody may be about to list one.
+            static NUMBER: AtomicU32 = AtomicU32::new(0);
             let at = "/var/snap/birch/common/moving";
-            let _ = fs::remove_dir_all(format!("{at}.old"));
             directory(&format!("{at}.new"), "moving");
-            fs::rename(at, format!("{at}.old")).expect("rename");
+            fs::rename(at, format!("{at}.{}", NUMBER.fetch_add(1, Ordering::Relaxed))).expect("rename");
             fs::rename(format!("{at}.new"), at).expect("rename");
         },
         watch: &[
@@ -181,7 +183,8 @@ pub const KINDS: &[Kind] = &[
     },
     Kind {
         titles: ["mimic made", "mimic undone"],
-        gapless: [Gapless::NotYet, Gapless::Always],
+        // Who is on the way through the tmpfs when it is detached finds its parts gone: some two in three hundred times.
+        gapless: [Gapless::NotYet, Gapless::NotYet],
         profiles: [
             "/var/snap/acorn/common/b /srv/site none rbind,rw,x-snapd.origin=layout 0 0
              /var/snap/acorn/common/d /opt/fresh none rbind,rw,x-snapd.origin=layout 0 0",
