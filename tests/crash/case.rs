@@ -249,6 +249,7 @@ impl Life<'_> {
             lock: Lock::Free,
             rights: if how == How::User { Rights::Ambient } else { Rights::Root },
             inject: None,
+            refused: &[],
             umask: 0,
             patience: Duration::ZERO,
         };

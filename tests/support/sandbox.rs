@@ -38,6 +38,7 @@ use rustix::thread::{
 
 use super::image;
 use super::program::{Program, Which};
+use super::seccomp::{Filter, Refused};
 
 /// The user of per-user stories.
 pub const USER: u32 = 1000;
@@ -129,6 +130,8 @@ pub struct Start {
     pub rights: Rights,
     /// What strace(1) shall spoil: values of its `-e inject=`, separated by semicolons.
     pub inject: Option<&'static str>,
+    /// Calls that the kernel does not know.
+    pub refused: Refused,
     pub umask: u32,
     /// How long it may take before it is called hung and killed. Generous: it is not a measurement.
     pub patience: Duration,
@@ -297,6 +300,30 @@ impl Sandbox {
         });
     }
 
+    /// Makes a copy of the snap's namespace for another instance, and binds it where snapd looks for it.
+    pub fn preserve_copy(&self, instance: &str) {
+        unshare().expect("copy the snap's namespace");
+        let copy = this_namespace().expect("open the copy");
+        enter(&self.snap.borrow()).expect("come back to the snap's namespace");
+        let (link, name) =
+            (format!("/proc/thread-self/fd/{}", copy.as_raw_fd()), format!("/run/snapd/ns/{instance}.mnt"));
+        self.on_host(|| {
+            File::create(&name).expect("create the namespace file");
+            rustix::mount::mount_bind(&link, &name).expect("preserve the copy");
+        });
+    }
+
+    /// Does something as when a user's program starts: in a copy of the snap's namespace of its own, with such rights.
+    pub fn in_copy_as<T: Send>(&self, rights: Rights, act: impl FnOnce() -> T + Send) -> T {
+        let life = || {
+            unshare().expect("copy the snap's namespace");
+            assume(rights).expect("take on the rights");
+            act()
+        };
+        thread::scope(|scope| scope.spawn(life).join())
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
     /// Runs a program to its end.
     pub fn run(&self, program: &Program, start: &Start) -> Outcome {
         let held = match start.lock {
@@ -369,7 +396,7 @@ impl Sandbox {
         if start.inject.is_some() {
             command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         }
-        let (rights, umask) = (start.rights, start.umask);
+        let (rights, umask, filter) = (start.rights, start.umask, Filter::new(start.refused));
         // SAFETY: between fork and exec only system calls are made, and nothing is allocated.
         unsafe {
             command.pre_exec(move || {
@@ -377,6 +404,7 @@ impl Sandbox {
                 move_into_link_name_space(place, Some(LinkNameSpaceType::Mount))?;
                 rustix::process::chdir("/")?;
                 rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
+                filter.install()?;
                 assume(rights)
             });
         }
@@ -528,6 +556,13 @@ fn furnish(disk: &Path) -> io::Result<()> {
 pub fn stay_on_this_cpu() -> io::Result<()> {
     let mut cpus = rustix::thread::CpuSet::new();
     cpus.set(rustix::thread::sched_getcpu());
+    Ok(rustix::thread::sched_setaffinity(None, &cpus)?)
+}
+
+/// Lets this thread, and what it starts, run on any CPU again.
+pub fn leave_this_cpu() -> io::Result<()> {
+    let mut cpus = rustix::thread::CpuSet::new();
+    (0..rustix::thread::CpuSet::MAX_CPU).for_each(|cpu| cpus.set(cpu));
     Ok(rustix::thread::sched_setaffinity(None, &cpus)?)
 }
 

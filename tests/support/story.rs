@@ -203,7 +203,8 @@ pub fn line(key: &str, value: &str) -> Expect {
 /// The line that every record begins with.
 pub const ROOTFS: &str = "tmpfs / tmpfs x-snapd.origin=rootfs 0 0";
 
-const FROM_SNAP_CONFINE: Start = Start {
+/// snap-confine starts the program (context B).
+pub const FROM_SNAP_CONFINE: Start = Start {
     which: Which::Ours,
     argv: &["--from-snap-confine", "acorn"],
     env: &[],
@@ -211,6 +212,7 @@ const FROM_SNAP_CONFINE: Start = Start {
     lock: Lock::Exclusive,
     rights: Rights::Root,
     inject: None,
+    refused: &[],
     umask: 0,
     patience: Duration::from_secs(20),
 };
