@@ -322,7 +322,23 @@ pub fn judge(blow: Blow, course: &Course, reference: &Course) -> Vec<Fault> {
     let mut fault = |wrong, when, what: String| faults.push(Fault { wrong, when, what });
     let trace = course.trace.as_ref();
     let has_guard = reference.trace.as_ref().is_some_and(|trace| trace.forked > 0);
-    let with_guard = !matches!(blow, Blow::Kill { guard: true });
+    let with_guard = !matches!(blow, Blow::Kill { guard: true } | Blow::Orphan);
+    if blow == Blow::Orphan {
+        // The program does not need its guard.
+        for (wrong, what) in compare(&course.struck, &reference.struck) {
+            fault(wrong, "after the guard's end", what);
+        }
+        if course.frozen_at_once {
+            fault(Wrong::Frozen, "after the guard's end", "processes of the snap".to_string());
+        }
+        if trace.is_none_or(|trace| trace.end != End::Exit(0)) {
+            fault(
+                Wrong::Hung,
+                "after the guard's end",
+                format!("the program ended with {:?}", course.struck.get("exit")),
+            );
+        }
+    }
     if with_guard && has_guard && course.frozen_at_once {
         fault(Wrong::Frozen, "a second after the blow", "processes of the snap".to_string());
     }

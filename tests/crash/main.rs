@@ -12,6 +12,7 @@
 //! | `STORY/kill+guard` | SIGKILL for both; the next run thaws |
 //! | `STORY/once` | a call fails once |
 //! | `STORY/forever` | a call fails, and so does every later one of its kind |
+//! | `STORY/guard` | SIGKILL for the guard alone |
 //! | `STORY/kill>original` | SIGKILL for both, and the next runs are Debian's |
 //! | `STORY/kill>nothing` | SIGKILL for both, and nothing is wished any more |
 //!
@@ -41,6 +42,7 @@ use std::env;
 use libtest_mimic::{Arguments, Failed, Trial};
 use nix::errno::Errno;
 
+use calls::Call;
 use case::{Bench, Course, Next, judge};
 use freezer::Freezer;
 use stories::{How, Story, stories};
@@ -66,6 +68,7 @@ const FAMILIES: &[Family] = &[
     Family { name: "kill+guard", sample: 60, next: Next::Ours },
     Family { name: "once", sample: 40, next: Next::Ours },
     Family { name: "forever", sample: 20, next: Next::Ours },
+    Family { name: "guard", sample: 20, next: Next::Ours },
     Family { name: "kill>original", sample: 15, next: Next::Original },
     Family { name: "kill>nothing", sample: 30, next: Next::Nothing },
 ];
@@ -154,7 +157,15 @@ fn places(family: Family, reference: &Course) -> Vec<Place> {
     let all = env::var_os("CRASH_ALL").is_some();
     let calls = &reference.trace.as_ref().expect("a trace").calls;
     let mut places = Vec::new();
+    let forks = |call: &Call| call.name.contains("fork") || call.name.contains("clone");
+    let forked = calls.iter().position(forks).unwrap_or(calls.len());
     for (call, at) in calls.iter().zip(1..) {
+        if family.name == "guard" {
+            if at > forked + 1 && (all || call.is_deed()) {
+                places.push(Place { at, blow: Blow::Orphan });
+            }
+            continue;
+        }
         if family.name.starts_with("kill") {
             // Before a call that changes nothing it is as it is before the next one.
             if all || call.is_deed() {
@@ -234,7 +245,7 @@ fn check(bench: &Bench, family: Family, reference: &Course) -> Result<(), String
 
 fn case_name(story: &str, family: Family, place: Place) -> String {
     let at = match place.blow {
-        Blow::Kill { .. } => place.at.to_string(),
+        Blow::Kill { .. } | Blow::Orphan => place.at.to_string(),
         Blow::Fail { errno, .. } => format!("{}:{errno:?}", place.at),
     };
     format!("{story}/{}@{at}", family.name)
@@ -257,6 +268,7 @@ fn tell_one(case: &str) {
         let (at, errno) = at.split_once(':').map_or((at, None), |(at, errno)| (at, Some(errno)));
         let at: usize = at.parse().expect("the number of a call");
         let blow = match errno {
+            None if family.name == "guard" => Blow::Orphan,
             None => Blow::Kill { guard: family.name != "kill" },
             Some(name) => {
                 let errors = calls.iter().flat_map(|call| call.errors());
