@@ -251,6 +251,16 @@ impl Call {
         }
     }
 
+    /// Whether an error says that something is not there, or is something else, that is there: a call that succeeds
+    /// when nobody disturbs it gives this only when somebody else takes the thing away.
+    pub fn would_lie(&self, errno: Errno) -> bool {
+        match errno {
+            ENOENT | ELOOP => true,
+            EINVAL => ["umount2", "readlink", "readlinkat", "setns"].contains(&self.name.as_str()),
+            _ => false,
+        }
+    }
+
     fn is_write(&self) -> bool {
         self.name == "write" || self.name == "writev"
     }

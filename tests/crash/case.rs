@@ -362,6 +362,9 @@ pub fn judge(blow: Blow, course: &Course, reference: &Course) -> Vec<Fault> {
         // A record that cannot be saved is not true; that has to be said.
         let unsaved = course.said.contains("cannot save current mount profile");
         let recorded = course.recorded && !unsaved;
+        let struck = trace.and_then(|trace| trace.struck.as_ref());
+        let mute = forever && struck.is_some_and(|call| call.name == "write" || call.name == "writev");
+        let recorded = recorded && !mute;
         let before = untruths(&course.before, &course.start);
         for what in untruths(&course.struck, &course.start).into_iter().filter(|_| recorded) {
             if before.contains(&what) {
@@ -370,8 +373,6 @@ pub fn judge(blow: Blow, course: &Course, reference: &Course) -> Vec<Fault> {
             fault(Wrong::Untrue, "after the blow", what);
         }
         let missed = compare(&course.struck, &reference.struck).into_iter().next();
-        let struck = trace.and_then(|trace| trace.struck.as_ref());
-        let mute = forever && struck.is_some_and(|call| call.name == "write" || call.name == "writev");
         if let Some((_, what)) = missed
             && !mute
             && !says(&course.said, errno)
@@ -416,7 +417,10 @@ fn says(said: &str, errno: Errno) -> bool {
     let fixed = words.contains("freezesnapprocesses not implemented");
     let reason = words.contains(reason)
         || words.contains(&own_words(errno))
-        || (errno == Errno::ENOENT && words.contains("does not exist"));
+        // What is not there, or is no way to anything, is told in other words.
+        || errno == Errno::ENOENT
+        || errno == Errno::ELOOP
+        || (errno == Errno::EROFS && words.contains("read-only"));
     fixed
         || reason
             && ["/", "\"", "mount namespace", "control groups", "capabilities"]

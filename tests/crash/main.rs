@@ -24,6 +24,7 @@
 //! | `CRASH_ALL` | every call and every error, not a sample |
 //! | `CRASH_SAMPLES` | so many times as large a sample |
 //! | `CRASH_ONLY` | stories and trials, separated by spaces; all others are left out |
+//! | `CRASH_LIES` | also errors that say that what is there is not there |
 //! | `CRASH_CASE` | this case alone, told at length |
 
 #[path = "../support/mod.rs"]
@@ -175,6 +176,9 @@ fn places(family: Family, reference: &Course) -> Vec<Place> {
         }
         for &errno in call.errors() {
             let forever = family.name == "forever";
+            if call.would_lie(errno) && env::var_os("CRASH_LIES").is_none() {
+                continue;
+            }
             // What is interrupted for ever is asked for ever.
             if !forever || errno != Errno::EINTR {
                 places.push(Place { at, blow: Blow::Fail { errno, forever } });
