@@ -48,7 +48,9 @@ pub struct Bench<'b> {
 pub struct Course {
     /// Before anything was wished for.
     pub start: State,
-    /// After the run that is struck.
+    /// Just before the run that is struck.
+    pub before: State,
+    /// After it.
     pub struck: State,
     /// Whether it keeps a record.
     pub recorded: bool,
@@ -56,6 +58,8 @@ pub struct Course {
     pub said: String,
     /// After the next run, if there is one with the same wishes.
     pub next: Option<State>,
+    /// After Debian's run where ours was never started.
+    pub alone: Option<State>,
     /// When nothing is wished any more.
     pub given_up: State,
     /// Whether processes were still frozen after the blow, when the guard has had its time.
@@ -105,6 +109,17 @@ impl Bench<'_> {
             Life { bench: self, sandbox }.live(blow, next)
         });
         self.freezer.thaw();
+        course
+    }
+
+    /// The undisturbed story.
+    pub fn reference(&self, next: Next) -> Course {
+        let mut course = self.live(None, next);
+        if next == Next::Original {
+            // Ours comes no further than its first call.
+            let alone = self.live(Some((1, Blow::Kill { guard: true })), next);
+            course.alone = alone.next;
+        }
         course
     }
 }
@@ -173,6 +188,7 @@ impl Life<'_> {
         let Bench { story, ours, freezer, dog, .. } = *self.bench;
         self.preserve_for(story.how);
         let (command, streams, held) = self.command(ours, story.how);
+        course.before = self.look(&Outcome::nothing());
         let mut trace = tracer::trace(command, blow, dog).expect("trace the program");
         drop(held);
         course.guard_stayed = !trace.guards.end_within(GUARD_PATIENCE);
@@ -306,7 +322,23 @@ pub fn judge(blow: Blow, course: &Course, reference: &Course) -> Vec<Fault> {
     let mut fault = |wrong, when, what: String| faults.push(Fault { wrong, when, what });
     let trace = course.trace.as_ref();
     let has_guard = reference.trace.as_ref().is_some_and(|trace| trace.forked > 0);
-    let with_guard = !matches!(blow, Blow::Kill { guard: true });
+    let with_guard = !matches!(blow, Blow::Kill { guard: true } | Blow::Orphan);
+    if blow == Blow::Orphan {
+        // The program does not need its guard.
+        for (wrong, what) in compare(&course.struck, &reference.struck) {
+            fault(wrong, "after the guard's end", what);
+        }
+        if course.frozen_at_once {
+            fault(Wrong::Frozen, "after the guard's end", "processes of the snap".to_string());
+        }
+        if trace.is_none_or(|trace| trace.end != End::Exit(0)) {
+            fault(
+                Wrong::Hung,
+                "after the guard's end",
+                format!("the program ended with {:?}", course.struck.get("exit")),
+            );
+        }
+    }
     if with_guard && has_guard && course.frozen_at_once {
         fault(Wrong::Frozen, "a second after the blow", "processes of the snap".to_string());
     }
@@ -330,18 +362,31 @@ pub fn judge(blow: Blow, course: &Course, reference: &Course) -> Vec<Fault> {
         // A record that cannot be saved is not true; that has to be said.
         let unsaved = course.said.contains("cannot save current mount profile");
         let recorded = course.recorded && !unsaved;
+        let struck = trace.and_then(|trace| trace.struck.as_ref());
+        let mute = forever && struck.is_some_and(|call| call.name == "write" || call.name == "writev");
+        let recorded = recorded && !mute;
+        let before = untruths(&course.before, &course.start);
         for what in untruths(&course.struck, &course.start).into_iter().filter(|_| recorded) {
+            if before.contains(&what) {
+                continue;
+            }
             fault(Wrong::Untrue, "after the blow", what);
         }
         let missed = compare(&course.struck, &reference.struck).into_iter().next();
-        let struck = trace.and_then(|trace| trace.struck.as_ref());
-        let mute = forever && struck.is_some_and(|call| call.name == "write" || call.name == "writev");
         if let Some((_, what)) = missed
             && !mute
             && !says(&course.said, errno)
         {
             fault(Wrong::Silent, "after the blow", format!("{what}; said was {:?}", course.said.trim()));
         }
+    }
+    if let Some(alone) = &reference.alone {
+        if let (Some(next), Some(wanted)) = (&course.next, &reference.next) {
+            for what in lost_by_original(next, wanted, alone) {
+                fault(Wrong::Lost, "after Debian's next run", what);
+            }
+        }
+        return faults;
     }
     if let (Some(next), Some(wanted)) = (&course.next, &reference.next) {
         for (wrong, what) in compare(next, wanted) {
@@ -368,8 +413,19 @@ fn says(said: &str, errno: Errno) -> bool {
     let reason = errno.desc().to_lowercase();
     let reason = reason.split(" (").next().unwrap_or_default();
     let words = said.to_lowercase();
-    (words.contains(reason) || words.contains(&own_words(errno)))
-        && ["/", "\"", "mount namespace", "control groups"].iter().any(|thing| words.contains(thing))
+    // The original's sentence, which has nothing to add.
+    let fixed = words.contains("freezesnapprocesses not implemented");
+    let reason = words.contains(reason)
+        || words.contains(&own_words(errno))
+        // What is not there, or is no way to anything, is told in other words.
+        || errno == Errno::ENOENT
+        || errno == Errno::ELOOP
+        || (errno == Errno::EROFS && words.contains("read-only"));
+    fixed
+        || reason
+            && ["/", "\"", "mount namespace", "control groups", "capabilities"]
+                .iter()
+                .any(|thing| words.contains(thing))
 }
 
 /// What the program calls errors for which the libraries have no common words.
@@ -391,7 +447,8 @@ fn own_words(errno: Errno) -> String {
 pub fn compare(found: &State, wanted: &State) -> Vec<(Wrong, String)> {
     let undisturbed = found.get("exit").is_some_and(|exit| exit == "0" || exit == "1");
     let mut differences = Vec::new();
-    for (key, is, should) in found.differences(wanted) {
+    let (found, wanted) = (owners_left_out(found), owners_left_out(wanted));
+    for (key, is, should) in found.differences(&wanted) {
         let (kind, _) = key.split_once(' ').unwrap_or((key, ""));
         let more =
             |is: &str, should: &str| is.len() > should.len() || (is.len() == should.len() && is > should);
@@ -402,6 +459,8 @@ pub fn compare(found: &State, wanted: &State) -> Vec<(Wrong, String)> {
             "record" => Wrong::Untrue,
             "lock" => continue,
             _ if should == "-" => Wrong::Leaked,
+            // Where originals were kept safe; nobody misses it.
+            "view" | "host" if key.contains(" /tmp/.snap") => continue,
             _ if is == "-" => Wrong::Lost,
             "layers" | "tree" if more(is, should) => Wrong::Leaked,
             _ => Wrong::Lost,
@@ -410,6 +469,36 @@ pub fn compare(found: &State, wanted: &State) -> Vec<(Wrong, String)> {
     }
     differences.sort_by_key(|(wrong, _)| *wrong);
     differences
+}
+
+/// A state whose record does not say for which entry a mimic is there: that may be any of those that need it.
+fn owners_left_out(state: &State) -> State {
+    const OWNER: &str = "x-snapd.needed-by=";
+    let mut lines = BTreeMap::new();
+    for (key, value) in &state.lines {
+        let key = match key.split_once(OWNER).filter(|_| key.starts_with("record ")) {
+            Some((before, after)) => {
+                let rest = after.find([',', ' ']).map_or("", |end| &after[end..]);
+                format!("{before}{OWNER}*{rest}")
+            }
+            None => key.clone(),
+        };
+        lines.insert(key, value.clone());
+    }
+    State { lines, ..State::default() }
+}
+
+/// What is missing after Debian's run: what it would have shown in none of two cases, when ours had come to its end,
+/// and when ours had not been there. What is too much is its own affair.
+fn lost_by_original(found: &State, after_ours: &State, alone: &State) -> Vec<String> {
+    let mut lost = Vec::new();
+    for (key, is, should) in found.differences(after_ours) {
+        let seen = key.starts_with("view ") && !key.starts_with("view /run/") && !key.contains(" /tmp/.snap");
+        if (seen || key == "exit") && should != "-" && alone.get(key).unwrap_or("-") != is {
+            lost.push(format!("{key}: {is} instead of {should}"));
+        }
+    }
+    lost
 }
 
 /// Of a state only the mount table.

@@ -26,6 +26,8 @@ use crate::calls::Call;
 pub enum Blow {
     /// It is ended where its call begins; and the guard in the same moment, or not.
     Kill { guard: bool },
+    /// The guard alone is ended, where a call of the program begins.
+    Orphan,
     /// The call fails; and later ones of its kind, or not.
     Fail { errno: Errno, forever: bool },
 }
@@ -225,6 +227,11 @@ impl Life {
                         let _ = kill(*pid, Signal::SIGKILL);
                     }
                     return kill(self.main, Signal::SIGKILL);
+                }
+                Blow::Orphan => {
+                    for pid in &self.alive {
+                        let _ = kill(*pid, Signal::SIGKILL);
+                    }
                 }
                 Blow::Fail { errno, .. } => self.kind = Some((regs.orig_rax, errno)),
             }
