@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::apply::create::Owner;
-use crate::apply::ground::{self, Ground};
+use crate::apply::ground::Ground;
 use crate::apply::notes::{self, Notes, Version};
 use crate::apply::walk::Walker;
 use crate::apply::{self, Apply, Results, save, survey};
@@ -13,7 +13,7 @@ use crate::kernel::file::{self, Open};
 use crate::kernel::mount;
 use crate::kernel::process::{self, Variable};
 use crate::limits::MEMORY;
-use crate::log::{self, Log, Run};
+use crate::log::{self, Log};
 
 use crate::mount::MountEntry;
 use crate::mount::profile::{self, ExpandFault};
@@ -24,51 +24,27 @@ use crate::plan::{self, Action, Plan, Profile, State};
 use crate::text::arena::{Arena, Full};
 use crate::text::{Out, path, write_number};
 
-/// The profiles as they are read.
-pub struct Profiles<'t> {
+/// Room for everything; lives in `.bss`.
+pub struct Memory<'t> {
     desired: Profile<'t>,
     record: Profile<'t>,
-}
-
-impl Profiles<'_> {
-    /// Empty ones.
-    pub const fn new() -> Self {
-        Profiles { desired: Profile::new(), record: Profile::new() }
-    }
-}
-
-impl Default for Profiles<'_> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// All memory of the program besides what is read; lives in `.bss`.
-pub struct Memory<'t> {
     plan: plan::Memory<'t>,
     table: table::Memory<'t>,
-    ground: ground::Devices,
-    notes: notes::List<'t>,
+    ground: Ground<'t>,
+    notes: Notes<'t>,
     results: Results<'t>,
 }
 
-/// What is known in a run.
-struct World<'t> {
-    plan: Plan<'t>,
-    table: Table<'t>,
-    ground: Ground<'t>,
-    notes: Notes<'t>,
-    results: &'t mut Results<'t>,
-}
-
 impl Memory<'_> {
-    /// Empty memory.
+    /// Empty room.
     pub const fn new() -> Self {
         Memory {
+            desired: Profile::new(),
+            record: Profile::new(),
             plan: plan::Memory::new(),
             table: table::Memory::new(),
-            ground: ground::Devices::new(),
-            notes: notes::List::new(),
+            ground: Ground::new(),
+            notes: Notes::new(),
             results: Results::new(),
         }
     }
@@ -80,16 +56,29 @@ impl Default for Memory<'_> {
     }
 }
 
-impl<'t> World<'t> {
-    fn new(memory: &'t mut Memory<'t>) -> Self {
-        let Memory { plan, table, ground, notes, results } = memory;
-        World {
-            plan: Plan::new(plan),
-            table: Table::new(table),
-            ground: Ground::new(ground),
-            notes: Notes::new(notes),
-            results,
-        }
+/// Everything that a run works with.
+pub struct Run<'t> {
+    desired: &'t mut Profile<'t>,
+    record: &'t mut Profile<'t>,
+    world: World<'t>,
+}
+
+/// What is known in a run.
+struct World<'t> {
+    plan: Plan<'t>,
+    table: Table<'t>,
+    ground: &'t mut Ground<'t>,
+    notes: &'t mut Notes<'t>,
+    results: &'t mut Results<'t>,
+    arena: Arena<'t>,
+}
+
+impl<'t> Run<'t> {
+    /// Knows of nothing yet. What is read comes into `text`.
+    pub const fn new(memory: &'t mut Memory<'t>, text: &'t mut [u8]) -> Self {
+        let Memory { desired, record, plan, table, ground, notes, results } = memory;
+        let (plan, table, arena) = (Plan::new(plan), Table::new(table), Arena::new(text));
+        Run { desired, record, world: World { plan, table, ground, notes, results, arena } }
     }
 }
 
@@ -99,17 +88,12 @@ fn full<'t>(_: Full) -> Error<'t> {
 
 /// Does what the arguments (without the program's name) ask for, and says what stands in the way of that. True on
 /// success; that there is no namespace is success.
-pub fn run<'t>(
-    args: impl Iterator<Item = &'t [u8]>,
-    profiles: &'t mut Profiles<'t>,
-    memory: &'t mut Memory<'t>,
-    arena: &mut Arena<'t>,
-) -> bool {
+pub fn run<'t>(args: impl Iterator<Item = &'t [u8]>, run: &'t mut Run<'t>) -> bool {
     let mut instance: &[u8] = b"";
     let done =
         identity::require_capabilities().and_then(|()| invocation::parse(args)).and_then(|invocation| {
             instance = invocation.instance;
-            update(invocation, profiles, &mut World::new(memory), arena)
+            update(invocation, run)
         });
     if let Err(error) = &done {
         log::fatal(error, instance);
@@ -117,30 +101,25 @@ pub fn run<'t>(
     done.is_ok()
 }
 
-fn update<'t>(
-    invocation: Invocation<'t>,
-    profiles: &'t mut Profiles<'t>,
-    world: &mut World<'t>,
-    arena: &mut Arena<'t>,
-) -> Result<'t, ()> {
+fn update<'t>(invocation: Invocation<'t>, run: &'t mut Run<'t>) -> Result<'t, ()> {
     if invocation.uid.is_some() {
         return Err(Error::plain("cannot update the mount namespace of a user: option -u is not supported"));
     }
     let uid = if invocation.user_mounts { process::real_uid() } else { 0 };
-    let names = invocation.names(uid, arena).map_err(full)?;
+    let names = invocation.names(uid, &mut run.world.arena).map_err(full)?;
     match invocation.user_mounts {
         true => {
             process::hold_broken_pipe();
             identity::become_user()?;
-            user(&names, uid, &mut profiles.desired, world, arena, open_log(&invocation, &names, uid))
+            user(&names, uid, run, open_log(&invocation, &names, uid))
         }
-        false => system(invocation, &names, profiles, world, arena),
+        false => system(invocation, &names, run),
     }
 }
 
 fn open_log(invocation: &Invocation<'_>, names: &Names<'_>, owner: u32) -> Log {
     let mut log = Log::from_surroundings();
-    let run = Run {
+    let run = log::Run {
         instance: invocation.instance,
         from_snap_confine: invocation.from_snap_confine,
         user_mounts: invocation.user_mounts,
@@ -150,13 +129,10 @@ fn open_log(invocation: &Invocation<'_>, names: &Names<'_>, owner: u32) -> Log {
 }
 
 /// Brings the snap's namespace to its desired profile, and records that.
-fn system<'t>(
-    invocation: Invocation<'t>,
-    names: &Names<'t>,
-    profiles: &'t mut Profiles<'t>,
-    world: &mut World<'t>,
-    arena: &mut Arena<'t>,
-) -> Result<'t, ()> {
+#[inline(never)]
+fn system<'t>(invocation: Invocation<'t>, names: &Names<'t>, run: &'t mut Run<'t>) -> Result<'t, ()> {
+    let Run { desired, record: recorded, world } = run;
+    let arena = &mut world.arena;
     let instance = invocation.instance;
     let joins = !invocation.from_snap_confine;
     if joins && !enter::look(names.namespace)? {
@@ -172,23 +148,21 @@ fn system<'t>(
     let _signals = process::hold_signals();
     freezer.release_stale(&mut log);
 
-    read_profile(names.desired, &mut profiles.desired, arena)
-        .map_err(|e| e.within(Within::LoadingDesired))?;
-    let record = read_profile(names.record, &mut profiles.record, arena)
-        .map_err(|e| e.within(Within::LoadingRecord))?;
+    read_profile(names.desired, desired, arena).map_err(|e| e.within(Within::LoadingDesired))?;
+    let record = read_profile(names.record, recorded, arena).map_err(|e| e.within(Within::LoadingRecord))?;
     let mut old = Old {
         record: (names.record, record.map(|(before, _)| before)),
         version: record.map_or([0; 2], |(_, version)| version),
         notes: (arena.concat(&[names.record, notes::SUFFIX]).map_err(full)?, Some(b"")),
     };
-    let recorded = profiles.record.len();
+    let lines = recorded.len();
     // Notes that cannot be read are no notes.
     if let Ok(Some(read)) = survey::read(old.notes.0, arena) {
         old.notes.1 = Some(read.before);
-        world.notes.parse(read.text, &mut profiles.record, old.version);
+        world.notes.parse(read.text, recorded, old.version);
     }
-    world.plan.begin(&profiles.record, &profiles.desired);
-    world.plan.recorded = recorded;
+    world.plan.begin(recorded, desired);
+    world.plan.recorded = lines;
     // The snap's own places, and those shared by design.
     for path in [&b"/tmp"[..], b"/var/snap", b"/dev/shm", b"/run/systemd", b"/var/lib/snapd/hostfs/tmp"] {
         world.ground.add_free(path);
@@ -197,7 +171,7 @@ fn system<'t>(
         world.ground.add_free(arena.concat(&[b"/snap/", name]).map_err(full)?);
     }
     let user = Owner { uid: process::effective_uid(), gid: 0 };
-    carry_out(world, arena, &mut log, invocation.from_snap_confine, user, Some((&freezer, &old)))
+    carry_out(world, &mut log, invocation.from_snap_confine, user, Some((&freezer, &old)))
 }
 
 /// What is on disk: where, and the text that was there, if any.
@@ -211,13 +185,12 @@ struct Old<'t> {
 #[inline(never)]
 fn carry_out<'t>(
     world: &mut World<'t>,
-    arena: &mut Arena<'t>,
     log: &mut Log,
     confined: bool,
     user: Owner,
     system: Option<(&Freezer<'t>, &Old<'t>)>,
 ) -> Result<'t, ()> {
-    let World { plan, table, ground, notes, results } = world;
+    let World { plan, table, ground, notes, results, arena } = world;
     make_plan(plan, table, ground, arena, log)?;
     let (walker, fresh_calls, journal) = (Walker::new(), !confined, None);
     let beneath = fresh_calls && plan.changes_anything() && mount::can_attach_beneath();
@@ -267,14 +240,10 @@ fn carry_out<'t>(
 }
 
 /// Applies the user's own mounts to the namespace of one program that is about to start. Nothing is recorded.
-fn user<'t>(
-    names: &Names<'t>,
-    uid: u32,
-    desired: &'t mut Profile<'t>,
-    world: &mut World<'t>,
-    arena: &mut Arena<'t>,
-    mut log: Log,
-) -> Result<'t, ()> {
+#[inline(never)]
+fn user<'t>(names: &Names<'t>, uid: u32, run: &'t mut Run<'t>, mut log: Log) -> Result<'t, ()> {
+    let Run { desired, world, .. } = run;
+    let arena = &mut world.arena;
     process::clear_umask();
     let gid = process::real_gid();
     let home = home();
@@ -284,9 +253,9 @@ fn user<'t>(
     let mut digits = heapless::Vec::<u8, 20>::new();
     write_number(&mut digits, uid.into());
     let runtime_dir = arena.concat(&[b"/run/user/", &digits]).map_err(full)?;
-    for entry in &mut *desired {
-        match profile::expand(*entry, usable, runtime_dir, arena) {
-            Ok(expanded) => *entry = expanded,
+    for entry in desired.iter_mut() {
+        match profile::expand_in_place(entry, usable, runtime_dir, arena) {
+            Ok(()) => {}
             Err(ExpandFault::Full) => return Err(MEMORY.exceeded()),
             Err(ExpandFault::NoHome) => {
                 return Err(home.map_or_else(|bad| bad_home(entry, bad, arena), |_| MEMORY.exceeded()));
@@ -297,7 +266,7 @@ fn user<'t>(
     if let Some(home) = usable {
         world.ground.add_free(home);
     }
-    carry_out(world, arena, &mut log, true, Owner { uid, gid }, None)
+    carry_out(world, &mut log, true, Owner { uid, gid }, None)
 }
 
 /// The questions and the moves of a plan, in their order.

@@ -19,21 +19,24 @@ pub enum Answer {
     Trespass,
 }
 
-/// What is known of the places where we may write.
+/// What is known of the places where we may write; lives in `.bss`.
 pub struct Ground<'t> {
     /// Paths that are free with everything below them.
     free: heapless::Vec<&'t [u8], 8>,
     /// `st_dev` of every tmpfs that is ours.
-    devices: &'t mut Devices,
+    devices: heapless::Vec<u64, { PROFILE_ENTRIES.max }>,
 }
 
-/// Room for one of each entry; lives in `.bss`.
-pub type Devices = heapless::Vec<u64, { PROFILE_ENTRIES.max }>;
+impl Default for Ground<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl<'t> Ground<'t> {
     /// Knows of nothing.
-    pub fn new(devices: &'t mut Devices) -> Self {
-        Ground { free: heapless::Vec::new(), devices }
+    pub const fn new() -> Self {
+        Ground { free: heapless::Vec::new(), devices: heapless::Vec::new() }
     }
 
     /// Adds a path that is free in this update: of the system's there are seven, of a user's one.

@@ -23,13 +23,11 @@ use crate::text::{Out, sort};
 /// What is put behind the record's name.
 pub const SUFFIX: &[u8] = b".made";
 
-/// Targets, and whether they were made.
+/// Targets, and whether they were made; lives in `.bss`.
+#[derive(Default)]
 pub struct Notes<'t> {
-    list: &'t mut List<'t>,
+    list: heapless::Vec<(&'t [u8], bool), { PROFILE_ENTRIES.max }>,
 }
-
-/// Room for them; lives in `.bss`.
-pub type List<'t> = heapless::Vec<(&'t [u8], bool), { PROFILE_ENTRIES.max }>;
 
 /// Which file a record is, and of when; zeros where there is none.
 pub type Version = [u64; 2];
@@ -41,8 +39,8 @@ pub fn version(stat: &Stat) -> Version {
 
 impl<'t> Notes<'t> {
     /// None.
-    pub fn new(list: &'t mut List<'t>) -> Self {
-        Notes { list }
+    pub const fn new() -> Self {
+        Notes { list: heapless::Vec::new() }
     }
 
     /// Takes the text of the file; what a killed run was about to mount becomes entries behind those of the record,
@@ -69,7 +67,7 @@ impl<'t> Notes<'t> {
                 _ => {}
             }
         }
-        sort::sort(self.list, |a, b| a < b);
+        sort::sort(&mut self.list, |a, b| a < b);
     }
 
     /// Whether the target was made for its entry; `None` where no note says so. Where one says so and one does not, it
@@ -130,7 +128,7 @@ mod tests {
         Notes::write(&mut text, b"/opt/a b", true);
         Notes::write(&mut text, b"/etc/foo", false);
         text.extend_from_slice(b"garbage\n\n+\n");
-        let mut notes = Notes::new(std::boxed::Box::leak(std::boxed::Box::default()));
+        let mut notes = std::boxed::Box::<Notes>::default();
         notes.parse(text.leak(), &mut Profile::new(), [0; 2]);
         assert_eq!(notes.find(b"/opt/a b"), Some(true));
         assert_eq!(notes.find(b"/etc/foo"), Some(false));

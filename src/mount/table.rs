@@ -159,7 +159,7 @@ impl From<Full> for Overflow {
 
 impl<'t> Table<'t> {
     /// A table without lines.
-    pub fn new(memory: &'t mut Memory<'t>) -> Self {
+    pub const fn new(memory: &'t mut Memory<'t>) -> Self {
         let Memory { mounts, indices: [places, by_dir] } = memory;
         Table { mounts, places, by_dir, root: None }
     }

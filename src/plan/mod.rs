@@ -234,7 +234,7 @@ pub struct Plan<'t> {
 
 impl<'t> Plan<'t> {
     /// An empty plan.
-    pub fn new(memory: &'t mut Memory<'t>) -> Self {
+    pub const fn new(memory: &'t mut Memory<'t>) -> Self {
         let Memory { items, mimics, removals, mounts, places, parts, keys, marks } = memory;
         let ([items, scratch], [mounts, schedule, readying], [by_dir, stack]) = (items, mounts, keys);
         let [changed, gone, coming, early] = marks;

@@ -36,7 +36,7 @@ pub type Places<'t> = heapless::Vec<Place<'t>, MOST>;
 
 impl<'t> Paths<'t> {
     /// No paths.
-    pub fn new(places: &'t mut Places<'t>) -> Self {
+    pub const fn new(places: &'t mut Places<'t>) -> Self {
         Paths { places }
     }
 
@@ -143,7 +143,7 @@ pub type MarkList = heapless::Vec<(u32, u32), MOST>;
 
 impl<'t> Marks<'t> {
     /// No marks at all; [reset](Marks::reset) first.
-    pub fn new(marks: &'t mut MarkList) -> Self {
+    pub const fn new(marks: &'t mut MarkList) -> Self {
         Marks { marks }
     }
 

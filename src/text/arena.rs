@@ -15,7 +15,7 @@ pub struct Arena<'t> {
 
 impl<'t> Arena<'t> {
     /// An arena over all of `free`.
-    pub fn new(free: &'t mut [u8]) -> Self {
+    pub const fn new(free: &'t mut [u8]) -> Self {
         Arena { free }
     }
 
