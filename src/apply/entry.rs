@@ -6,7 +6,7 @@ use super::create::{self, Made, What};
 use super::walk::Walker;
 use super::{Apply, Outcome, place, survey};
 use crate::error::{Error, Result};
-use crate::kernel::file::{self, FileType, Open};
+use crate::kernel::file::{self, FileType, Open, Stat};
 use crate::kernel::mount::{self, Attach, Reach};
 use crate::kernel::{Errno, Fd, process};
 use crate::mount::{Kind, MountEntry, Origin};
@@ -366,13 +366,14 @@ impl<'t> Apply<'_, 't> {
         if let Ok(Some(parent)) = &parent
             && self.is_ours_to_remove(entry.dir, parent)
         {
-            // A directory that somebody filled, a file that somebody wrote to, a mount point: they stay.
+            // A directory that somebody filled, a file that somebody wrote to, a mount point: they stay. Nobody will come
+            // here again, so what fails is tried once more.
+            let is_empty = |stat: Stat| stat.kind == FileType::Regular && stat.size == 0;
             if kind == Kind::Directory {
-                let _ = file::remove_directory(parent, name);
-            } else if file::stat_at(parent, name)
-                .is_ok_and(|stat| stat.kind == FileType::Regular && stat.size == 0)
-            {
-                let _ = file::unlink(parent, name);
+                let _ =
+                    file::remove_directory(parent, name).or_else(|_| file::remove_directory(parent, name));
+            } else if file::stat_at(parent, name).is_ok_and(is_empty) {
+                let _ = file::unlink(parent, name).or_else(|_| file::unlink(parent, name));
             }
         }
         self.walker.keep_parent(entry.dir, parent);

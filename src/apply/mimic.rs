@@ -174,8 +174,11 @@ impl<'t> Apply<'_, 't> {
     fn set_aside(&mut self, fd: &Fd, cover: &Cover<'t>) -> Result<'t, ()> {
         let dir = cover.dir;
         let safe = self.arena.concat(&[b"/tmp/.snap", dir]).map_err(|_| MEMORY.exceeded())?;
-        let made = create::create(safe, What::Directory, &self.walker, self.ground, &mut None)
-            .map_err(|_| Error::about("cannot create its directory of safe-keeping below /tmp/.snap", dir))?;
+        let made =
+            create::create(safe, What::Directory, &self.walker, self.ground, &mut None).map_err(|error| {
+                let says = "cannot create its directory of safe-keeping below /tmp/.snap: %e";
+                Error::call(says, dir, error.errno)
+            })?;
         let (says, errno) = match open_safe(safe) {
             Ok((parent, target)) => match mount::bind(fd, &target, Reach::Tree) {
                 Ok(()) => {

@@ -7,8 +7,8 @@ use super::ground::{Answer, Ground};
 use super::notes::{self, Version};
 use super::walk::Walker;
 use crate::error::{Error, Result};
-use crate::kernel::Errno;
 use crate::kernel::file::{self, FileType, Open};
+use crate::kernel::{Errno, process};
 use crate::limits::{Limit, MEMORY, MOUNTINFO_LINE, MOUNTINFO_LINES, PROFILE_TEXT};
 use crate::log::Log;
 use crate::mount::info::{self, Lines};
@@ -66,12 +66,13 @@ pub fn read<'t>(at: &'t [u8], arena: &mut Arena<'t>) -> Result<'t, Option<Text<'
 /// Bytes to lend to [`each_mount`]: one line of any length that there can be, and a page.
 pub const LINE_BUFFER: usize = MOUNTINFO_LINE.max + 4096;
 
-/// Calls `each` for every line of this process's mountinfo until it answers false. Lines that are none are passed
+/// Calls `each` for every line of this process's mountinfo until it answers false; true if the table has changed meanwhile
+/// (proc_pid_mountinfo(5): it can be polled, Linux 2.6.30). Lines that are none are passed
 /// over: one odd line must not blind the whole survey.
 pub fn each_mount(
     buffer: &mut [u8],
     each: &mut dyn FnMut(&MountInfo<'_>) -> bool,
-) -> crate::kernel::Result<()> {
+) -> crate::kernel::Result<bool> {
     let fd = file::open(b"/proc/self/mountinfo", Open::READ, 0)?;
     let mut lines = Lines::new(buffer);
     loop {
@@ -79,16 +80,19 @@ pub fn each_mount(
             if let Some(line) = info::parse_line(line)
                 && !each(&line)
             {
-                return Ok(());
+                return Ok(false);
             }
         }
         let got = file::read(&fd, lines.fill())?;
         if got == 0 {
-            return Ok(());
+            return Ok(process::has_changed(&fd));
         }
         lines.advance(got);
     }
 }
+
+/// How often a mount table that changes all the time is read; the last reading is taken as it is.
+const READINGS: u32 = 5;
 
 /// Reads the mount table, as far as it matters to the plan. A table that cannot be read stays empty: that is not an
 /// error, AppArmor templates before 2026 do not grant it.
@@ -98,28 +102,39 @@ pub fn mounts<'t>(
     arena: &mut Arena<'t>,
     log: &mut Log,
 ) -> Result<'t, ()> {
-    table.clear();
     let buffer = arena.take(LINE_BUFFER).map_err(|_| MEMORY.exceeded())?;
     let mut count = 0;
     let mut over: Option<&'static Limit> = None;
-    let done = each_mount(buffer, &mut |line| {
-        count += 1;
-        if count > MOUNTINFO_LINES.max {
-            over = Some(&MOUNTINFO_LINES);
-        } else if line.dir == b"/" || plan.paths.is_on_the_way(line.dir) || plan.binds_from_above(line.dir) {
-            over = match table.keep(line, arena) {
-                Ok(()) => None,
-                Err(Overflow::Limit(limit)) => Some(limit),
-                Err(Overflow::Arena) => Some(&MEMORY),
-            };
+    let mut done = Ok(true);
+    // A line that came or went while it was read may be missing, or be there twice: then it is read again.
+    for _ in 0..READINGS {
+        if done != Ok(true) || over.is_some() {
+            break;
         }
-        over.is_none()
-    });
+        table.clear();
+        count = 0;
+        done = each_mount(buffer, &mut |line| {
+            count += 1;
+            if count > MOUNTINFO_LINES.max {
+                over = Some(&MOUNTINFO_LINES);
+            } else if line.dir == b"/"
+                || plan.paths.is_on_the_way(line.dir)
+                || plan.binds_from_above(line.dir)
+            {
+                over = match table.keep(line, arena) {
+                    Ok(()) => None,
+                    Err(Overflow::Limit(limit)) => Some(limit),
+                    Err(Overflow::Arena) => Some(&MEMORY),
+                };
+            }
+            over.is_none()
+        });
+    }
     if let Some(limit) = over {
         return Err(limit.exceeded());
     }
     match done {
-        Ok(()) => {
+        Ok(_) => {
             let root = super::place::look_at_root();
             table.build(root);
             log.debug(&|line| {
@@ -127,6 +142,10 @@ pub fn mounts<'t>(
                 line.number(count as u64);
                 line.put(b" lines of mountinfo");
             });
+        }
+        // Not granted, or no /proc: that is no error. Anything else is: to guess would be to mount twice.
+        Err(errno) if !matches!(errno, Errno::EACCES | Errno::EPERM | Errno::ENOENT) => {
+            return Err(Error::call("cannot read mountinfo: %e", b"", errno));
         }
         Err(errno) => {
             table.clear();
