@@ -119,7 +119,7 @@ fn as_user<T: Send>(act: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-fn start(which: Which, rights: Rights, sandbox: &Sandbox) -> Outcome {
+fn start(program: &Program, which: Which, rights: Rights, sandbox: &Sandbox) -> Outcome {
     fs::write(sandbox.desired_by_user(), ENTRIES).expect("write the desired profile");
     let start = Start {
         which,
@@ -132,18 +132,19 @@ fn start(which: Which, rights: Rights, sandbox: &Sandbox) -> Outcome {
         umask: 0,
         patience: Duration::from_secs(20),
     };
-    sandbox.run(&Program::find(which).expect("the program"), &start)
+    sandbox.run(program, &start)
 }
 
 /// What the user sees of the portal's directory when the program has run.
 fn seen(which: Which, rights: Rights) -> (Outcome, Result<String, io::ErrorKind>) {
+    let program = Program::find(which).expect("the program");
     in_sandbox("acorn", |sandbox| {
         mount_portal().expect("mount the portal");
         let root = fs::read_dir(DOC).map(|_| ()).map_err(|why| why.kind());
         assert_eq!(root, Err(io::ErrorKind::PermissionDenied), "root may not look");
         let before = as_user(|| fs::read_to_string(format!("{DOC}/by-app/snap.acorn/v")));
         assert_eq!(before.expect("the user may"), "a document\n");
-        let outcome = start(which, rights, sandbox);
+        let outcome = start(&program, which, rights, sandbox);
         (outcome, as_user(|| fs::read_to_string(format!("{DOC}/v"))).map_err(|why| why.kind()))
     })
 }
