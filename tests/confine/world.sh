@@ -187,7 +187,7 @@ record() { [ ! -e "/run/snapd/ns/snap.$instance.fstab" ] || sort "/run/snapd/ns/
 mounts() {
     [ -e "/run/snapd/ns/$instance.mnt" ] || return 0
     nsenter --mount="/run/snapd/ns/$instance.mnt" /bin/cat /proc/self/mountinfo | busybox awk '
-        $5 ~ "^/(dev|proc|sys|var/lib/snapd/hostfs)(/|$)" { next }
+        $5 ~ "^/(dev|images|proc|sys|var/lib/snapd/hostfs)(/|$)" { next }
         {
             how = ""
             for (i = 7; $i != "-"; i++) how = how ($i ~ "^shared" ? "s" : $i ~ "^master" ? "f" : "")
