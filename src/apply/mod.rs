@@ -285,7 +285,8 @@ impl<'t> Apply<'_, 't> {
         let mut done = Ok(());
         if self.table.is_empty() || item.mount.is_none() {
             // A link; or what the table does not show, which is not there: what is there then belongs to another entry.
-            let winner = self.plan.winner(item).filter(|_| item.kind == Kind::Symlink);
+            let is_link = item.kind == Kind::Symlink && self.plan.leaves_target_of(item);
+            let winner = self.plan.winner(item).filter(|_| is_link);
             let is_wanted = winner.is_some_and(|winner| winner.symlink_text() == item.entry.symlink_text());
             if (self.table.is_empty() || item.state != State::Absent) && !is_wanted {
                 done = self.unmount(item.entry, None);

@@ -23,11 +23,17 @@ impl<'t> Plan<'t> {
     pub fn decide(&mut self) {
         self.find_heirs();
         self.coming.reset(&self.paths);
+        self.gone.reset(&self.paths);
+        for item in self.items.iter().filter(|item| !item.desired && item.state != State::Absent) {
+            self.gone.raise(&self.paths, item.dir, CHANGED);
+        }
         for item in self.items.iter() {
-            if item.needs_mimic && item.state == State::Absent && item.is_wanted() {
+            let under = item.under.unwrap_or_default();
+            let at = self.paths.find(under);
+            // Where an entry is taken away nobody has seen yet whether a mimic is needed below it.
+            if item.state == State::Absent && item.is_wanted() && (item.needs_mimic || self.gone.at(at) > 0) {
                 // Everything below the directory; it need not be a path of the plan itself.
-                let under = item.under.unwrap_or_default();
-                self.coming.raise(&self.paths, self.paths.find(under), CHANGED);
+                self.coming.raise(&self.paths, at, CHANGED);
                 let mut inside = self.paths.first_behind(under);
                 while self.paths.path(inside).is_some_and(|path| path::is_inside(path, under)) {
                     self.coming.raise(&self.paths, inside, INSIDE);

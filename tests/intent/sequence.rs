@@ -272,7 +272,9 @@ fn entry(dice: &mut Dice, dir: &str, others: &[Entry], refreshed: bool) -> Optio
     if covers(&source, dir) || covers(dir, &source) {
         return None;
     }
-    let bind = if dice.percent(30) { "rbind" } else { "bind" };
+    // A recursive bind that becomes a plain one keeps what is mounted below it: more may be there than was asked for.
+    let recursive = dice.percent(30) || source.ends_with("/tree");
+    let bind = if recursive { "rbind" } else { "bind" };
     made(&source, "none", format!("{bind}{ro}{origin}"))
 }
 
@@ -284,15 +286,15 @@ fn add(dice: &mut Dice, profile: &mut Vec<Entry>, stays: &[String], refreshed: b
     put(dice, profile, dir, stays, refreshed);
 }
 
-/// Directories that are made in the snap's own data and never removed, by contract: those that are to be there, those
-/// that are a source, and those on the way. Only another directory can be had there later.
+/// Directories that are made in the snap's own data, or in a mimic that stays, and never removed, by contract: those that
+/// are to be there, those that are a source, and those on the way. Only another directory can be had there later.
 fn remember_what_stays(stays: &mut Vec<String>, profile: &[Entry]) {
     for entry in profile {
         let itself = entry.has("x-snapd.kind=ensure-dir");
         let on_the_way = Path::new(&entry.dir).ancestors().skip(usize::from(!itself));
         let source = if entry.is_bind() { entry.name.as_str() } else { "" };
         let dirs = on_the_way.chain(Path::new(source).ancestors());
-        let own = dirs.filter(|dir| dir.starts_with("/var/snap/acorn/common"));
+        let own = dirs.filter(|dir| dir.to_string_lossy().contains("new"));
         stays.extend(own.map(|dir| dir.to_string_lossy().into_owned()));
     }
 }
