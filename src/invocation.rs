@@ -200,6 +200,8 @@ pub struct Names<'t> {
     pub record: &'t [u8],
     /// The log, written to when it is there.
     pub log: &'t [u8],
+    /// The directory of the user's session; empty for a snap.
+    pub runtime_dir: &'t [u8],
 }
 
 impl<'t> Invocation<'t> {
@@ -228,6 +230,7 @@ impl<'t> Invocation<'t> {
             desired: name(),
             record: name(),
             log: name(),
+            runtime_dir: name(),
         })
     }
 }
@@ -246,7 +249,8 @@ const FILES_OF_USER: &str = "\
     /run/snapd/lock/%s.lock\n\
     /var/lib/snapd/mount/snap.%s.user-fstab\n\
     /run/snapd/ns/snap.%s.%n.user-fstab\n\
-    /run/snapd/ns/snap.%s.user.%n.log";
+    /run/snapd/ns/snap.%s.user.%n.log\n\
+    /run/user/%n";
 
 #[cfg(test)]
 mod tests {
