@@ -420,6 +420,7 @@ mod tests {
                 desired: b"/var/lib/snapd/mount/snap.maple_blue.fstab",
                 record: b"/run/snapd/ns/snap.maple_blue.fstab",
                 log: b"/run/snapd/ns/snap.maple_blue.log",
+                runtime_dir: b"",
             }
         );
     }
@@ -432,6 +433,7 @@ mod tests {
         assert_eq!(names.desired, b"/var/lib/snapd/mount/snap.acorn.user-fstab");
         assert_eq!(names.record, b"/run/snapd/ns/snap.acorn.4294967295.user-fstab");
         assert_eq!(names.log, b"/run/snapd/ns/snap.acorn.user.4294967295.log");
+        assert_eq!(names.runtime_dir, b"/run/user/4294967295");
         assert_eq!(invocation.names(0, &mut Arena::new(&mut [0; 60])), Err(Full));
     }
 }

@@ -123,12 +123,14 @@ impl<'t> Maker<'_, 't> {
         // nearest directory above that is there already: most often it is the very parent.
         let mut dir: &'t [u8] = self.home.map_or(path::parent(self.at), |(anchor, _)| anchor);
         let opened = loop {
-            match &self.ground {
-                None => break file::open(dir, Open::PATH_DIR, 0),
-                Some((walker, _)) => match walker.open_directory(dir) {
-                    Err(Errno::ENOENT) if dir != b"/" => dir = path::parent(dir),
-                    opened => break opened,
-                },
+            let opened = match &self.ground {
+                None => file::open(dir, Open::PATH_DIR, 0),
+                Some((walker, _)) => walker.open_directory(dir),
+            };
+            match opened {
+                Ok(fd) => break Ok(fd),
+                Err(Errno::ENOENT) if self.ground.is_some() && dir != b"/" => dir = path::parent(dir),
+                Err(errno) => break Err(errno),
             }
         };
         let mut here = self.refused(opened, "cannot open directory %q: %e", dir)?;
@@ -139,72 +141,61 @@ impl<'t> Maker<'_, 't> {
             let name = path::name(prefix);
             let what = if prefix.len() < self.at.len() { What::Directory } else { self.what };
             let is_directory = matches!(what, What::Directory);
-            let mut opened = Err(Errno::ENOENT);
-            if is_directory {
-                opened = file::open_at(&here, name, Open::PATH_DIR, 0);
-            }
-            if matches!(opened, Err(Errno::ENOENT)) {
-                self.make_one(&here, dir, name, prefix, what)?;
-                if !is_directory {
-                    return Ok(());
+            let found =
+                if is_directory { file::open_at(&here, name, Open::PATH_DIR, 0) } else { Err(Errno::ENOENT) };
+            let opened = match found {
+                Ok(fd) => Ok(fd),
+                Err(Errno::ENOENT) => {
+                    self.make_one(&here, dir, prefix, what)?;
+                    if !is_directory {
+                        return Ok(());
+                    }
+                    file::open_at(&here, name, Open::PATH_DIR, 0)
                 }
-                opened = file::open_at(&here, name, Open::PATH_DIR, 0);
-            }
+                Err(errno) => Err(errno),
+            };
             here = self.refused(opened, "cannot open directory %q: %e", prefix)?;
             dir = prefix;
         }
         Ok(())
     }
 
-    /// Makes what is missing at a name in a directory. What was made by somebody else meanwhile stays his.
-    fn make_one(
-        &mut self,
-        here: &Fd,
-        dir: &'t [u8],
-        name: &[u8],
-        at: &'t [u8],
-        what: What<'t>,
-    ) -> Result<'t, ()> {
+    /// Makes what is missing in a directory. What was made by somebody else meanwhile stays his.
+    #[inline(never)]
+    fn make_one(&mut self, here: &Fd, dir: &'t [u8], at: &'t [u8], what: What<'t>) -> Result<'t, ()> {
         self.may_write(here, dir)?;
-        let mode = if self.home.is_some() { 0o700 } else { mode(at) };
-        let (done, says) = match what {
-            What::Directory => (file::make_directory(here, name, mode), "cannot create directory %q: %e"),
-            What::File => (file::open_at(here, name, Open::NEW, mode).map(drop), "cannot open file %q: %e"),
-            What::Symlink(text) => match file::make_symlink(here, name, text) {
-                Err(Errno::EEXIST) => {
-                    return Err(Error::about("cannot create symbolic link %q: existing file in the way", at));
-                }
-                done => (done, "cannot create symlink %q: %e"),
-            },
+        let name = path::name(at);
+        let (mode, owner) = self.home.map_or_else(|| (mode(at), ROOT), |(_, owner)| (0o700, owner));
+        let done = match what {
+            What::Directory => file::make_directory(here, name, mode),
+            What::File => file::open_at(here, name, Open::NEW, mode).map(drop),
+            What::Symlink(text) => file::make_symlink(here, name, text),
         };
-        self.made_it(done, at, says, dir)?;
-        if self.made == 0 {
-            return Ok(());
-        }
-        let says = match what {
-            What::Directory => "cannot chown directory %q: %e",
-            _ => "cannot chown %q: %e",
+        let mut says = match what {
+            What::Directory => "cannot create directory %q: %e",
+            What::File => "cannot open file %q: %e",
+            What::Symlink(_) => "cannot create symlink %q: %e",
         };
-        let owner = self.home.map_or(ROOT, |(_, owner)| owner);
-        self.refused(file::chown_at(here, name, owner.uid, owner.gid), says, at)
-    }
-
-    /// Notes that something was made, if it was.
-    fn made_it(
-        &mut self,
-        done: crate::kernel::Result<()>,
-        at: &'t [u8],
-        says: &'static str,
-        dir: &'t [u8],
-    ) -> Result<'t, ()> {
         match done {
             // A path has 4,095 bytes at most: longer ones fail in the first call.
             Ok(()) if self.made == 0 => self.made = at.len() as u16,
-            Ok(()) | Err(Errno::EEXIST) => {}
+            Ok(()) => {}
+            Err(Errno::EEXIST) if matches!(what, What::Symlink(_)) => {
+                return Err(Error::about("cannot create symbolic link %q: existing file in the way", at));
+            }
+            Err(Errno::EEXIST) => {}
             Err(Errno::EROFS) => return Err(self.read_only(dir)),
             Err(_) => return self.refused(done, says, at),
         }
-        Ok(())
+        if self.made == 0 {
+            return Ok(());
+        }
+        says = if matches!(what, What::Directory) {
+            "cannot chown directory %q: %e"
+        } else {
+            "cannot chown %q: %e"
+        };
+        self.refused(file::chown_at(here, name, owner.uid, owner.gid), says, at)
     }
 
     fn refused<T>(&self, done: crate::kernel::Result<T>, says: &'static str, at: &'t [u8]) -> Result<'t, T> {

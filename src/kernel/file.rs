@@ -107,6 +107,11 @@ pub fn open(path: &[u8], how: Open, mode: u32) -> Result<Fd> {
     open_flags(HERE, path, how.0 | libc::O_NOFOLLOW, mode)
 }
 
+/// Opens one name in a directory, or an absolute path from the process's root.
+pub fn open_from(dir: Option<&Fd>, path: &[u8], how: Open) -> Result<Fd> {
+    open_flags(dir.map_or(HERE, Fd::raw), path, how.0 | libc::O_NOFOLLOW, 0)
+}
+
 /// Opens an absolute path, following links everywhere, also in the last component.
 pub fn open_follow(path: &[u8], how: Open) -> Result<Fd> {
     open_flags(HERE, path, how.0, 0)
