@@ -269,6 +269,7 @@ fn user<'t>(names: &Names<'t>, uid: u32, run: &'t mut Run<'t>, mut log: Log) -> 
 }
 
 /// The questions and the moves of a plan, in their order.
+#[inline(never)]
 fn make_plan<'t>(
     plan: &mut Plan<'t>,
     table: &mut Table<'t>,
