@@ -118,6 +118,7 @@ pub fn open_follow(path: &[u8], how: Open) -> Result<Fd> {
 }
 
 /// Opens one name in a directory.
+#[inline(never)]
 pub fn open_at(dir: &Fd, name: &[u8], how: Open, mode: u32) -> Result<Fd> {
     open_flags(dir.raw(), name, how.0 | libc::O_NOFOLLOW, mode)
 }
