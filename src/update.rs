@@ -21,8 +21,8 @@ use crate::mount::table::{self, Table};
 use crate::namespace::freezer::{self, Freezer, Frozen};
 use crate::namespace::{enter, identity, lock};
 use crate::plan::{self, Action, Plan, Profile, State};
-use crate::text::arena::{Arena, Full};
-use crate::text::{Out, path, write_number};
+use crate::text::arena::Arena;
+use crate::text::{Out, path, split};
 
 /// Room for everything; lives in `.bss`.
 pub struct Memory<'t> {
@@ -82,10 +82,6 @@ impl<'t> Run<'t> {
     }
 }
 
-fn full<'t>(_: Full) -> Error<'t> {
-    MEMORY.exceeded()
-}
-
 /// Does what the arguments (without the program's name) ask for, and says what stands in the way of that. True on
 /// success; that there is no namespace is success.
 pub fn run<'t>(args: impl Iterator<Item = &'t [u8]>, run: &'t mut Run<'t>) -> bool {
@@ -106,7 +102,7 @@ fn update<'t>(invocation: Invocation<'t>, run: &'t mut Run<'t>) -> Result<'t, ()
         return Err(Error::plain("cannot update the mount namespace of a user: option -u is not supported"));
     }
     let uid = if invocation.user_mounts { process::real_uid() } else { 0 };
-    let names = invocation.names(uid, &mut run.world.arena).map_err(full)?;
+    let names = invocation.names(uid, &mut run.world.arena)?;
     match invocation.user_mounts {
         true => {
             process::hold_broken_pipe();
@@ -148,31 +144,32 @@ fn system<'t>(invocation: Invocation<'t>, names: &Names<'t>, run: &'t mut Run<'t
     let _signals = process::hold_signals();
     freezer.release_stale(&mut log);
 
-    read_profile(names.desired, desired, arena).map_err(|e| e.within(Within::LoadingDesired))?;
-    let record = read_profile(names.record, recorded, arena).map_err(|e| e.within(Within::LoadingRecord))?;
-    let mut old = Old {
-        record: (names.record, record.map(|(before, _)| before)),
-        version: record.map_or([0; 2], |(_, version)| version),
-        notes: (arena.concat(&[names.record, notes::SUFFIX]).map_err(full)?, Some(b"")),
-    };
+    read_profile(names.desired, desired, arena, Within::LoadingDesired)?;
+    let (record, version) = read_profile(names.record, recorded, arena, Within::LoadingRecord)?;
     let lines = recorded.len();
+    let name = arena.concat(&[names.record, notes::SUFFIX])?;
     // Notes that cannot be read are no notes.
-    if let Ok(Some(read)) = survey::read(old.notes.0, arena) {
-        old.notes.1 = Some(read.before);
-        world.notes.parse(read.text, recorded, old.version);
+    let mut noted: &[u8] = b"";
+    if let Ok(Some(read)) = survey::read(name, arena) {
+        noted = read.before;
+        world.notes.parse(read.text, recorded, version);
     }
     world.plan.begin(recorded, desired);
     world.plan.recorded = lines;
-    // The snap's own places, and those shared by design.
-    for path in [&b"/tmp"[..], b"/var/snap", b"/dev/shm", b"/run/systemd", b"/var/lib/snapd/hostfs/tmp"] {
+    for path in split(FREE, b'\n') {
         world.ground.add_free(path);
     }
-    for name in [instance, invocation.snap_name()] {
-        world.ground.add_free(arena.concat(&[b"/snap/", name]).map_err(full)?);
-    }
+    let own = arena.concat(&[b"/snap/", instance])?;
+    world.ground.add_free(own);
+    // The same without the instance's key.
+    world.ground.add_free(split(own, b'_').next().unwrap_or_default());
+    let old = Old { record: (names.record, record), version, notes: (name, Some(noted)) };
     let user = Owner { uid: process::effective_uid(), gid: 0 };
     carry_out(world, &mut log, invocation.from_snap_confine, user, Some((&freezer, &old)))
 }
+
+/// The system's own places that are the snap's, and those shared by design.
+const FREE: &[u8] = b"/tmp\n/var/snap\n/dev/shm\n/run/systemd\n/var/lib/snapd/hostfs/tmp";
 
 /// What is on disk: where, and the text that was there, if any.
 struct Old<'t> {
@@ -212,13 +209,12 @@ fn carry_out<'t>(
     apply.check_room()?;
     let Some((freezer, old)) = system else { return apply.run() };
     let mut frozen = Frozen::new();
-    let (at, mut noted) = old.notes;
+    let name = old.notes.0;
     if apply.plan.changes_anything() {
         process::clear_umask();
         // What a kill would leave is known to the next run.
-        save::append(at, &|w| notes::write_intents(apply.plan, old.version, w))
-            .map_err(|e| e.within(Within::SavingRecord))?;
-        (apply.journal, noted) = (Some(at), None);
+        save::append(name, &|w| notes::write_intents(apply.plan, old.version, w)).map_err(saving)?;
+        apply.journal = Some(name);
         // With the calls of old there is one in almost everything.
         if !fresh_calls || apply.plan.has_gap(beneath, &|| fresh_calls && mount::can_mount_aside()) {
             freezer.freeze(&mut frozen, apply.arena, apply.log)?;
@@ -228,15 +224,23 @@ fn carry_out<'t>(
     frozen.thaw(apply.log);
     // The truth, also after a failure. The record first: what was intended counts until it is true. Where nothing was, the
     // notes: without them an entry counts as another version's.
-    let record = || save::update(old.record, &|w| apply.write(false, w));
-    let notes = || save::update((at, noted), &|w| apply.write(true, w));
-    let saved = if apply.journal.is_some() {
-        record().and_then(|()| notes())
-    } else {
-        notes().and_then(|()| record())
-    };
+    let notes_first = apply.journal.is_none();
+    let saved = record(&apply, old, notes_first).and_then(|()| record(&apply, old, !notes_first));
     done?;
-    saved.map_err(|e| e.within(Within::SavingRecord))
+    saved.map_err(saving)
+}
+
+/// Saves the new record, or the notes beside it.
+#[inline(never)]
+fn record<'t>(apply: &Apply<'_, 't>, old: &Old<'t>, notes: bool) -> Result<'t, ()> {
+    let (name, before) = if notes { old.notes } else { old.record };
+    // What was noted in this run is behind what was there before.
+    let before = before.filter(|_| !notes || apply.journal.is_none());
+    save::update(name, before, &|w| apply.write(notes, w))
+}
+
+fn saving(error: Error<'_>) -> Error<'_> {
+    error.within(Within::SavingRecord)
 }
 
 /// Applies the user's own mounts to the namespace of one program that is about to start. Nothing is recorded.
@@ -249,12 +253,9 @@ fn user<'t>(names: &Names<'t>, uid: u32, run: &'t mut Run<'t>, mut log: Log) -> 
     let home = home();
     let usable = home.ok();
 
-    read_profile(names.desired, desired, arena).map_err(|e| e.within(Within::LoadingDesired))?;
-    let mut digits = heapless::Vec::<u8, 20>::new();
-    write_number(&mut digits, uid.into());
-    let runtime_dir = arena.concat(&[b"/run/user/", &digits]).map_err(full)?;
+    read_profile(names.desired, desired, arena, Within::LoadingDesired)?;
     for entry in desired.iter_mut() {
-        match profile::expand_in_place(entry, usable, runtime_dir, arena) {
+        match profile::expand_in_place(entry, usable, names.runtime_dir, arena) {
             Ok(()) => {}
             Err(ExpandFault::Full) => return Err(MEMORY.exceeded()),
             Err(ExpandFault::NoHome) => {
@@ -270,6 +271,7 @@ fn user<'t>(names: &Names<'t>, uid: u32, run: &'t mut Run<'t>, mut log: Log) -> 
 }
 
 /// The questions and the moves of a plan, in their order.
+#[inline(never)]
 fn make_plan<'t>(
     plan: &mut Plan<'t>,
     table: &mut Table<'t>,
@@ -332,16 +334,23 @@ fn say_conflicts(plan: &Plan<'_>, log: &mut Log) {
     }
 }
 
-/// Reads a profile; a missing one is empty. What is returned is its text as it was, for comparing, and which it was.
+/// Reads a profile; a missing one is empty. What is returned is its text as it was, for comparing, if it is there; and
+/// which it was.
 fn read_profile<'t>(
     at: &'t [u8],
     into: &mut Profile<'t>,
     arena: &mut Arena<'t>,
-) -> Result<'t, Option<(&'t [u8], Version)>> {
+    loading: Within,
+) -> Result<'t, (Option<&'t [u8]>, Version)> {
     into.clear();
-    let Some(read) = survey::read(at, arena)? else { return Ok(None) };
-    profile::parse(read.text, into)?;
-    Ok(Some((read.before, read.version)))
+    let mut was = (None, [0; 2]);
+    let done = survey::read(at, arena).and_then(|read| {
+        let Some(read) = read else { return Ok(()) };
+        was = (Some(read.before), read.version);
+        profile::parse(read.text, into)
+    });
+    done.map_err(|error| error.within(loading))?;
+    Ok(was)
 }
 
 /// The user's home, as snap-confine names it; or why it cannot be used.

@@ -18,7 +18,7 @@ use crate::limits::PROFILE_ENTRIES;
 use crate::mount::{MountEntry, profile};
 use crate::plan::{Action, Plan, Profile};
 use crate::text::escape::{unescape, write_escaped};
-use crate::text::{Out, sort};
+use crate::text::{Out, cut, sort};
 
 /// What is put behind the record's name.
 pub const SUFFIX: &[u8] = b".made";
@@ -48,8 +48,11 @@ impl<'t> Notes<'t> {
     pub fn parse(&mut self, text: &'t mut [u8], record: &mut Profile<'t>, version: Version) {
         self.list.clear();
         let mut holds = false;
-        for line in text.split_inclusive_mut(|byte| *byte == b'\n') {
-            let [sign, line @ .., b'\n'] = line else { continue };
+        // What is behind the last line's end was cut short.
+        let len = text.iter().rposition(|byte| *byte == b'\n').unwrap_or_default();
+        let mut rest = text.get_mut(..len).unwrap_or_default();
+        while !rest.is_empty() {
+            let [sign, line @ ..] = cut(&mut rest, b'\n') else { continue };
             match *sign {
                 b'@' => {
                     let mut line_of = heapless::Vec::<u8, 64>::new();
@@ -73,7 +76,8 @@ impl<'t> Notes<'t> {
     /// Whether the target was made for its entry; `None` where no note says so. Where one says so and one does not, it
     /// was made by the later run.
     pub fn find(&self, target: &[u8]) -> Option<bool> {
-        let at = self.list.partition_point(|(path, _)| *path <= target);
+        let path = |at: usize| self.list.get(at).map(|(path, _)| *path);
+        let at = sort::partition(self.list.len(), &|at| path(at) <= Some(target));
         let (path, made) = self.list.get(at.checked_sub(1)?)?;
         (*path == target).then_some(*made)
     }
