@@ -31,23 +31,23 @@ const fn bound(what: &'static str, reached: usize, goal: usize) -> Bound {
 }
 
 /// A run that has nothing to do, with three entries on record: from execve to exit_group.
-const NOTHING: Bound = bound("nothing to do, 3 entries on record", 77_00, 40_00);
+const NOTHING: Bound = bound("nothing to do, 3 entries on record", 42_00, 40_00);
 
 /// Each entry more, or each child of a mimic more. An entry that stays costs its share of reading the mount table.
 const GROWTH: [(OfSize, [Bound; 3]); 3] = [
-    (Load::Binds, [bound("connect", 32_05, 6_00), bound("keep", 5, 5), bound("disconnect", 10_05, 6_00)]),
+    (Load::Binds, [bound("connect", 6_05, 6_00), bound("keep", 5, 5), bound("disconnect", 5_05, 6_00)]),
     (
         Load::MadeBinds,
         [
-            bound("make the target and connect", 50_05, 6_00),
+            bound("make the target and connect", 24_05, 6_00),
             bound("keep what was made", 5, 5),
-            bound("disconnect and remove", 12_05, 6_00),
+            bound("disconnect and remove", 6_05, 6_00),
         ],
     ),
     (
         Load::Mimic,
         [
-            bound("child of a mimic", 5_55, 4_00),
+            bound("child of a mimic", 4_05, 4_00),
             bound("keep a child of a mimic", 5, 5),
             bound("undo a child of a mimic", 5, 5),
         ],
