@@ -19,6 +19,7 @@
 use crate::limits::PROFILE_ENTRIES;
 use crate::mount::table::{Mount, MountRef, Table};
 use crate::mount::{Kind, MountEntry, Origin};
+use crate::text::sort;
 use paths::{MarkList, Marks, PathId, Paths, Places};
 
 mod diff;
@@ -262,7 +263,7 @@ impl<'t> Plan<'t> {
     /// Calls `each` for the record's lines of a mimic's parts, by number. The mimic is named by its place.
     #[inline(never)]
     pub fn each_part(&self, mimic: u32, each: &mut dyn FnMut(u16)) {
-        let start = order::bound(self.parts, order::key(mimic, 0));
+        let start = sort::bound(self.parts, order::key(mimic, 0));
         for part in self.parts.iter().skip(start).take_while(|part| **part >> 32 == u64::from(mimic)) {
             each(*part as u16);
         }
@@ -302,7 +303,7 @@ impl<'t> Plan<'t> {
 
     /// All items with the target of one.
     pub fn with_target_of(&self, item: &Item<'t>) -> impl Iterator<Item = u32> {
-        let start = order::bound(self.by_dir, order::key(item.dir, 0));
+        let start = sort::bound(self.by_dir, order::key(item.dir, 0));
         let (_, from) = self.by_dir.split_at_checked(start).unwrap_or_default();
         let dir = u64::from(item.dir);
         from.iter().take_while(move |at| **at >> 32 == dir).map(|at| order::item_of(*at) as u32)

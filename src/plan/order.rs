@@ -192,7 +192,7 @@ impl<'t> Plan<'t> {
                 }
                 // The last of its class at that target.
                 let target = (item.class as u64) << 60 | key(next, 0);
-                let end = if is_own { here } else { bound(self.by_dir, target + key(1, 0)) };
+                let end = if is_own { here } else { sort::bound(self.by_dir, target + key(1, 0)) };
                 let before = end.wrapping_sub(1);
                 if self.by_dir.get(before).is_some_and(|sorted| sorted >> 32 == target >> 32) {
                     self.visit(before);
@@ -231,7 +231,7 @@ impl<'t> Plan<'t> {
         to: PathId,
         test: &mut dyn FnMut(&Item<'t>) -> bool,
     ) -> Option<usize> {
-        let mut place = bound(self.by_dir, key(from, 0));
+        let mut place = sort::bound(self.by_dir, key(from, 0));
         loop {
             let at = self.by_dir.get(place).filter(|at| **at < key(to, 0)).map(|at| item_of(*at))?;
             if test(self.items.get(at)?) {
@@ -240,12 +240,6 @@ impl<'t> Plan<'t> {
             place += 1;
         }
     }
-}
-
-/// How many keys of a sorted list are lower than one.
-#[inline(never)]
-pub(super) fn bound(keys: &[u64], key: u64) -> usize {
-    sort::partition(keys.len(), &|at| keys.get(at).is_some_and(|found| *found < key))
 }
 
 /// Entries with one target that are compared with a line of the record; so many lines for one target stay harmless.
