@@ -230,6 +230,7 @@ impl<'t> Table<'t> {
     }
 
     /// The line.
+    #[inline(never)]
     pub fn get(&self, mount: MountRef) -> Option<&Mount<'t>> {
         self.mounts.get(mount.0 as usize)
     }

@@ -203,16 +203,19 @@ impl<'t> Marks<'t> {
     }
 
     /// The mark of a path itself.
+    #[inline(never)]
     pub fn at(&self, id: PathId) -> u32 {
         self.marks.get(id as usize).map_or(0, |marks| marks.0)
     }
 
     /// The highest mark of a path strictly below.
+    #[inline(never)]
     pub fn below(&self, id: PathId) -> u32 {
         self.marks.get(id as usize).map_or(0, |marks| marks.1)
     }
 
     /// The highest mark of a path and of what lies below.
+    #[inline(never)]
     pub fn from(&self, id: PathId) -> u32 {
         self.at(id).max(self.below(id))
     }
