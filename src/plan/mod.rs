@@ -19,6 +19,7 @@
 use crate::limits::PROFILE_ENTRIES;
 use crate::mount::table::{Mount, MountRef, Table};
 use crate::mount::{Kind, MountEntry, Origin};
+use crate::text::sort;
 use paths::{MarkList, Marks, PathId, Paths, Places};
 
 mod diff;
@@ -262,7 +263,7 @@ impl<'t> Plan<'t> {
     /// Calls `each` for the record's lines of a mimic's parts, by number. The mimic is named by its place.
     #[inline(never)]
     pub fn each_part(&self, mimic: u32, each: &mut dyn FnMut(u16)) {
-        let start = self.parts.partition_point(|part| *part < order::key(mimic, 0));
+        let start = sort::bound(self.parts, order::key(mimic, 0));
         for part in self.parts.iter().skip(start).take_while(|part| **part >> 32 == u64::from(mimic)) {
             each(*part as u16);
         }
@@ -287,7 +288,7 @@ impl<'t> Plan<'t> {
         self.coming.at(item.dir) == item.kind as u32 + 1
             || moves == 0
                 && self
-                    .find_at(item.dir, item.dir + 1, &mut |other| {
+                    .find_at(item.dir, &mut |other| {
                         let fits = other.kind == item.kind
                             || (other.kind == Kind::EnsureDir && item.kind == Kind::Directory);
                         fits && other.is_wanted()
@@ -297,12 +298,12 @@ impl<'t> Plan<'t> {
 
     /// Whether no entry on record has the target of an item.
     pub fn is_new(&self, item: &Item<'t>) -> bool {
-        self.find_at(item.dir, item.dir + 1, &mut |other| other.record.is_some()).is_none()
+        self.find_at(item.dir, &mut |other| other.record.is_some()).is_none()
     }
 
     /// All items with the target of one.
     pub fn with_target_of(&self, item: &Item<'t>) -> impl Iterator<Item = u32> {
-        let start = self.by_dir.partition_point(|at| *at < order::key(item.dir, 0));
+        let start = sort::bound(self.by_dir, order::key(item.dir, 0));
         let (_, from) = self.by_dir.split_at_checked(start).unwrap_or_default();
         let dir = u64::from(item.dir);
         from.iter().take_while(move |at| **at >> 32 == dir).map(|at| order::item_of(*at) as u32)
@@ -311,13 +312,13 @@ impl<'t> Plan<'t> {
     /// Whether anything is mounted below the target of an item in this run.
     pub fn has_mounts_inside(&self, item: &Item<'t>) -> bool {
         let mounted = &mut |other: &Item<'t>| matches!(other.action, Action::Mount(_));
-        self.find_at(item.dir + 1, self.paths.end(item.dir), mounted).is_some()
+        self.find_inside(item.dir, mounted).is_some()
     }
 
     /// The desired entry that is mounted in place of a duplicate.
     pub fn winner(&self, item: &Item<'t>) -> Option<&'t MountEntry<'t>> {
         let wins = &mut |other: &Item<'t>| other.is_wanted() && other.kind != Kind::EnsureDir;
-        self.items.get(self.find_at(item.dir, item.dir + 1, wins)?).map(|item| item.entry)
+        self.items.get(self.find_at(item.dir, wins)?).map(|item| item.entry)
     }
 
     /// Calls `each` for every directory on which the record has a tmpfs that is there, with the id of its mount where the
@@ -357,8 +358,7 @@ impl<'t> Plan<'t> {
         let is_gap = |removal: &Removal| match *removal {
             Removal::Mimic(_) => !self.mounts.is_empty(),
             Removal::Item(at) => self.items.get(at as usize).is_some_and(|item| {
-                !(replaces && item.replaced)
-                    && self.find_at(item.dir, item.dir.saturating_add(1), &mut |other| comes(other)).is_some()
+                !(replaces && item.replaced) && self.find_at(item.dir, &mut |other| comes(other)).is_some()
             }),
         };
         self.removals.iter().any(is_gap)
