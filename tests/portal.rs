@@ -129,6 +129,7 @@ fn start(program: &Program, which: Which, rights: Rights, sandbox: &Sandbox) -> 
         lock: Lock::Exclusive,
         rights,
         inject: None,
+        refused: &[],
         umask: 0,
         patience: Duration::from_secs(20),
     };
