@@ -2,6 +2,8 @@
 //! The story of a run, from top to bottom.
 #![forbid(unsafe_code)]
 
+use core::mem::ManuallyDrop;
+
 use crate::apply::create::Owner;
 use crate::apply::ground::Ground;
 use crate::apply::notes::{self, Notes, Version};
@@ -135,7 +137,8 @@ fn system<'t>(invocation: Invocation<'t>, names: &Names<'t>, run: &'t mut Run<'t
         return Ok(());
     }
     // The lock comes before the namespace: while others hold it they may put another namespace in its place (L31).
-    let _held = lock::acquire(names.lock_dir, names.lock, invocation.from_snap_confine)?;
+    // It ends with the process, after everything else.
+    let _held = ManuallyDrop::new(lock::acquire(names.lock_dir, names.lock, invocation.from_snap_confine)?);
     if joins && !enter::join(names.namespace)? {
         return Ok(());
     }
@@ -164,7 +167,8 @@ fn system<'t>(invocation: Invocation<'t>, names: &Names<'t>, run: &'t mut Run<'t
     // The same without the instance's key.
     world.ground.add_free(split(own, b'_').next().unwrap_or_default());
     let old = Old { record: (names.record, record), version, notes: (name, Some(noted)) };
-    let user = Owner { uid: process::effective_uid(), gid: 0 };
+    // Who is asked later, and only if anything is mounted.
+    let user = Owner { uid: 0, gid: 0 };
     carry_out(world, &mut log, invocation.from_snap_confine, user, Some((&freezer, &old)))
 }
 
@@ -212,6 +216,7 @@ fn carry_out<'t>(
     let name = old.notes.0;
     if apply.plan.changes_anything() {
         process::clear_umask();
+        apply.user.uid = process::effective_uid();
         // What a kill would leave is known to the next run.
         save::append(name, &|w| notes::write_intents(apply.plan, old.version, w)).map_err(saving)?;
         apply.journal = Some(name);
@@ -226,6 +231,9 @@ fn carry_out<'t>(
     // notes: without them an entry counts as another version's.
     let notes_first = apply.journal.is_none();
     let saved = record(&apply, old, notes_first).and_then(|()| record(&apply, old, !notes_first));
+    if let (Err(_), Err(unsaved)) = (&done, &saved) {
+        apply.log.warning(unsaved);
+    }
     done?;
     saved.map_err(saving)
 }
@@ -282,7 +290,7 @@ fn make_plan<'t>(
     survey::mounts(plan, table, arena, log)?;
     plan.judge(table);
     if plan.misses_anything() {
-        apply::trust(plan, table, ground, false);
+        apply::trust(plan, table, ground, false)?;
         survey::targets(plan, ground);
     }
     plan.decide();

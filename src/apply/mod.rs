@@ -17,6 +17,7 @@ pub mod survey;
 pub mod walk;
 
 use crate::error::{Error, Result};
+use crate::kernel::Errno;
 use crate::kernel::file::{self, FileSystem};
 use crate::limits::{MEMORY, PROFILE_ENTRIES, WRITTEN_ENTRY};
 use crate::log::Log;
@@ -120,18 +121,32 @@ pub struct Apply<'a, 't> {
 
 /// Trusts what the record and the table call ours, if it still is what is seen there; what only stays, if `staying`.
 #[inline(never)]
-pub fn trust<'t>(plan: &Plan<'t>, table: &Table<'t>, ground: &mut Ground<'t>, staying: bool) {
+///
+/// # Errors
+///
+/// One that cannot be looked at, although it may be there: to take it for a foreign one would be to cover it once more.
+pub fn trust<'t>(
+    plan: &Plan<'t>,
+    table: &Table<'t>,
+    ground: &mut Ground<'t>,
+    staying: bool,
+) -> Result<'t, ()> {
     ground.forget();
+    let mut done = Ok(());
     plan.each_tmpfs(table, staying, &mut |dir, id| {
-        let Ok(fd) = Walker::new().open(dir) else { return };
-        let is_tmpfs = file::file_system(&fd).is_ok_and(|fs| fs.magic == FileSystem::TMPFS);
-        if is_tmpfs
-            && (id.is_none() || place::mount_id(&fd) == id)
-            && let Ok(stat) = file::stat(&fd)
-        {
-            ground.trust_device(stat.dev);
+        let looked = Walker::new().open(dir).and_then(|fd| {
+            let is_tmpfs = file::file_system(&fd)?.magic == FileSystem::TMPFS;
+            if is_tmpfs && (id.is_none() || place::mount_id(&fd) == id) {
+                ground.trust_device(file::stat(&fd)?.dev);
+            }
+            Ok(())
+        });
+        match looked {
+            Ok(()) | Err(Errno::ENOENT | Errno::ENOTDIR) => {}
+            Err(errno) => done = Err(Error::call("cannot inspect %q: %e", dir, errno)),
         }
     });
+    done
 }
 
 /// Calls `each` for the record's lines of a mimic: that of the tmpfs, and those of its parts.
@@ -196,7 +211,7 @@ impl<'t> Apply<'_, 't> {
             }
         }
         if !plan.mounts.is_empty() {
-            trust(plan, self.table, self.ground, true);
+            trust(plan, self.table, self.ground, true)?;
         }
         let done = self.mount_all();
         // What waits beneath comes to light, the outermost first: with that goes what lies on it.

@@ -99,9 +99,8 @@ fn cleared(folder: &Fd, name: &[u8]) -> heapless::Vec<u8, { NAME.max }> {
 
 /// Writes behind what is in a file, which is created where it is missing.
 pub fn append<'t>(at: &'t [u8], write: &dyn Fn(&mut dyn Out)) -> Result<'t, ()> {
-    file::open(at, Open::JOURNAL, 0o644)
-        .and_then(|fd| flush(&fd, write))
-        .map_err(|errno| Error::call("write %s: %e", at, errno))
+    let fd = file::open(at, Open::JOURNAL, 0o644).map_err(|errno| Error::call("open %s: %e", at, errno))?;
+    flush(&fd, write).map_err(|errno| Error::call("write %s: %e", at, errno))
 }
 
 fn fill(fd: &Fd, write: &dyn Fn(&mut dyn Out)) -> crate::kernel::Result<()> {

@@ -13,7 +13,7 @@ use crate::limits::{Limit, MEMORY, MOUNTINFO_LINE, MOUNTINFO_LINES, PROFILE_TEXT
 use crate::log::Log;
 use crate::mount::info::{self, Lines};
 use crate::mount::table::{Overflow, Table};
-use crate::mount::{Kind, MountEntry, MountInfo};
+use crate::mount::{Kind, MountInfo};
 use crate::plan::{Item, Plan, State};
 use crate::text::arena::Arena;
 use crate::text::path;
@@ -169,7 +169,7 @@ pub fn targets<'t>(plan: &mut Plan<'t>, ground: &mut Ground<'t>) {
         match item.kind {
             // One that is to be passed over when it is missing is never there in time.
             Kind::Symlink if item.desired && item.entry.ignore_missing() => {}
-            Kind::Symlink if has_link(item.entry) => {
+            Kind::Symlink if has_link(item) => {
                 item.state = if item.desired { State::InEffect } else { State::Different };
             }
             Kind::EnsureDir if item.desired => {
@@ -187,9 +187,13 @@ pub fn targets<'t>(plan: &mut Plan<'t>, ground: &mut Ground<'t>) {
     }
 }
 
-/// Whether the link of an entry is there with the wanted text.
-fn has_link(entry: &MountEntry<'_>) -> bool {
-    walk::open(entry.dir, Open::PATH).is_ok_and(|fd| entry::has_text(&fd, entry))
+/// Whether the link of an entry is there with the wanted text; where nobody can say, what is on record counts.
+fn has_link(item: &Item<'_>) -> bool {
+    match walk::open(item.entry.dir, Open::PATH) {
+        Ok(fd) => entry::has_text(&fd, item.entry),
+        Err(Errno::ENOENT | Errno::ENOTDIR) => false,
+        Err(_) => item.record.is_some(),
+    }
 }
 
 /// Where the target would have to be created, if it is missing, and whether only in a mimic.

@@ -186,7 +186,8 @@ pub struct SignalsHeld {
 /// half true would be worse than one that is late in dying. To be called with the lock held and not before, so
 /// that a wait for the lock can be ended by hand.
 pub fn hold_signals() -> SignalsHeld {
-    SignalsHeld { before: change_mask(libc::SIG_BLOCK, Signals::MAX) }
+    // A reader of our messages who went away is no reason to die at the end, either.
+    SignalsHeld { before: change_mask(libc::SIG_BLOCK, Signals::MAX) | 1 << (libc::SIGPIPE - 1) }
 }
 
 impl Drop for SignalsHeld {

@@ -20,21 +20,24 @@ pub fn look<'t>(path: &[u8]) -> Result<'t, bool> {
 /// is resolved in the snap's namespace from here on. To be called with the lock held.
 pub fn join<'t>(path: &[u8]) -> Result<'t, bool> {
     match open(path) {
-        // setns(2) tells what else it may be by now.
-        Ok(file) => outcome("cannot switch mount namespace: %e", process::join_mount_namespace(&file)),
+        // Where the kernel cannot tell kinds of namespaces apart, setns(2) does.
+        Ok(file) => match process::join_mount_namespace(&file) {
+            Err(Errno::EINVAL) if process::is_mount_namespace(&file) != Ok(true) => Ok(false),
+            Err(errno) => Err(Error::call("cannot switch mount namespace: %e", b"", errno)),
+            Ok(()) => Ok(true),
+        },
         Err(errno) => outcome(OPENING, Err(errno)),
     }
 }
 
 const OPENING: &str = "cannot open mount namespace file: %e";
 
-/// Whether it was done; that there is no namespace is no error. `EINVAL` says so of one of another kind and of any other
-/// file, `ENXIO` of a socket.
+/// Whether it was done; that there is no namespace is no error. `ENXIO` says so of a socket.
 #[inline(never)]
 fn outcome<'t>(says: &'static str, done: kernel::Result<()>) -> Result<'t, bool> {
     match done {
         Ok(()) => Ok(true),
-        Err(Errno::ENOENT | Errno::EINVAL | Errno::ENXIO) => Ok(false),
+        Err(Errno::ENOENT | Errno::ENXIO) => Ok(false),
         Err(errno) => Err(Error::call(says, b"", errno)),
     }
 }
@@ -44,9 +47,12 @@ fn open(path: &[u8]) -> kernel::Result<Fd> {
     file::open(path, Open::READ, 0)
 }
 
-/// `ENOENT` for what is no mount namespace. Linux before 4.11 cannot say which kind of namespace it is; setns(2) then does.
+/// `ENOENT` for what is no mount namespace. Linux before 4.11 cannot say which kind of namespace it is, and no other file can;
+/// setns(2) then does.
 fn look_at(file: &Fd) -> kernel::Result<()> {
-    let is_one =
-        file::file_system(file)?.magic == FileSystem::NSFS && process::is_mount_namespace(file) != Ok(false);
+    let is_one = match process::is_mount_namespace(file) {
+        Ok(is_one) => is_one,
+        Err(_) => file::file_system(file)?.magic == FileSystem::NSFS,
+    };
     if is_one { Ok(()) } else { Err(Errno::ENOENT) }
 }

@@ -142,18 +142,23 @@ impl Frozen {
     /// Lets everybody go on. What cannot be thawed is a warning.
     #[inline(never)]
     pub fn thaw(&mut self, log: &mut Log) {
+        let mut all = true;
         for Group { request, .. } in &self.groups {
             match file::write_all(request, self.thaw) {
                 // The group is gone, and nobody was left in it.
                 Ok(()) | Err(Errno::ENODEV) => {}
                 Err(errno) => {
+                    all = false;
                     let mut room = [0; 1_000];
                     let name = name_of(request, &mut Arena::new(&mut room));
                     log.warning(&Error::call("cannot thaw processes in group %q: %e", name, errno));
                 }
             }
         }
-        self.guard = None;
+        // What we could not thaw the guard may.
+        if let Some(guard) = self.guard.take() {
+            guard.dismiss(all);
+        }
         self.groups.clear();
     }
 

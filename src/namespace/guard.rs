@@ -13,7 +13,7 @@ use crate::kernel::{Fd, Result, file};
 /// The process that watches over us.
 #[derive(Debug)]
 pub struct Guard {
-    pipe: Option<Fd>,
+    pipe: Fd,
     child: u32,
 }
 
@@ -22,7 +22,7 @@ impl Guard {
     pub fn start(keeps: &dyn Fn(&Fd) -> bool, thaw: &mut dyn FnMut()) -> Result<Guard> {
         let (read, write) = process::pipe()?;
         match process::fork()? {
-            Fork::Parent(child) => Ok(Guard { pipe: Some(write), child }),
+            Fork::Parent(child) => Ok(Guard { pipe: write, child }),
             Fork::Child => {
                 process::leave_group();
                 process::close_all(&|fd| *fd == read || keeps(fd));
@@ -34,14 +34,14 @@ impl Guard {
             }
         }
     }
-}
 
-impl Drop for Guard {
-    fn drop(&mut self) {
-        if let Some(pipe) = self.pipe.take() {
-            // Should it not get the byte it sees the end of the pipe, and thaws what is thawed already.
-            let _ = file::write_all(&pipe, b".");
+    /// Lets it go, and waits for its end. If not all is well, or should it not get the byte, it sees the end of the pipe and
+    /// thaws.
+    pub fn dismiss(self, well: bool) {
+        if well {
+            let _ = file::write_all(&self.pipe, b".");
         }
+        drop(self.pipe);
         process::wait_for(self.child);
     }
 }
