@@ -27,11 +27,11 @@ impl<'t> Plan<'t> {
             if item.needs_mimic && item.state == State::Absent && item.is_wanted() {
                 // Everything below the directory; it need not be a path of the plan itself.
                 let under = item.under.unwrap_or_default();
-                self.coming.raise(&self.paths, self.paths.find(under), CHANGED);
-                let mut inside = self.paths.first_behind(under);
-                while self.paths.path(inside).is_some_and(|path| path::is_inside(path, under)) {
-                    self.coming.raise(&self.paths, inside, INSIDE);
-                    inside = self.paths.end(inside);
+                let mut here = self.paths.first_from(under);
+                while let Some(path) = self.paths.path(here).filter(|path| path::covers(under, path)) {
+                    let is_inside = path.len() > under.len();
+                    self.coming.raise(&self.paths, here, if is_inside { INSIDE } else { CHANGED });
+                    here = if is_inside { self.paths.end(here) } else { here + 1 };
                 }
             }
         }
