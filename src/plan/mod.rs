@@ -121,7 +121,9 @@ pub struct Item<'t> {
     recursive: bool,
     /// It is in effect, but covers what an earlier entry needs, and has to go for a moment.
     moves: bool,
+    /// It is being put behind those that it depends on, and it has its place; while the order is made.
     visited: bool,
+    placed: bool,
 }
 
 impl Item<'_> {
