@@ -135,7 +135,7 @@ impl<'t> Plan<'t> {
     #[inline(never)]
     fn changes_above(&self, dir: PathId) -> u32 {
         let (gone, coming) = (&self.gone, &self.coming);
-        gone.above(&self.paths, dir) | coming.above(&self.paths, dir) | coming.at(dir) / INSIDE
+        gone.above(&self.paths, dir) | coming.above(&self.paths, dir) | (coming.at(dir) / INSIDE)
     }
 
     /// Marks the entries that stay but cover the source of an earlier one that is mounted now; true if any was added.
