@@ -33,11 +33,11 @@ impl<'t> Plan<'t> {
             // Where an entry is taken away nobody has seen yet whether a mimic is needed below it.
             if item.state == State::Absent && item.is_wanted() && (item.needs_mimic || self.gone.at(at) > 0) {
                 // Everything below the directory; it need not be a path of the plan itself.
-                self.coming.raise(&self.paths, at, CHANGED);
-                let mut inside = self.paths.first_behind(under);
-                while self.paths.path(inside).is_some_and(|path| path::is_inside(path, under)) {
-                    self.coming.raise(&self.paths, inside, INSIDE);
-                    inside = self.paths.end(inside);
+                let mut here = self.paths.first_from(under);
+                while let Some(path) = self.paths.path(here).filter(|path| path::covers(under, path)) {
+                    let is_inside = path.len() > under.len();
+                    self.coming.raise(&self.paths, here, if is_inside { INSIDE } else { CHANGED });
+                    here = if is_inside { self.paths.end(here) } else { here + 1 };
                 }
             }
         }
@@ -141,7 +141,7 @@ impl<'t> Plan<'t> {
     #[inline(never)]
     fn changes_above(&self, dir: PathId) -> u32 {
         let (gone, coming) = (&self.gone, &self.coming);
-        gone.above(&self.paths, dir) | coming.above(&self.paths, dir) | coming.at(dir) / INSIDE
+        gone.above(&self.paths, dir) | coming.above(&self.paths, dir) | (coming.at(dir) / INSIDE)
     }
 
     /// Marks the entries that stay but cover the source of an earlier one that is mounted now; true if any was added.

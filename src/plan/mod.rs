@@ -121,7 +121,9 @@ pub struct Item<'t> {
     recursive: bool,
     /// It is in effect, but covers what an earlier entry needs, and has to go for a moment.
     moves: bool,
+    /// It is being put behind those that it depends on, and it has its place; while the order is made.
     visited: bool,
+    placed: bool,
 }
 
 impl Item<'_> {
@@ -374,18 +376,18 @@ impl<'t> Plan<'t> {
     /// what stays, then what is mounted.
     pub fn each_line(&self, line: &mut dyn FnMut(&'static str, &MountEntry<'t>, &[u8])) {
         for removal in self.removals.iter() {
-            match *removal {
+            let (verb, entry) = match *removal {
                 Removal::Item(at) => match self.items.get(at as usize) {
-                    Some(item) if item.desired => line("unmount, to be mounted again:", item.entry, b""),
-                    Some(item) => line("unmount", item.entry, b""),
-                    None => {}
+                    Some(item) if item.desired => ("unmount, to be mounted again:", Some(item.entry)),
+                    item => ("unmount", item.map(|item| item.entry)),
                 },
                 Removal::Mimic(at) => {
                     let mimic = self.mimics.get(at as usize);
-                    if let Some(entry) = mimic.and_then(|mimic| self.line(mimic.line)) {
-                        line("unmount with all its parts", entry, b"");
-                    }
+                    ("unmount with all its parts", mimic.and_then(|mimic| self.line(mimic.line)))
                 }
+            };
+            if let Some(entry) = entry {
+                line(verb, entry, b"");
             }
         }
         for item in self.items.iter() {

@@ -95,6 +95,7 @@ impl<'t> Plan<'t> {
             recursive: source != NOWHERE && entry.options.flags().recursive,
             moves: false,
             visited: false,
+            placed: false,
         });
     }
 
@@ -170,15 +171,17 @@ impl<'t> Plan<'t> {
         self.stack.clear();
         for at in 0..self.by_dir.len() {
             self.visit(at);
-            // On the stack: the place of an item in that order, and the path whose entry it has to follow next: first what has the same target
-            // and stands before it, then the paths above that, then its source and the paths above that.
+            // On the stack: the place of an item in that order, and the path whose entry it has to follow next: first
+            // what has the same target and stands before it, then the paths above that, then its source and the paths
+            // above that.
             while let Some(top) = self.stack.last_mut() {
                 let (here, next, at_source) = (item_of(*top), (*top >> 32) as PathId, *top & AT_SOURCE != 0);
                 let Some(sorted) = self.by_dir.get(here).copied() else { break };
-                let Some(item) = self.items.get(item_of(sorted)) else { break };
+                let Some(item) = self.items.get_mut(item_of(sorted)) else { break };
                 if next == NOWHERE {
                     if at_source {
                         self.stack.pop();
+                        item.placed = true;
                         let _ = self.scratch.push(*item);
                     } else {
                         *top = key(item.source, here as u32) | AT_SOURCE;
@@ -194,7 +197,14 @@ impl<'t> Plan<'t> {
                 let target = (item.class as u64) << 60 | key(next, 0);
                 let end = if is_own { here } else { sort::bound(self.by_dir, target + key(1, 0)) };
                 let before = end.wrapping_sub(1);
-                if self.by_dir.get(before).is_some_and(|sorted| sorted >> 32 == target >> 32) {
+                let Some(sorted) = self.by_dir.get(before).filter(|sorted| **sorted >> 32 == target >> 32)
+                else {
+                    continue;
+                };
+                if self.items.get(item_of(*sorted)).is_some_and(|item| item.placed) {
+                    // So are those that lie above it.
+                    *top = key(NOWHERE, *top as u32);
+                } else {
                     self.visit(before);
                 }
             }

@@ -116,11 +116,9 @@ impl<'t> Paths<'t> {
         self.places.partition_point(|place| path::compare(place.path, path) == Ordering::Less)
     }
 
-    /// The first path that is sorted behind one, which need not have been added: if anything lies below it, that.
-    pub fn first_behind(&self, path: &[u8]) -> PathId {
-        let at = self.search(path);
-        let same = self.places.get(at).is_some_and(|place| place.path == path);
-        at as PathId + PathId::from(same)
+    /// The place of a path or, where it was not added, of the next in order: if anything lies below it, the first such.
+    pub fn first_from(&self, path: &[u8]) -> PathId {
+        self.search(path) as PathId
     }
 
     /// The place of a path; [`NOWHERE`] when it was not added.
