@@ -153,7 +153,7 @@ impl<'s> Bench<'s> {
         for who in turns(rounds) {
             let argv = self.argv(who, if who == Floor { &bare } else { &call });
             let start = || time(&argv, &[("SNAP_REAL_HOME", "/home/user")]);
-            trio.of(who).push(self.sandbox.in_copy(Rights::SetUid, start));
+            trio.of(who).push(self.sandbox.in_copy_as(Rights::SetUid, start));
         }
         trio
     }

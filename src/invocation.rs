@@ -200,6 +200,8 @@ pub struct Names<'t> {
     pub record: &'t [u8],
     /// The log, written to when it is there.
     pub log: &'t [u8],
+    /// The directory of the user's session; empty for a snap.
+    pub runtime_dir: &'t [u8],
 }
 
 impl<'t> Invocation<'t> {
@@ -228,6 +230,7 @@ impl<'t> Invocation<'t> {
             desired: name(),
             record: name(),
             log: name(),
+            runtime_dir: name(),
         })
     }
 }
@@ -246,7 +249,8 @@ const FILES_OF_USER: &str = "\
     /run/snapd/lock/%s.lock\n\
     /var/lib/snapd/mount/snap.%s.user-fstab\n\
     /run/snapd/ns/snap.%s.%n.user-fstab\n\
-    /run/snapd/ns/snap.%s.user.%n.log";
+    /run/snapd/ns/snap.%s.user.%n.log\n\
+    /run/user/%n";
 
 #[cfg(test)]
 mod tests {
@@ -416,6 +420,7 @@ mod tests {
                 desired: b"/var/lib/snapd/mount/snap.maple_blue.fstab",
                 record: b"/run/snapd/ns/snap.maple_blue.fstab",
                 log: b"/run/snapd/ns/snap.maple_blue.log",
+                runtime_dir: b"",
             }
         );
     }
@@ -428,6 +433,7 @@ mod tests {
         assert_eq!(names.desired, b"/var/lib/snapd/mount/snap.acorn.user-fstab");
         assert_eq!(names.record, b"/run/snapd/ns/snap.acorn.4294967295.user-fstab");
         assert_eq!(names.log, b"/run/snapd/ns/snap.acorn.user.4294967295.log");
+        assert_eq!(names.runtime_dir, b"/run/user/4294967295");
         assert_eq!(invocation.names(0, &mut Arena::new(&mut [0; 60])), Err(Full));
     }
 }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use crate::error::{Errno, Error};
+use crate::text::arena::Full;
 
 /// A capacity with the words that an error uses for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,14 @@ impl Limit {
     /// "more than MAX WHAT"
     pub fn exceeded<'t>(&'static self) -> Error<'t> {
         Error::count("more than %n %s", self.what.as_bytes(), Errno::NONE, self.max as u32)
+    }
+}
+
+impl From<Full> for Error<'_> {
+    #[cold]
+    #[inline(never)]
+    fn from(_: Full) -> Self {
+        MEMORY.exceeded()
     }
 }
 

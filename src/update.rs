@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::apply::create::Owner;
-use crate::apply::ground::{self, Ground};
+use crate::apply::ground::Ground;
 use crate::apply::notes::{self, Notes, Version};
 use crate::apply::walk::Walker;
 use crate::apply::{self, Apply, Results, save, survey};
@@ -13,62 +13,38 @@ use crate::kernel::file::{self, Open};
 use crate::kernel::mount;
 use crate::kernel::process::{self, Variable};
 use crate::limits::MEMORY;
-use crate::log::{self, Log, Run};
+use crate::log::{self, Log};
 
 use crate::mount::MountEntry;
 use crate::mount::profile::{self, ExpandFault};
 use crate::mount::table::{self, Table};
 use crate::namespace::freezer::{self, Freezer, Frozen};
 use crate::namespace::{enter, identity, lock};
-use crate::plan::{self, Action, Plan, Profile};
-use crate::text::arena::{Arena, Full};
-use crate::text::{Out, path, write_number};
+use crate::plan::{self, Action, Plan, Profile, State};
+use crate::text::arena::Arena;
+use crate::text::{Out, path, split};
 
-/// The profiles as they are read.
-pub struct Profiles<'t> {
+/// Room for everything; lives in `.bss`.
+pub struct Memory<'t> {
     desired: Profile<'t>,
     record: Profile<'t>,
-}
-
-impl Profiles<'_> {
-    /// Empty ones.
-    pub const fn new() -> Self {
-        Profiles { desired: Profile::new(), record: Profile::new() }
-    }
-}
-
-impl Default for Profiles<'_> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// All memory of the program besides what is read; lives in `.bss`.
-pub struct Memory<'t> {
     plan: plan::Memory<'t>,
     table: table::Memory<'t>,
-    ground: ground::Devices,
-    notes: notes::List<'t>,
+    ground: Ground<'t>,
+    notes: Notes<'t>,
     results: Results<'t>,
 }
 
-/// What is known in a run.
-struct World<'t> {
-    plan: Plan<'t>,
-    table: Table<'t>,
-    ground: Ground<'t>,
-    notes: Notes<'t>,
-    results: &'t mut Results<'t>,
-}
-
 impl Memory<'_> {
-    /// Empty memory.
+    /// Empty room.
     pub const fn new() -> Self {
         Memory {
+            desired: Profile::new(),
+            record: Profile::new(),
             plan: plan::Memory::new(),
             table: table::Memory::new(),
-            ground: ground::Devices::new(),
-            notes: notes::List::new(),
+            ground: Ground::new(),
+            notes: Notes::new(),
             results: Results::new(),
         }
     }
@@ -80,36 +56,40 @@ impl Default for Memory<'_> {
     }
 }
 
-impl<'t> World<'t> {
-    fn new(memory: &'t mut Memory<'t>) -> Self {
-        let Memory { plan, table, ground, notes, results } = memory;
-        World {
-            plan: Plan::new(plan),
-            table: Table::new(table),
-            ground: Ground::new(ground),
-            notes: Notes::new(notes),
-            results,
-        }
-    }
+/// Everything that a run works with.
+pub struct Run<'t> {
+    desired: &'t mut Profile<'t>,
+    record: &'t mut Profile<'t>,
+    world: World<'t>,
 }
 
-fn full<'t>(_: Full) -> Error<'t> {
-    MEMORY.exceeded()
+/// What is known in a run.
+struct World<'t> {
+    plan: Plan<'t>,
+    table: Table<'t>,
+    ground: &'t mut Ground<'t>,
+    notes: &'t mut Notes<'t>,
+    results: &'t mut Results<'t>,
+    arena: Arena<'t>,
+}
+
+impl<'t> Run<'t> {
+    /// Knows of nothing yet. What is read comes into `text`.
+    pub const fn new(memory: &'t mut Memory<'t>, text: &'t mut [u8]) -> Self {
+        let Memory { desired, record, plan, table, ground, notes, results } = memory;
+        let (plan, table, arena) = (Plan::new(plan), Table::new(table), Arena::new(text));
+        Run { desired, record, world: World { plan, table, ground, notes, results, arena } }
+    }
 }
 
 /// Does what the arguments (without the program's name) ask for, and says what stands in the way of that. True on
 /// success; that there is no namespace is success.
-pub fn run<'t>(
-    args: impl Iterator<Item = &'t [u8]>,
-    profiles: &'t mut Profiles<'t>,
-    memory: &'t mut Memory<'t>,
-    arena: &mut Arena<'t>,
-) -> bool {
+pub fn run<'t>(args: impl Iterator<Item = &'t [u8]>, run: &'t mut Run<'t>) -> bool {
     let mut instance: &[u8] = b"";
     let done =
         identity::require_capabilities().and_then(|()| invocation::parse(args)).and_then(|invocation| {
             instance = invocation.instance;
-            update(invocation, profiles, &mut World::new(memory), arena)
+            update(invocation, run)
         });
     if let Err(error) = &done {
         log::fatal(error, instance);
@@ -117,30 +97,25 @@ pub fn run<'t>(
     done.is_ok()
 }
 
-fn update<'t>(
-    invocation: Invocation<'t>,
-    profiles: &'t mut Profiles<'t>,
-    world: &mut World<'t>,
-    arena: &mut Arena<'t>,
-) -> Result<'t, ()> {
+fn update<'t>(invocation: Invocation<'t>, run: &'t mut Run<'t>) -> Result<'t, ()> {
     if invocation.uid.is_some() {
         return Err(Error::plain("cannot update the mount namespace of a user: option -u is not supported"));
     }
     let uid = if invocation.user_mounts { process::real_uid() } else { 0 };
-    let names = invocation.names(uid, arena).map_err(full)?;
+    let names = invocation.names(uid, &mut run.world.arena)?;
     match invocation.user_mounts {
         true => {
             process::hold_broken_pipe();
             identity::become_user()?;
-            user(&names, uid, &mut profiles.desired, world, arena, open_log(&invocation, &names, uid))
+            user(&names, uid, run, open_log(&invocation, &names, uid))
         }
-        false => system(invocation, &names, profiles, world, arena),
+        false => system(invocation, &names, run),
     }
 }
 
 fn open_log(invocation: &Invocation<'_>, names: &Names<'_>, owner: u32) -> Log {
     let mut log = Log::from_surroundings();
-    let run = Run {
+    let run = log::Run {
         instance: invocation.instance,
         from_snap_confine: invocation.from_snap_confine,
         user_mounts: invocation.user_mounts,
@@ -150,13 +125,10 @@ fn open_log(invocation: &Invocation<'_>, names: &Names<'_>, owner: u32) -> Log {
 }
 
 /// Brings the snap's namespace to its desired profile, and records that.
-fn system<'t>(
-    invocation: Invocation<'t>,
-    names: &Names<'t>,
-    profiles: &'t mut Profiles<'t>,
-    world: &mut World<'t>,
-    arena: &mut Arena<'t>,
-) -> Result<'t, ()> {
+#[inline(never)]
+fn system<'t>(invocation: Invocation<'t>, names: &Names<'t>, run: &'t mut Run<'t>) -> Result<'t, ()> {
+    let Run { desired, record: recorded, world } = run;
+    let arena = &mut world.arena;
     let instance = invocation.instance;
     let joins = !invocation.from_snap_confine;
     if joins && !enter::look(names.namespace)? {
@@ -172,33 +144,32 @@ fn system<'t>(
     let _signals = process::hold_signals();
     freezer.release_stale(&mut log);
 
-    read_profile(names.desired, &mut profiles.desired, arena)
-        .map_err(|e| e.within(Within::LoadingDesired))?;
-    let record = read_profile(names.record, &mut profiles.record, arena)
-        .map_err(|e| e.within(Within::LoadingRecord))?;
-    let mut old = Old {
-        record: (names.record, record.map(|(before, _)| before)),
-        version: record.map_or([0; 2], |(_, version)| version),
-        notes: (arena.concat(&[names.record, notes::SUFFIX]).map_err(full)?, Some(b"")),
-    };
-    let recorded = profiles.record.len();
+    read_profile(names.desired, desired, arena, Within::LoadingDesired)?;
+    let (record, version) = read_profile(names.record, recorded, arena, Within::LoadingRecord)?;
+    let lines = recorded.len();
+    let name = arena.concat(&[names.record, notes::SUFFIX])?;
     // Notes that cannot be read are no notes.
-    if let Ok(Some(read)) = survey::read(old.notes.0, arena) {
-        old.notes.1 = Some(read.before);
-        world.notes.parse(read.text, &mut profiles.record, old.version);
+    let mut noted: &[u8] = b"";
+    if let Ok(Some(read)) = survey::read(name, arena) {
+        noted = read.before;
+        world.notes.parse(read.text, recorded, version);
     }
-    world.plan.begin(&profiles.record, &profiles.desired);
-    world.plan.recorded = recorded;
-    // The snap's own places, and those shared by design.
-    for path in [&b"/tmp"[..], b"/var/snap", b"/dev/shm", b"/run/systemd", b"/var/lib/snapd/hostfs/tmp"] {
+    world.plan.begin(recorded, desired);
+    world.plan.recorded = lines;
+    for path in split(FREE, b'\n') {
         world.ground.add_free(path);
     }
-    for name in [instance, invocation.snap_name()] {
-        world.ground.add_free(arena.concat(&[b"/snap/", name]).map_err(full)?);
-    }
+    let own = arena.concat(&[b"/snap/", instance])?;
+    world.ground.add_free(own);
+    // The same without the instance's key.
+    world.ground.add_free(split(own, b'_').next().unwrap_or_default());
+    let old = Old { record: (names.record, record), version, notes: (name, Some(noted)) };
     let user = Owner { uid: process::effective_uid(), gid: 0 };
-    carry_out(world, arena, &mut log, invocation.from_snap_confine, user, Some((&freezer, &old)))
+    carry_out(world, &mut log, invocation.from_snap_confine, user, Some((&freezer, &old)))
 }
+
+/// The system's own places that are the snap's, and those shared by design.
+const FREE: &[u8] = b"/tmp\n/var/snap\n/dev/shm\n/run/systemd\n/var/lib/snapd/hostfs/tmp";
 
 /// What is on disk: where, and the text that was there, if any.
 struct Old<'t> {
@@ -211,15 +182,15 @@ struct Old<'t> {
 #[inline(never)]
 fn carry_out<'t>(
     world: &mut World<'t>,
-    arena: &mut Arena<'t>,
     log: &mut Log,
     confined: bool,
     user: Owner,
     system: Option<(&Freezer<'t>, &Old<'t>)>,
 ) -> Result<'t, ()> {
-    let World { plan, table, ground, notes, results } = world;
+    let World { plan, table, ground, notes, results, arena } = world;
     make_plan(plan, table, ground, arena, log)?;
     let (walker, fresh_calls, journal) = (Walker::new(), !confined, None);
+    let beneath = fresh_calls && plan.changes_anything() && mount::can_attach_beneath();
     let mut apply = Apply {
         plan,
         table,
@@ -231,54 +202,61 @@ fn carry_out<'t>(
         walker,
         confined,
         fresh_calls,
+        beneath,
         journal,
         user,
     };
     apply.check_room()?;
     let Some((freezer, old)) = system else { return apply.run() };
     let mut frozen = Frozen::new();
-    let (at, mut noted) = old.notes;
+    let name = old.notes.0;
     if apply.plan.changes_anything() {
         process::clear_umask();
         // What a kill would leave is known to the next run.
-        save::update((at, None), &|w| apply.notes.write_intents(apply.plan, old.version, w))
-            .map_err(|e| e.within(Within::SavingRecord))?;
-        (apply.journal, noted) = (Some(at), None);
+        save::append(name, &|w| notes::write_intents(apply.plan, old.version, w)).map_err(saving)?;
+        apply.journal = Some(name);
         // With the calls of old there is one in almost everything.
-        if !fresh_calls || apply.plan.has_gap(fresh_calls, &|| fresh_calls && mount::can_mount_aside()) {
+        if !fresh_calls || apply.plan.has_gap(beneath, &|| fresh_calls && mount::can_mount_aside()) {
             freezer.freeze(&mut frozen, apply.arena, apply.log)?;
         }
     }
     let done = apply.run();
     frozen.thaw(apply.log);
-    // The truth, also after a failure. The record first: what was intended counts until it is true.
-    let saved = save::update(old.record, &|w| apply.write(false, w))
-        .and_then(|()| save::update((at, noted), &|w| apply.write(true, w)));
+    // The truth, also after a failure. The record first: what was intended counts until it is true. Where nothing was, the
+    // notes: without them an entry counts as another version's.
+    let notes_first = apply.journal.is_none();
+    let saved = record(&apply, old, notes_first).and_then(|()| record(&apply, old, !notes_first));
     done?;
-    saved.map_err(|e| e.within(Within::SavingRecord))
+    saved.map_err(saving)
+}
+
+/// Saves the new record, or the notes beside it.
+#[inline(never)]
+fn record<'t>(apply: &Apply<'_, 't>, old: &Old<'t>, notes: bool) -> Result<'t, ()> {
+    let (name, before) = if notes { old.notes } else { old.record };
+    // What was noted in this run is behind what was there before.
+    let before = before.filter(|_| !notes || apply.journal.is_none());
+    save::update(name, before, &|w| apply.write(notes, w))
+}
+
+fn saving(error: Error<'_>) -> Error<'_> {
+    error.within(Within::SavingRecord)
 }
 
 /// Applies the user's own mounts to the namespace of one program that is about to start. Nothing is recorded.
-fn user<'t>(
-    names: &Names<'t>,
-    uid: u32,
-    desired: &'t mut Profile<'t>,
-    world: &mut World<'t>,
-    arena: &mut Arena<'t>,
-    mut log: Log,
-) -> Result<'t, ()> {
+#[inline(never)]
+fn user<'t>(names: &Names<'t>, uid: u32, run: &'t mut Run<'t>, mut log: Log) -> Result<'t, ()> {
+    let Run { desired, world, .. } = run;
+    let arena = &mut world.arena;
     process::clear_umask();
     let gid = process::real_gid();
     let home = home();
     let usable = home.ok();
 
-    read_profile(names.desired, desired, arena).map_err(|e| e.within(Within::LoadingDesired))?;
-    let mut digits = heapless::Vec::<u8, 20>::new();
-    write_number(&mut digits, uid.into());
-    let runtime_dir = arena.concat(&[b"/run/user/", &digits]).map_err(full)?;
-    for entry in &mut *desired {
-        match profile::expand(*entry, usable, runtime_dir, arena) {
-            Ok(expanded) => *entry = expanded,
+    read_profile(names.desired, desired, arena, Within::LoadingDesired)?;
+    for entry in desired.iter_mut() {
+        match profile::expand_in_place(entry, usable, names.runtime_dir, arena) {
+            Ok(()) => {}
             Err(ExpandFault::Full) => return Err(MEMORY.exceeded()),
             Err(ExpandFault::NoHome) => {
                 return Err(home.map_or_else(|bad| bad_home(entry, bad, arena), |_| MEMORY.exceeded()));
@@ -289,10 +267,11 @@ fn user<'t>(
     if let Some(home) = usable {
         world.ground.add_free(home);
     }
-    carry_out(world, arena, &mut log, true, Owner { uid, gid }, None)
+    carry_out(world, &mut log, true, Owner { uid, gid }, None)
 }
 
 /// The questions and the moves of a plan, in their order.
+#[inline(never)]
 fn make_plan<'t>(
     plan: &mut Plan<'t>,
     table: &mut Table<'t>,
@@ -335,6 +314,10 @@ fn say_conflicts(plan: &Plan<'_>, log: &mut Log) {
                 None => continue,
                 winner => ("cannot mount on a target that an earlier entry has: ", winner),
             },
+            Action::Mount(_) if item.state == State::Absent && item.mount.is_some() => {
+                log.detail(&Error::about("mounting over what somebody else has mounted at %q", entry.dir));
+                continue;
+            }
             Action::Mount(_) if entry.is_bind() && entry.options.ignored_on_bind().next().is_some() => {
                 ("a bind mount cannot honour all options of ", None)
             }
@@ -351,16 +334,23 @@ fn say_conflicts(plan: &Plan<'_>, log: &mut Log) {
     }
 }
 
-/// Reads a profile; a missing one is empty. What is returned is its text as it was, for comparing, and which it was.
+/// Reads a profile; a missing one is empty. What is returned is its text as it was, for comparing, if it is there; and
+/// which it was.
 fn read_profile<'t>(
     at: &'t [u8],
     into: &mut Profile<'t>,
     arena: &mut Arena<'t>,
-) -> Result<'t, Option<(&'t [u8], Version)>> {
+    loading: Within,
+) -> Result<'t, (Option<&'t [u8]>, Version)> {
     into.clear();
-    let Some(read) = survey::read(at, arena)? else { return Ok(None) };
-    profile::parse(read.text, into)?;
-    Ok(Some((read.before, read.version)))
+    let mut was = (None, [0; 2]);
+    let done = survey::read(at, arena).and_then(|read| {
+        let Some(read) = read else { return Ok(()) };
+        was = (Some(read.before), read.version);
+        profile::parse(read.text, into)
+    });
+    done.map_err(|error| error.within(loading))?;
+    Ok(was)
 }
 
 /// The user's home, as snap-confine names it; or why it cannot be used.

@@ -61,20 +61,27 @@ pub fn create<'t>(
 /// they will be, 0700.
 pub fn ensure_directory<'t>(at: &'t [u8], anchor: &'t [u8], owner: Owner) -> Result<'t, ()> {
     check_path(at, What::Directory)?;
-    if !path::is_absolute(anchor) {
-        return Err(Error::about("cannot use relative parent path %q", anchor));
-    }
-    if !path::is_inside(at, anchor) {
-        return Err(Error::about("its must-exist-dir is not a parent of path %q", at));
-    }
-    match file::lstat(anchor) {
-        Ok(stat) if stat.kind == FileType::Directory => {}
-        Ok(_) => return Err(Error::about("cannot use parent path %q: not a directory", anchor)),
-        Err(Errno::ENOENT) => return Err(Error::about("parent directory %q does not exist", anchor)),
-        Err(errno) => return Err(Error::call("cannot inspect %q: lstat %s: %e", anchor, errno)),
-    }
-    let home = Some((anchor, owner));
-    Maker { at, what: What::Directory, made: 0, home, ground: None, cure: &mut None }.make()
+    let mut errno = Errno::NONE;
+    let (says, about) = if !path::is_absolute(anchor) {
+        ("cannot use relative parent path %q", anchor)
+    } else if !path::is_inside(at, anchor) {
+        ("its must-exist-dir is not a parent of path %q", at)
+    } else {
+        match file::lstat(anchor) {
+            Ok(stat) if stat.kind == FileType::Directory => {
+                let home = Some((anchor, owner));
+                return Maker { at, what: What::Directory, made: 0, home, ground: None, cure: &mut None }
+                    .make();
+            }
+            Ok(_) => ("cannot use parent path %q: not a directory", anchor),
+            Err(Errno::ENOENT) => ("parent directory %q does not exist", anchor),
+            Err(refused) => {
+                errno = refused;
+                ("cannot inspect %q: lstat %s: %e", anchor)
+            }
+        }
+    };
+    Err(Error::call(says, about, errno))
 }
 
 /// Refuses a path that nothing can be created at.
@@ -116,12 +123,14 @@ impl<'t> Maker<'_, 't> {
         // nearest directory above that is there already: most often it is the very parent.
         let mut dir: &'t [u8] = self.home.map_or(path::parent(self.at), |(anchor, _)| anchor);
         let opened = loop {
-            match &self.ground {
-                None => break file::open(dir, Open::PATH_DIR, 0),
-                Some((walker, _)) => match walker.open_directory(dir) {
-                    Err(Errno::ENOENT) if dir != b"/" => dir = path::parent(dir),
-                    opened => break opened,
-                },
+            let opened = match &self.ground {
+                None => file::open(dir, Open::PATH_DIR, 0),
+                Some((walker, _)) => walker.open_directory(dir),
+            };
+            match opened {
+                Ok(fd) => break Ok(fd),
+                Err(Errno::ENOENT) if self.ground.is_some() && dir != b"/" => dir = path::parent(dir),
+                Err(errno) => break Err(errno),
             }
         };
         let mut here = self.refused(opened, "cannot open directory %q: %e", dir)?;
@@ -130,72 +139,63 @@ impl<'t> Maker<'_, 't> {
                 continue;
             }
             let name = path::name(prefix);
-            if prefix.len() == self.at.len() && !matches!(self.what, What::Directory) {
-                return self.make_leaf(&here, dir, name);
-            }
-            let mut opened = file::open_at(&here, name, Open::PATH_DIR, 0);
-            let missing = matches!(opened, Err(Errno::ENOENT));
-            if missing {
-                self.may_write(&here, dir)?;
-                let mode = if self.home.is_some() { 0o700 } else { mode(prefix) };
-                self.made_it(
-                    file::make_directory(&here, name, mode),
-                    prefix,
-                    "cannot create directory %q: %e",
-                    dir,
-                )?;
-                opened = file::open_at(&here, name, Open::PATH_DIR, 0);
-            }
+            let what = if prefix.len() < self.at.len() { What::Directory } else { self.what };
+            let is_directory = matches!(what, What::Directory);
+            let found =
+                if is_directory { file::open_at(&here, name, Open::PATH_DIR, 0) } else { Err(Errno::ENOENT) };
+            let opened = match found {
+                Ok(fd) => Ok(fd),
+                Err(Errno::ENOENT) => {
+                    self.make_one(&here, dir, prefix, what)?;
+                    if !is_directory {
+                        return Ok(());
+                    }
+                    file::open_at(&here, name, Open::PATH_DIR, 0)
+                }
+                Err(errno) => Err(errno),
+            };
             here = self.refused(opened, "cannot open directory %q: %e", prefix)?;
-            if missing {
-                let owner = self.home.map_or(ROOT, |(_, owner)| owner);
-                self.refused(
-                    file::chown(&here, owner.uid, owner.gid),
-                    "cannot chown directory %q: %e",
-                    prefix,
-                )?;
-            }
             dir = prefix;
         }
         Ok(())
     }
 
-    fn make_leaf(&mut self, here: &Fd, dir: &'t [u8], name: &[u8]) -> Result<'t, ()> {
+    /// Makes what is missing in a directory. What was made by somebody else meanwhile stays his.
+    #[inline(never)]
+    fn make_one(&mut self, here: &Fd, dir: &'t [u8], at: &'t [u8], what: What<'t>) -> Result<'t, ()> {
         self.may_write(here, dir)?;
-        let at = self.at;
-        let done = match self.what {
+        let name = path::name(at);
+        let (mode, owner) = self.home.map_or_else(|| (mode(at), ROOT), |(_, owner)| (0o700, owner));
+        let done = match what {
+            What::Directory => file::make_directory(here, name, mode),
+            What::File => file::open_at(here, name, Open::NEW, mode).map(drop),
             What::Symlink(text) => file::make_symlink(here, name, text),
-            _ => file::open_at(here, name, Open::NEW, mode(at)).map(drop),
         };
-        let is_link = matches!(self.what, What::Symlink(_));
-        if is_link && done == Err(Errno::EEXIST) {
-            let says = "cannot create symbolic link %q: existing file in the way";
-            return Err(Error::about(says, at));
-        }
-        let says = if is_link { "cannot create symlink %q: %e" } else { "cannot open file %q: %e" };
-        self.made_it(done, at, says, dir)?;
-        match self.made {
-            0 => Ok(()),
-            _ => self.refused(file::chown_at(here, name, 0, 0), "cannot chown %q: %e", at),
-        }
-    }
-
-    /// Notes that something was made, if it was.
-    fn made_it(
-        &mut self,
-        done: crate::kernel::Result<()>,
-        at: &'t [u8],
-        says: &'static str,
-        dir: &'t [u8],
-    ) -> Result<'t, ()> {
+        let mut says = match what {
+            What::Directory => "cannot create directory %q: %e",
+            What::File => "cannot open file %q: %e",
+            What::Symlink(_) => "cannot create symlink %q: %e",
+        };
         match done {
             // A path has 4,095 bytes at most: longer ones fail in the first call.
             Ok(()) if self.made == 0 => self.made = at.len() as u16,
-            Ok(()) | Err(Errno::EEXIST) => {}
+            Ok(()) => {}
+            Err(Errno::EEXIST) if matches!(what, What::Symlink(_)) => {
+                return Err(Error::about("cannot create symbolic link %q: existing file in the way", at));
+            }
+            Err(Errno::EEXIST) => {}
             Err(Errno::EROFS) => return Err(self.read_only(dir)),
             Err(_) => return self.refused(done, says, at),
         }
-        Ok(())
+        if self.made == 0 {
+            return Ok(());
+        }
+        says = if matches!(what, What::Directory) {
+            "cannot chown directory %q: %e"
+        } else {
+            "cannot chown %q: %e"
+        };
+        self.refused(file::chown_at(here, name, owner.uid, owner.gid), says, at)
     }
 
     fn refused<T>(&self, done: crate::kernel::Result<T>, says: &'static str, at: &'t [u8]) -> Result<'t, T> {

@@ -6,9 +6,9 @@ use super::create::{self, Made, What};
 use super::walk::Walker;
 use super::{Apply, Outcome, place, survey};
 use crate::error::{Error, Result};
-use crate::kernel::file::{self, FileType, Open};
+use crate::kernel::file::{self, FileType, Open, Stat};
 use crate::kernel::mount::{self, Attach, Reach};
-use crate::kernel::{Errno, Fd};
+use crate::kernel::{Errno, Fd, process};
 use crate::mount::{Kind, MountEntry, Origin};
 use crate::plan::Item;
 use crate::text::path;
@@ -43,6 +43,10 @@ impl New<'_, '_> {
         if is_link { Err(Errno::NONE) } else { Ok(end) }
     }
 }
+
+/// How long a new mount is waited for that cannot be made read-only because somebody just wrote, or noted the time at which
+/// he read.
+const BUSY_MILLISECONDS: u32 = 100;
 
 /// A file system's data, joined.
 type Data = heapless::Vec<u8, 4095>;
@@ -153,7 +157,7 @@ impl<'t> Apply<'_, 't> {
         let entry = new.item.entry;
         let flags = entry.options.flags();
         let tree = reach(flags.recursive);
-        let target = new.checked(file::open_at(parent, path::name(entry.dir), new.open(), 0)?)?;
+        let mut target = new.checked(file::open_at(parent, path::name(entry.dir), new.open(), 0)?)?;
         if old.is_some() && place::mount_id(&target) == old {
             new.how = Attach::Beneath;
             // From here on the table shows that it is about to go, should somebody kill us.
@@ -162,12 +166,21 @@ impl<'t> Apply<'_, 't> {
         let mut copy = None;
         if flags.bind {
             let source = new.checked(self.walker.open_as(entry.name, new.open())?)?;
-            if self.fresh_calls && (flags.read_only || new.how == Attach::Beneath) {
+            if new.how == Attach::Beneath {
+                copy = attach_copy(new, &source, parent, &target).ok();
+                if copy.is_none() {
+                    // Not on top of the old one: that would make what it shows, the old source, a mount point, which
+                    // nobody can rename or remove. So the old one goes first.
+                    new.how = Attach::OnTop;
+                    self.remove_all_replaced(new.item);
+                    target = new.checked(file::open_at(parent, path::name(entry.dir), new.open(), 0)?)?;
+                }
+            }
+            if copy.is_none() && self.fresh_calls && flags.read_only {
                 copy = attach_copy(new, &source, parent, &target).ok();
             }
             if copy.is_none() {
-                // With the calls of old: on top of everything, and made read-only where it is seen already.
-                new.how = Attach::OnTop;
+                // With the calls of old: made read-only where it is seen already.
                 mount::bind(&source, &target, tree)?;
             }
         } else {
@@ -254,8 +267,9 @@ impl<'t> Apply<'_, 't> {
     /// plain remount is granted; it loses nosuid, nodev and noexec, so the flags are kept wherever we may.
     fn make_read_only(&mut self, at: &[u8], top: &Fd, reach: Reach) -> crate::kernel::Result<()> {
         match mount::set_read_only(top, reach) {
-            Err(Errno::ENOSYS | Errno::EPERM | Errno::EACCES) => {}
-            done => return done,
+            Ok(()) => return Ok(()),
+            // Not known, not granted, or somebody reads through it at this moment: in the way of old, then.
+            Err(_) => {}
         }
         if reach == Reach::One {
             return self.remount(top);
@@ -277,7 +291,15 @@ impl<'t> Apply<'_, 't> {
     #[inline(never)]
     fn remount(&self, top: &Fd) -> crate::kernel::Result<()> {
         let keep = if self.confined { 0 } else { file::file_system(top)?.restrictions };
-        mount::remount_read_only(top, keep)
+        let mut done = mount::remount_read_only(top, keep);
+        for _ in 0..BUSY_MILLISECONDS {
+            if done != Err(Errno::EBUSY) {
+                break;
+            }
+            process::sleep(1);
+            done = mount::remount_read_only(top, keep);
+        }
+        done
     }
 
     /// Takes away what is there of an entry, if anything is. `expected` is the id of its mount, where the mount table
@@ -344,13 +366,14 @@ impl<'t> Apply<'_, 't> {
         if let Ok(Some(parent)) = &parent
             && self.is_ours_to_remove(entry.dir, parent)
         {
-            // A directory that somebody filled, a file that somebody wrote to, a mount point: they stay.
+            // A directory that somebody filled, a file that somebody wrote to, a mount point: they stay. Nobody will come
+            // here again, so what fails is tried once more.
+            let is_empty = |stat: Stat| stat.kind == FileType::Regular && stat.size == 0;
             if kind == Kind::Directory {
-                let _ = file::remove_directory(parent, name);
-            } else if file::stat_at(parent, name)
-                .is_ok_and(|stat| stat.kind == FileType::Regular && stat.size == 0)
-            {
-                let _ = file::unlink(parent, name);
+                let _ =
+                    file::remove_directory(parent, name).or_else(|_| file::remove_directory(parent, name));
+            } else if file::stat_at(parent, name).is_ok_and(is_empty) {
+                let _ = file::unlink(parent, name).or_else(|_| file::unlink(parent, name));
             }
         }
         self.walker.keep_parent(entry.dir, parent);
@@ -378,8 +401,8 @@ fn reach(tree: bool) -> Reach {
     if tree { Reach::Tree } else { Reach::One }
 }
 
-/// Makes a copy of the source, complete, and attaches it: beneath what it replaces, or else on top of that.
-fn attach_copy(new: &mut New<'_, '_>, source: &Fd, parent: &Fd, target: &Fd) -> crate::kernel::Result<Fd> {
+/// Makes a copy of the source, complete, and attaches it.
+fn attach_copy(new: &New<'_, '_>, source: &Fd, parent: &Fd, target: &Fd) -> crate::kernel::Result<Fd> {
     let entry = new.item.entry;
     let flags = entry.options.flags();
     let tree = reach(flags.recursive);
@@ -388,13 +411,11 @@ fn attach_copy(new: &mut New<'_, '_>, source: &Fd, parent: &Fd, target: &Fd) -> 
         mount::set_read_only(&copy, tree)?;
     }
     // By its name in the directory: what the descriptor of a mount point names is its root, not its place.
-    if new.how == Attach::Beneath
-        && mount::attach(&copy, parent, path::name(entry.dir), Attach::Beneath).is_ok()
-    {
-        return Ok(copy);
+    match new.how {
+        Attach::Beneath => mount::attach(&copy, parent, path::name(entry.dir), Attach::Beneath)?,
+        Attach::OnTop => mount::attach(&copy, target, b"", Attach::OnTop)?,
     }
-    new.how = Attach::OnTop;
-    mount::attach(&copy, target, b"", Attach::OnTop).map(|()| copy)
+    Ok(copy)
 }
 
 /// Takes away the mount of an entry; `NONE` when another is in its place, `ENOENT` when there is none.

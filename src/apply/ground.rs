@@ -6,7 +6,7 @@
 use crate::kernel::Fd;
 use crate::kernel::file::{self, FileSystem};
 use crate::limits::PROFILE_ENTRIES;
-use crate::text::path;
+use crate::text::{has_part, path, position};
 
 /// A directory's answer to "may a name be created here?".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,21 +19,24 @@ pub enum Answer {
     Trespass,
 }
 
-/// What is known of the places where we may write.
+/// What is known of the places where we may write; lives in `.bss`.
 pub struct Ground<'t> {
     /// Paths that are free with everything below them.
     free: heapless::Vec<&'t [u8], 8>,
     /// `st_dev` of every tmpfs that is ours.
-    devices: &'t mut Devices,
+    devices: heapless::Vec<u64, { PROFILE_ENTRIES.max }>,
 }
 
-/// Room for one of each entry; lives in `.bss`.
-pub type Devices = heapless::Vec<u64, { PROFILE_ENTRIES.max }>;
+impl Default for Ground<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl<'t> Ground<'t> {
     /// Knows of nothing.
-    pub fn new(devices: &'t mut Devices) -> Self {
-        Ground { free: heapless::Vec::new(), devices }
+    pub const fn new() -> Self {
+        Ground { free: heapless::Vec::new(), devices: heapless::Vec::new() }
     }
 
     /// Adds a path that is free in this update: of the system's there are seven, of a user's one.
@@ -80,28 +83,23 @@ impl<'t> Ground<'t> {
 /// The mode of a directory or file that is created at a path: a few places are shared between users or snaps.
 /// Each component has its own (L13).
 pub fn mode(at: &[u8]) -> u32 {
-    // The part before the name of a snap, the part behind it, and the mode.
-    const TMP: &str = "/var/lib/snapd/hostfs/tmp/snap-private-tmp/snap.";
-    const HINTS: [(&str, &str, u32); 6] = [
-        ("/tmp/.X11-unix", "", 0o1777),
-        ("/var/lib/snapd/hostfs/tmp/snap-private-tmp", "", 0o700),
-        (TMP, "*", 0o700),
-        (TMP, "*/tmp", 0o1777),
-        (TMP, "*/tmp/.X11-unix", 0o1777),
-        ("/dev/shm/snap.", "*", 0o1777),
-    ];
-    for (before, behind, mode) in HINTS {
-        let Some(rest) = at.strip_prefix(before.as_bytes()) else { continue };
-        let name = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
-        let matches = match behind.as_bytes() {
-            [b'*', behind @ ..] => rest.get(name..) == Some(behind),
-            _ => rest.is_empty(),
-        };
-        if matches {
-            return mode;
-        }
+    const TMP: &[u8] = b"/var/lib/snapd/hostfs/tmp/snap-private-tmp";
+    const TMP_OF_SNAP: &[u8] = b"/var/lib/snapd/hostfs/tmp/snap-private-tmp/snap.";
+    // Whether a component begins like the last of this path, with one of these ends behind it.
+    let begins = |like: &[u8], ends: &[u8]| {
+        at.strip_prefix(like)
+            .is_some_and(|rest| has_part(ends, b' ', rest.get(position(rest, b'/')..).unwrap_or_default()))
+    };
+    if at == TMP || begins(TMP_OF_SNAP, b"") {
+        0o700
+    } else if at == b"/tmp/.X11-unix"
+        || begins(TMP_OF_SNAP, b"/tmp /tmp/.X11-unix")
+        || begins(b"/dev/shm/snap.", b"")
+    {
+        0o1777
+    } else {
+        0o755
     }
-    0o755
 }
 
 #[cfg(test)]

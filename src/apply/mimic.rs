@@ -7,7 +7,6 @@
 #![forbid(unsafe_code)]
 
 use super::create::{self, What};
-use super::walk::Walker;
 use super::{Apply, notes, place, save};
 use crate::error::{Error, Result};
 use crate::kernel::file::{self, FileSystem, FileType, Open};
@@ -175,21 +174,30 @@ impl<'t> Apply<'_, 't> {
     fn set_aside(&mut self, fd: &Fd, cover: &Cover<'t>) -> Result<'t, ()> {
         let dir = cover.dir;
         let safe = self.arena.concat(&[b"/tmp/.snap", dir]).map_err(|_| MEMORY.exceeded())?;
-        let made = create::create(safe, What::Directory, &self.walker, self.ground, &mut None)
-            .map_err(|_| Error::about("cannot create its directory of safe-keeping below /tmp/.snap", dir))?;
+        let made =
+            create::create(safe, What::Directory, &self.walker, self.ground, &mut None).map_err(|error| {
+                let says = "cannot create its directory of safe-keeping below /tmp/.snap: %e";
+                Error::call(says, dir, error.errno)
+            })?;
         let (says, errno) = match open_safe(safe) {
-            Ok(target) => match mount::bind(fd, &target, Reach::Tree) {
+            Ok((parent, target)) => match mount::bind(fd, &target, Reach::Tree) {
                 Ok(()) => {
-                    drop(target);
-                    let done = match self.walker.open_directory(safe) {
-                        Ok(aside) => self.cover_and_fill(fd, &aside, cover),
+                    let name = path::name(safe);
+                    let done = match file::open_at(&parent, name, Open::PATH_DIR, 0) {
+                        Ok(aside) => {
+                            let done = self.cover_and_fill(fd, &aside, cover);
+                            let _ = mount::give_up(&aside, false);
+                            done
+                        }
                         Err(errno) => Err(Error::call(
                             "cannot open its directory of safe-keeping below /tmp/.snap: %e",
                             dir,
                             errno,
                         )),
                     };
-                    put_back(&self.walker, safe);
+                    // Wherever the place is by now. What is left over does no harm and is no failure.
+                    let _ = mount::detach(&target);
+                    let _ = file::remove_directory(&parent, name);
                     return done;
                 }
                 Err(errno) => ("cannot set aside %q: %e", errno),
@@ -258,48 +266,45 @@ impl<'t> Apply<'_, 't> {
 }
 
 impl<'t> Apply<'_, 't> {
-    /// Takes the tmpfs of a mimic away, in one step with all its parts; what it covered is there again.
-    pub(super) fn uncover(&mut self, dir: &'t [u8]) -> Result<'t, ()> {
+    /// Takes the tmpfs of a mimic away, in one step with all its parts; what it covered is there again. True if it is not
+    /// on top there: `expected` is the id of its mount, where the mount table told it.
+    pub(super) fn uncover(&mut self, dir: &'t [u8], expected: Option<u32>) -> Result<'t, bool> {
         self.walker.changed(dir);
-        self.take_away(dir).map_err(|errno| Error::call("cannot unmount %q: %e", dir, errno))
+        self.take_away(dir, expected).map_err(|errno| Error::call("cannot unmount %q: %e", dir, errno))
     }
 
-    fn take_away(&self, dir: &[u8]) -> crate::kernel::Result<()> {
-        let Some(parent) = self.walker.open_parent(dir)? else { return Ok(()) };
+    fn take_away(&self, dir: &[u8], expected: Option<u32>) -> crate::kernel::Result<bool> {
+        let Some(parent) = self.walker.open_parent(dir)? else { return Ok(false) };
         let top = match file::open_at(&parent, path::name(dir), Open::PATH, 0) {
-            Err(Errno::ENOENT) => return Ok(()),
+            Err(Errno::ENOENT) => return Ok(false),
             top => top?,
         };
-        if file::file_system(&top)?.magic == FileSystem::TMPFS
-            && place::look(&parent, &top)?.mount_root != Some(false)
-        {
-            place::detach(&top, self.fresh_calls)?;
+        let found = place::look(&parent, &top)?;
+        if found.mount_root == Some(false) {
+            return Ok(false);
         }
-        Ok(())
+        let is_other = expected.is_some() && found.mount.is_some() && found.mount != expected;
+        if is_other || file::file_system(&top)?.magic != FileSystem::TMPFS {
+            return Ok(is_other);
+        }
+        place::detach(&top, self.fresh_calls).map(|()| false)
     }
 }
 
-/// Opens the place of safe-keeping. The snap's processes can write to /tmp: what they prepared there is not used, and
-/// the error is `NONE` (L24).
-fn open_safe(safe: &[u8]) -> crate::kernel::Result<Fd> {
+/// Opens the place of safe-keeping, and the directory in which it lies. The snap's processes can write to /tmp: what they
+/// prepared there is not used, and the error is `NONE` (L24).
+fn open_safe(safe: &[u8]) -> crate::kernel::Result<(Fd, Fd)> {
+    let mut parent = file::open(b"/", Open::PATH_DIR, 0)?;
     let mut here = file::open(b"/tmp", Open::PATH_DIR, 0)?;
     for name in path::components(safe).skip(1) {
-        here = file::open_at(&here, name, Open::PATH_DIR, 0)?;
-        let stat = file::stat(&here)?;
+        let next = file::open_at(&here, name, Open::PATH_DIR, 0)?;
+        let stat = file::stat(&next)?;
         if stat.uid != 0 || stat.mode & 0o022 != 0 {
             return Err(Errno::NONE);
         }
+        parent = core::mem::replace(&mut here, next);
     }
-    Ok(here)
-}
-
-/// Takes the place of safe-keeping away again; what is left over does no harm and is no failure.
-fn put_back(walker: &Walker<'_>, safe: &[u8]) {
-    let Ok(Some(parent)) = walker.open_parent(safe) else { return };
-    let name = path::name(safe);
-    if file::open_at(&parent, name, Open::PATH_DIR, 0).and_then(|top| place::detach(&top, false)).is_ok() {
-        let _ = file::remove_directory(&parent, name);
-    }
+    Ok((parent, here))
 }
 
 /// Puts one child back into its place in the tmpfs.

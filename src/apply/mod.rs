@@ -110,6 +110,8 @@ pub struct Apply<'a, 't> {
     /// Mounts are made aside and attached in one step. Not under AppArmor, which grants only the calls of old; and there
     /// nobody lives in the namespace yet.
     pub fresh_calls: bool,
+    /// Mounts take the place of others in one step.
+    pub beneath: bool,
     /// The notes' file, in which is written what is about to be mounted.
     pub journal: Option<&'t [u8]>,
     /// Who directories in a home belong to; in system mode root, or who started us.
@@ -136,7 +138,7 @@ pub fn trust<'t>(plan: &Plan<'t>, table: &Table<'t>, ground: &mut Ground<'t>, st
 #[inline(never)]
 fn lines_of(plan: &Plan<'_>, at: u32, mimic: &Mimic<'_>, each: &mut dyn FnMut(u16)) {
     each(mimic.line);
-    plan.parts(at).for_each(each);
+    plan.each_part(at, each);
 }
 
 impl<'t> Apply<'_, 't> {
@@ -179,7 +181,14 @@ impl<'t> Apply<'_, 't> {
                     _ => {}
                 }
             }
-            for (mimic, at) in plan.mimics.iter().zip(0u32..).filter(|(mimic, _)| mimic.goes && !hidden) {
+            for (mimic, at) in plan.mimics.iter().zip(0u32..).filter(|(mimic, _)| mimic.goes) {
+                if hidden {
+                    // It may have lain beneath an entry that another mimic hid.
+                    if self.results.kept.get(usize::from(mimic.line)) == Some(&true) {
+                        self.remove_mimic(at, false);
+                    }
+                    continue;
+                }
                 let copies = mimic.mount.map_or(0, |mount| self.table.twins(mount));
                 for _ in 0..copies {
                     self.remove_mimic(at, true);
@@ -276,7 +285,8 @@ impl<'t> Apply<'_, 't> {
         let mut done = Ok(());
         if self.table.is_empty() || item.mount.is_none() {
             // A link; or what the table does not show, which is not there: what is there then belongs to another entry.
-            let winner = self.plan.winner(item).filter(|_| item.kind == Kind::Symlink);
+            let is_link = item.kind == Kind::Symlink && self.plan.leaves_target_of(item);
+            let winner = self.plan.winner(item).filter(|_| is_link);
             let is_wanted = winner.is_some_and(|winner| winner.symlink_text() == item.entry.symlink_text());
             if (self.table.is_empty() || item.state != State::Absent) && !is_wanted {
                 done = self.unmount(item.entry, None);
@@ -293,7 +303,7 @@ impl<'t> Apply<'_, 't> {
                 }
                 layer = self.table.beneath(line);
             }
-            if self.fresh_calls
+            if self.beneath
                 && item.replaced
                 && let (Ok(()), Some(id), Some(place)) =
                     (&done, last, self.results.replaced.get_mut(at as usize))
@@ -336,7 +346,7 @@ impl<'t> Apply<'_, 't> {
     }
 
     /// Takes away the mount of an item whose place another has taken; if it still is there: it may have gone with what
-    /// it lay on. What could only be covered stays until the new one goes.
+    /// it lay on.
     fn remove_replaced(&mut self, at: u32) {
         let plan = self.plan;
         let Some(item) = plan.items.get(at as usize) else { return };
@@ -357,18 +367,23 @@ impl<'t> Apply<'_, 't> {
         }
     }
 
-    fn remove_mimic(&mut self, at: u32, again: bool) {
+    /// Takes away a mimic, or a copy of it; it stays on record while something else lies on it.
+    fn remove_mimic(&mut self, at: u32, copy: bool) {
         let plan = self.plan;
         let Some(mimic) = plan.mimics.get(at as usize) else { return };
         let Some(entry) = plan.line(mimic.line) else { return };
-        match self.uncover(entry.dir) {
-            Ok(()) if again => {}
-            Ok(()) => self.tell("unmounted", entry),
+        let mount = mimic.mount.filter(|_| !copy).and_then(|mount| self.table.get(mount));
+        let stays = match self.uncover(entry.dir, mount.map(|mount| mount.id)) {
+            Ok(stays) => stays,
             Err(error) => {
                 self.warn("unmount", entry, error);
-                lines_of(plan, at, mimic, &mut |line| self.keep(line, true));
+                true
             }
+        };
+        if !stays && !copy {
+            self.tell("unmounted", entry);
         }
+        lines_of(plan, at, mimic, &mut |line| self.keep(line, stays));
     }
 
     fn mount_all(&mut self) -> Result<'t, ()> {
@@ -492,15 +507,18 @@ impl<'t> Apply<'_, 't> {
             }
             let of_class = |item: &&Item<'t>| item.class == class;
             for item in self.plan.items.iter().filter(of_class).filter(|item| is_adopted(item)) {
-                each(item.entry, Some(false));
+                each(item.entry, Some(self.notes.find(item.entry.dir) == Some(true)));
             }
             for at in self.plan.mounts.iter() {
                 if let Outcome::Mounted(target) = self.outcome(*at)
                     && let Some(item) = self.plan.items.get(*at as usize).filter(of_class)
                 {
-                    // What was made for it once is still made for it.
-                    let made = target > 0 || self.notes.find(item.entry.dir) == Some(true);
-                    each(item.entry, Some(made));
+                    // What was made for it once is still made for it; what nobody knows stays unknown.
+                    let noted = match target {
+                        0 => self.notes.find(item.entry.dir).or(self.plan.is_new(item).then_some(false)),
+                        _ => Some(true),
+                    };
+                    each(item.entry, noted);
                 }
             }
         }

@@ -18,18 +18,16 @@ use crate::limits::PROFILE_ENTRIES;
 use crate::mount::{MountEntry, profile};
 use crate::plan::{Action, Plan, Profile};
 use crate::text::escape::{unescape, write_escaped};
-use crate::text::{Out, sort};
+use crate::text::{Out, cut, sort};
 
 /// What is put behind the record's name.
 pub const SUFFIX: &[u8] = b".made";
 
-/// Targets, and whether they were made.
+/// Targets, and whether they were made; lives in `.bss`.
+#[derive(Default)]
 pub struct Notes<'t> {
-    list: &'t mut List<'t>,
+    list: heapless::Vec<(&'t [u8], bool), { PROFILE_ENTRIES.max }>,
 }
-
-/// Room for them; lives in `.bss`.
-pub type List<'t> = heapless::Vec<(&'t [u8], bool), { PROFILE_ENTRIES.max }>;
 
 /// Which file a record is, and of when; zeros where there is none.
 pub type Version = [u64; 2];
@@ -41,8 +39,8 @@ pub fn version(stat: &Stat) -> Version {
 
 impl<'t> Notes<'t> {
     /// None.
-    pub fn new(list: &'t mut List<'t>) -> Self {
-        Notes { list }
+    pub const fn new() -> Self {
+        Notes { list: heapless::Vec::new() }
     }
 
     /// Takes the text of the file; what a killed run was about to mount becomes entries behind those of the record,
@@ -50,8 +48,11 @@ impl<'t> Notes<'t> {
     pub fn parse(&mut self, text: &'t mut [u8], record: &mut Profile<'t>, version: Version) {
         self.list.clear();
         let mut holds = false;
-        for line in text.split_inclusive_mut(|byte| *byte == b'\n') {
-            let [sign, line @ .., b'\n'] = line else { continue };
+        // What is behind the last line's end was cut short.
+        let len = text.iter().rposition(|byte| *byte == b'\n').unwrap_or_default();
+        let mut rest = text.get_mut(..len).unwrap_or_default();
+        while !rest.is_empty() {
+            let [sign, line @ ..] = cut(&mut rest, b'\n') else { continue };
             match *sign {
                 b'@' => {
                     let mut line_of = heapless::Vec::<u8, 64>::new();
@@ -69,13 +70,14 @@ impl<'t> Notes<'t> {
                 _ => {}
             }
         }
-        sort::sort(self.list, |a, b| a < b);
+        sort::sort(&mut self.list, |a, b| a < b);
     }
 
     /// Whether the target was made for its entry; `None` where no note says so. Where one says so and one does not, it
     /// was made by the later run.
     pub fn find(&self, target: &[u8]) -> Option<bool> {
-        let at = self.list.partition_point(|(path, _)| *path <= target);
+        let path = |at: usize| self.list.get(at).map(|(path, _)| *path);
+        let at = sort::partition(self.list.len(), &|at| path(at) <= Some(target));
         let (path, made) = self.list.get(at.checked_sub(1)?)?;
         (*path == target).then_some(*made)
     }
@@ -86,18 +88,20 @@ impl<'t> Notes<'t> {
         write_escaped(w, target);
         w.put(b"\n");
     }
+}
 
-    /// Writes the notes of a run that is about to perform a plan.
-    pub fn write_intents(&self, plan: &Plan<'t>, version: Version, w: &mut dyn Out) {
-        for (path, made) in self.list.iter() {
-            Notes::write(w, path, *made);
+/// Writes the notes of a run that is about to perform a plan, to be put behind what is noted already.
+pub fn write_intents(plan: &Plan<'_>, version: Version, w: &mut dyn Out) {
+    // The end of a line that a kill has cut short.
+    w.put(b"\n");
+    write_version(w, version);
+    for item in plan.items.iter().filter(|item| item.is_wanted()) {
+        let comes = matches!(item.action, Action::Mount(_));
+        if comes || item.record.is_none() {
+            Notes::write(w, item.entry.dir, comes && item.under.is_some());
         }
-        write_version(w, version);
-        for item in plan.items.iter().filter(|item| matches!(item.action, Action::Mount(_))) {
-            Notes::write(w, item.entry.dir, item.under.is_some());
-            if item.record.is_none() {
-                write_intent(w, item.entry);
-            }
+        if comes && item.record.is_none() {
+            write_intent(w, item.entry);
         }
     }
 }
@@ -128,7 +132,7 @@ mod tests {
         Notes::write(&mut text, b"/opt/a b", true);
         Notes::write(&mut text, b"/etc/foo", false);
         text.extend_from_slice(b"garbage\n\n+\n");
-        let mut notes = Notes::new(std::boxed::Box::leak(std::boxed::Box::default()));
+        let mut notes = std::boxed::Box::<Notes>::default();
         notes.parse(text.leak(), &mut Profile::new(), [0; 2]);
         assert_eq!(notes.find(b"/opt/a b"), Some(true));
         assert_eq!(notes.find(b"/etc/foo"), Some(false));

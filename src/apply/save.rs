@@ -2,6 +2,7 @@
 //! Replacing a file in one step: written aside, synced, renamed over the old one.
 #![forbid(unsafe_code)]
 
+use super::notes;
 use crate::error::{Error, Result};
 use crate::kernel::file::{self, Open};
 use crate::kernel::{Errno, Fd};
@@ -16,6 +17,7 @@ struct Writer<'f> {
 }
 
 impl Writer<'_> {
+    #[inline(never)]
     fn flush(&mut self) {
         if self.error.is_none() {
             self.error = file::write_all(self.fd, &self.buffer).err();
@@ -25,15 +27,13 @@ impl Writer<'_> {
 }
 
 impl Out for Writer<'_> {
-    fn put(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
+    fn put(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
             if self.buffer.is_full() {
                 self.flush();
             }
-            let room = self.buffer.capacity() - self.buffer.len();
-            let (now, later) = bytes.split_at_checked(room).unwrap_or((bytes, b""));
-            let _ = self.buffer.extend_from_slice(now);
-            bytes = later;
+            // There is room now.
+            let _ = self.buffer.push(byte);
         }
     }
 }
@@ -55,7 +55,7 @@ impl Out for Comparer<'_> {
 
 /// Writes a file anew by `write`, if that would not write exactly the bytes that are there.
 #[inline(never)]
-pub fn update<'t>((at, old): (&'t [u8], Option<&[u8]>), write: &dyn Fn(&mut dyn Out)) -> Result<'t, ()> {
+pub fn update<'t>(at: &'t [u8], old: Option<&[u8]>, write: &dyn Fn(&mut dyn Out)) -> Result<'t, ()> {
     if let Some(rest) = old {
         let mut comparer = Comparer { rest, same: true };
         write(&mut comparer);
@@ -73,10 +73,11 @@ fn replace<'t>(at: &'t [u8], write: &dyn Fn(&mut dyn Out)) -> Result<'t, ()> {
     let (dir, name) = (path::parent(at), path::name(at));
     let no = |errno| Error::call("open %s: %e", at, errno);
     let folder = file::open(dir, Open::READ_DIR, 0).map_err(no)?;
-    let mut temporary = heapless::Vec::<u8, { NAME.max }>::new();
-    temporary.put(name);
-    temporary.put(b".0~");
-    let _ = file::unlink(&folder, &temporary);
+    if let Some(record) = name.strip_suffix(notes::SUFFIX) {
+        // And what it has left of the record.
+        drop(cleared(&folder, record));
+    }
+    let temporary = cleared(&folder, name);
     let fd = file::open_at(&folder, &temporary, Open::NEW, 0o600).map_err(no)?;
     let done = fill(&fd, write).and_then(|()| file::rename(&folder, &temporary, name));
     if let Err(errno) = done {
@@ -86,9 +87,19 @@ fn replace<'t>(at: &'t [u8], write: &dyn Fn(&mut dyn Out)) -> Result<'t, ()> {
     file::sync(&folder).map_err(|errno| Error::call("sync %s: %e", dir, errno))
 }
 
-/// Writes behind what is in a file.
+/// The name of the temporary file for a name in a directory. There is no such file any more.
+#[inline(never)]
+fn cleared(folder: &Fd, name: &[u8]) -> heapless::Vec<u8, { NAME.max }> {
+    let mut temporary = heapless::Vec::new();
+    temporary.put(name);
+    temporary.put(b".0~");
+    let _ = file::unlink(folder, &temporary);
+    temporary
+}
+
+/// Writes behind what is in a file, which is created where it is missing.
 pub fn append<'t>(at: &'t [u8], write: &dyn Fn(&mut dyn Out)) -> Result<'t, ()> {
-    file::open(at, Open::APPEND, 0)
+    file::open(at, Open::JOURNAL, 0o644)
         .and_then(|fd| flush(&fd, write))
         .map_err(|errno| Error::call("write %s: %e", at, errno))
 }

@@ -5,10 +5,10 @@
 use super::entry;
 use super::ground::{Answer, Ground};
 use super::notes::{self, Version};
-use super::walk::Walker;
+use super::walk;
 use crate::error::{Error, Result};
-use crate::kernel::Errno;
 use crate::kernel::file::{self, FileType, Open};
+use crate::kernel::{self, Errno, process};
 use crate::limits::{Limit, MEMORY, MOUNTINFO_LINE, MOUNTINFO_LINES, PROFILE_TEXT};
 use crate::log::Log;
 use crate::mount::info::{self, Lines};
@@ -31,47 +31,52 @@ pub struct Text<'t> {
 /// Reads a whole file; nothing when there is none. Links are followed. Anything but a regular file is refused, and
 /// nothing is waited for.
 pub fn read<'t>(at: &'t [u8], arena: &mut Arena<'t>) -> Result<'t, Option<Text<'t>>> {
-    let fd = match file::open_follow(at, Open::READ) {
+    let mut says = "open %s: %e";
+    let (len, version) = match read_into(at, arena.free(), &mut says) {
         Err(Errno::ENOENT) => return Ok(None),
-        other => other.map_err(|errno| Error::call("open %s: %e", at, errno))?,
+        other => other.map_err(|errno| Error::call(says, at, errno))?,
     };
-    let no = |errno| Error::call("read %s: %e", at, errno);
-    let stat = file::stat(&fd).map_err(no)?;
+    if len > PROFILE_TEXT.max {
+        return Err(PROFILE_TEXT.exceeded());
+    }
+    let text = arena.take(len)?;
+    let before = arena.copy(text)?;
+    Ok(Some(Text { text, before, version }))
+}
+
+/// Reads a whole file, or one byte more than is accepted of it, so that too much is seen as such.
+fn read_into(at: &[u8], free: &mut [u8], says: &mut &'static str) -> kernel::Result<(usize, Version)> {
+    let fd = file::open_follow(at, Open::READ)?;
+    *says = "read %s: %e";
+    let stat = file::stat(&fd)?;
     match stat.kind {
         FileType::Regular => {}
-        FileType::Directory => return Err(no(Errno::EISDIR)),
-        _ => return Err(Error::about("read %s: not a regular file", at)),
-    }
-    let mut len = 0;
-    // One more is read than is accepted, so that too much is seen as such; and the end is where the file says, or where
-    // there is no more.
-    while len as u64 != stat.size || len == 0 {
-        let space = arena.free().get_mut(len..).unwrap_or_default();
-        let most = (PROFILE_TEXT.max + 1).saturating_sub(len).min(space.len());
-        let got = file::read(&fd, space.get_mut(..most).unwrap_or_default()).map_err(no)?;
-        len += got;
-        if len > PROFILE_TEXT.max {
-            return Err(PROFILE_TEXT.exceeded());
+        FileType::Directory => return Err(Errno::EISDIR),
+        _ => {
+            *says = "read %s: not a regular file";
+            return Err(Errno::NONE);
         }
+    }
+    let most = free.len().min(PROFILE_TEXT.max + 1);
+    let mut len = 0;
+    // The end is where the file says, or where there is no more.
+    while len as u64 != stat.size || len == 0 {
+        let got = file::read(&fd, free.get_mut(len..most).unwrap_or_default())?;
         if got == 0 {
             break;
         }
+        len += got;
     }
-    let full = |_| MEMORY.exceeded();
-    let text = arena.take(len).map_err(full)?;
-    let before = arena.copy(text).map_err(full)?;
-    Ok(Some(Text { text, before, version: notes::version(&stat) }))
+    Ok((len, notes::version(&stat)))
 }
 
 /// Bytes to lend to [`each_mount`]: one line of any length that there can be, and a page.
 pub const LINE_BUFFER: usize = MOUNTINFO_LINE.max + 4096;
 
-/// Calls `each` for every line of this process's mountinfo until it answers false. Lines that are none are passed
+/// Calls `each` for every line of this process's mountinfo until it answers false; true if the table has changed meanwhile
+/// (proc_pid_mountinfo(5): it can be polled, Linux 2.6.30). Lines that are none are passed
 /// over: one odd line must not blind the whole survey.
-pub fn each_mount(
-    buffer: &mut [u8],
-    each: &mut dyn FnMut(&MountInfo<'_>) -> bool,
-) -> crate::kernel::Result<()> {
+pub fn each_mount(buffer: &mut [u8], each: &mut dyn FnMut(&MountInfo<'_>) -> bool) -> kernel::Result<bool> {
     let fd = file::open(b"/proc/self/mountinfo", Open::READ, 0)?;
     let mut lines = Lines::new(buffer);
     loop {
@@ -79,16 +84,19 @@ pub fn each_mount(
             if let Some(line) = info::parse_line(line)
                 && !each(&line)
             {
-                return Ok(());
+                return Ok(false);
             }
         }
         let got = file::read(&fd, lines.fill())?;
         if got == 0 {
-            return Ok(());
+            return Ok(process::has_changed(&fd));
         }
         lines.advance(got);
     }
 }
+
+/// How often a mount table that changes all the time is read; the last reading is taken as it is.
+const READINGS: u32 = 5;
 
 /// Reads the mount table, as far as it matters to the plan. A table that cannot be read stays empty: that is not an
 /// error, AppArmor templates before 2026 do not grant it.
@@ -98,28 +106,39 @@ pub fn mounts<'t>(
     arena: &mut Arena<'t>,
     log: &mut Log,
 ) -> Result<'t, ()> {
-    table.clear();
-    let buffer = arena.take(LINE_BUFFER).map_err(|_| MEMORY.exceeded())?;
+    let buffer = arena.take(LINE_BUFFER)?;
     let mut count = 0;
     let mut over: Option<&'static Limit> = None;
-    let done = each_mount(buffer, &mut |line| {
-        count += 1;
-        if count > MOUNTINFO_LINES.max {
-            over = Some(&MOUNTINFO_LINES);
-        } else if line.dir == b"/" || plan.paths.is_on_the_way(line.dir) || plan.binds_from_above(line.dir) {
-            over = match table.keep(line, arena) {
-                Ok(()) => None,
-                Err(Overflow::Limit(limit)) => Some(limit),
-                Err(Overflow::Arena) => Some(&MEMORY),
-            };
+    let mut done = Ok(true);
+    // A line that came or went while it was read may be missing, or be there twice: then it is read again.
+    for _ in 0..READINGS {
+        if done != Ok(true) || over.is_some() {
+            break;
         }
-        over.is_none()
-    });
+        table.clear();
+        count = 0;
+        done = each_mount(buffer, &mut |line| {
+            count += 1;
+            if count > MOUNTINFO_LINES.max {
+                over = Some(&MOUNTINFO_LINES);
+            } else if line.dir == b"/"
+                || plan.paths.is_on_the_way(line.dir)
+                || plan.binds_from_above(line.dir)
+            {
+                over = match table.keep(line, arena) {
+                    Ok(()) => None,
+                    Err(Overflow::Limit(limit)) => Some(limit),
+                    Err(Overflow::Arena) => Some(&MEMORY),
+                };
+            }
+            over.is_none()
+        });
+    }
     if let Some(limit) = over {
         return Err(limit.exceeded());
     }
     match done {
-        Ok(()) => {
+        Ok(_) => {
             let root = super::place::look_at_root();
             table.build(root);
             log.debug(&|line| {
@@ -127,6 +146,10 @@ pub fn mounts<'t>(
                 line.number(count as u64);
                 line.put(b" lines of mountinfo");
             });
+        }
+        // Not granted, or no /proc: that is no error. Anything else is: to guess would be to mount twice.
+        Err(errno) if !matches!(errno, Errno::EACCES | Errno::EPERM | Errno::ENOENT) => {
+            return Err(Error::call("cannot read mountinfo: %e", b"", errno));
         }
         Err(errno) => {
             table.clear();
@@ -150,7 +173,7 @@ pub fn targets<'t>(plan: &mut Plan<'t>, ground: &mut Ground<'t>) {
                 item.state = if item.desired { State::InEffect } else { State::Different };
             }
             Kind::EnsureDir if item.desired => {
-                let found = Walker::new().stat(at);
+                let found = walk::open(at, Open::PATH).and_then(|fd| file::stat(&fd));
                 if found.is_ok_and(|stat| stat.kind == FileType::Directory) {
                     item.state = State::InEffect;
                 }
@@ -166,7 +189,7 @@ pub fn targets<'t>(plan: &mut Plan<'t>, ground: &mut Ground<'t>) {
 
 /// Whether the link of an entry is there with the wanted text.
 fn has_link(entry: &MountEntry<'_>) -> bool {
-    Walker::new().open(entry.dir).is_ok_and(|fd| entry::has_text(&fd, entry))
+    walk::open(entry.dir, Open::PATH).is_ok_and(|fd| entry::has_text(&fd, entry))
 }
 
 /// Where the target would have to be created, if it is missing, and whether only in a mimic.
@@ -178,7 +201,7 @@ fn find_missing<'t>(item: &mut Item<'t>, ground: &mut Ground<'t>) {
     let mut dir: &'t [u8] = target;
     while dir != b"/" {
         dir = path::parent(dir);
-        match Walker::new().open_directory(dir) {
+        match walk::open(dir, Open::PATH_DIR) {
             Ok(here) => {
                 let free = matches!(ground.ask(&here, target), Ok(Answer::Free));
                 item.under = Some(dir);

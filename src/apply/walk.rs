@@ -93,36 +93,46 @@ impl<'t> Walker<'t> {
     #[inline(never)]
     pub fn open_parent(&self, path: &[u8]) -> Result<Option<Fd>> {
         match self.open_directory(path::parent(path)) {
+            Ok(fd) => Ok(Some(fd)),
             Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
-            done => done.map(Some),
+            Err(errno) => Err(errno),
         }
     }
 
     /// The object at an absolute path.
     #[inline(never)]
     pub fn open_as(&self, path: &[u8], how: Open) -> Result<Fd> {
-        if !path::is_absolute(path) {
-            return Err(Errno::ENOENT);
-        }
         let (root, path) = self.start(path);
-        let path = if path.is_empty() { b"." } else { path };
-        if !BY_STEPS.load(Ordering::Relaxed) {
-            match file::open_no_symlinks(root, path, how) {
-                // A filter may answer EPERM for a call it does not know.
-                Err(Errno::ENOSYS | Errno::EPERM) => BY_STEPS.store(true, Ordering::Relaxed),
-                Err(Errno::ELOOP) => return Err(Errno::ENOTDIR),
-                done => return done,
-            }
-        }
-        let mut here = match root {
-            Some(root) => file::open_at(root, b".", Open::PATH_DIR, 0)?,
-            None => file::open(b"/", Open::PATH_DIR, 0)?,
-        };
-        let mut last: &[u8] = b".";
-        for name in path::components(path) {
-            here = file::open_at(&here, last, Open::PATH_DIR, 0)?;
-            last = name;
-        }
-        file::open_at(&here, last, how, 0)
+        open_from(root, path, how)
     }
+}
+
+/// The object at an absolute path, where nothing waits.
+pub fn open(path: &[u8], how: Open) -> Result<Fd> {
+    open_from(None, path, how)
+}
+
+/// The object at a path, which is an absolute one where there is no directory to start at.
+#[inline(never)]
+fn open_from(root: Option<&Fd>, path: &[u8], how: Open) -> Result<Fd> {
+    if root.is_none() && !path::is_absolute(path) {
+        return Err(Errno::ENOENT);
+    }
+    let path = if path.is_empty() { b"." } else { path };
+    if !BY_STEPS.load(Ordering::Relaxed) {
+        match file::open_no_symlinks(root, path, how) {
+            Ok(fd) => return Ok(fd),
+            // A filter may answer EPERM for a call it does not know.
+            Err(Errno::ENOSYS | Errno::EPERM) => BY_STEPS.store(true, Ordering::Relaxed),
+            Err(Errno::ELOOP) => return Err(Errno::ENOTDIR),
+            Err(errno) => return Err(errno),
+        }
+    }
+    let mut here = file::open_from(root, if root.is_some() { b"." } else { b"/" }, Open::PATH_DIR)?;
+    let mut last: &[u8] = b".";
+    for name in path::components(path) {
+        here = file::open_at(&here, last, Open::PATH_DIR, 0)?;
+        last = name;
+    }
+    file::open_at(&here, last, how, 0)
 }

@@ -5,6 +5,7 @@
 //! the last component.
 
 use super::{Errno, Fd, FdPath, HERE, PATH_BUFFER, Result, call, call_at, done, terminate};
+use crate::text::position;
 use core::ffi::{c_int, c_long, c_ulong};
 use core::mem::MaybeUninit;
 
@@ -81,6 +82,8 @@ impl Open {
     pub const WRITE: Open = Open(libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOCTTY);
     /// For writing to the end of what exists.
     pub const APPEND: Open = Open(libc::O_WRONLY | libc::O_APPEND | libc::O_NONBLOCK | libc::O_NOCTTY);
+    /// For writing to the end of a file, created when absent.
+    pub const JOURNAL: Open = Open(Open::APPEND.0 | libc::O_CREAT);
     /// For reading and writing, created when absent.
     pub const LOCK: Open = Open(libc::O_RDWR | libc::O_CREAT | libc::O_NOCTTY | libc::O_NONBLOCK);
     /// A new file for reading and writing; `EEXIST` when the name is taken.
@@ -104,12 +107,18 @@ pub fn open(path: &[u8], how: Open, mode: u32) -> Result<Fd> {
     open_flags(HERE, path, how.0 | libc::O_NOFOLLOW, mode)
 }
 
+/// Opens one name in a directory, or an absolute path from the process's root.
+pub fn open_from(dir: Option<&Fd>, path: &[u8], how: Open) -> Result<Fd> {
+    open_flags(dir.map_or(HERE, Fd::raw), path, how.0 | libc::O_NOFOLLOW, 0)
+}
+
 /// Opens an absolute path, following links everywhere, also in the last component.
 pub fn open_follow(path: &[u8], how: Open) -> Result<Fd> {
     open_flags(HERE, path, how.0, 0)
 }
 
 /// Opens one name in a directory.
+#[inline(never)]
 pub fn open_at(dir: &Fd, name: &[u8], how: Open, mode: u32) -> Result<Fd> {
     open_flags(dir.raw(), name, how.0 | libc::O_NOFOLLOW, mode)
 }
@@ -311,28 +320,19 @@ pub fn make_directory_path(path: &[u8], mode: u32) -> Result<()> {
 
 /// symlinkat(2)
 pub fn make_symlink(dir: &Fd, name: &[u8], text: &[u8]) -> Result<()> {
-    two_strings(libc::SYS_symlinkat, text, dir, name)
+    let (mut first, mut second) = (PATH_BUFFER, PATH_BUFFER);
+    let text = terminate(text, &mut first)? as usize;
+    let name = terminate(name, &mut second)? as usize;
+    // SAFETY: both strings end in NUL and outlive the call.
+    unsafe { done(libc::SYS_symlinkat, text, dir.raw(), name, 0, 0) }
 }
 
 /// renameat(2) inside one directory.
 pub fn rename(dir: &Fd, from: &[u8], to: &[u8]) -> Result<()> {
-    two_strings(libc::SYS_renameat, from, dir, to)
-}
-
-/// symlinkat(2) or renameat(2), whose first name is in the same directory.
-#[inline(never)]
-fn two_strings(number: c_long, from: &[u8], dir: &Fd, to: &[u8]) -> Result<()> {
-    let (mut first, mut second) = (PATH_BUFFER, PATH_BUFFER);
-    let from = terminate(from, &mut first)? as usize;
-    let to = terminate(to, &mut second)? as usize;
-    // SAFETY: both strings end in NUL and outlive the call.
-    unsafe {
-        if number == libc::SYS_renameat {
-            done(number, dir.raw(), from, dir.raw(), to, 0)
-        } else {
-            done(number, from, dir.raw(), to, 0, 0)
-        }
-    }
+    let mut buffer = PATH_BUFFER;
+    let to = terminate(to, &mut buffer)? as usize;
+    // SAFETY: what follows are a directory and a string that ends in NUL and outlives the call.
+    unsafe { call_at(libc::SYS_renameat, dir.raw(), from, dir.raw(), to, 0) }.map(drop)
 }
 
 /// readlinkat(2) of an open link (`O_PATH`); the text is cut at the buffer's end, as the call does.
@@ -418,12 +418,12 @@ fn list_each(dir: &Fd, buffer: &mut [u8], each: &mut dyn FnMut(DirEntry<'_>) -> 
         unsafe { call(libc::SYS_getdents64, dir.raw(), buffer.as_mut_ptr() as usize, buffer.len(), 0, 0) }?;
     // struct linux_dirent64: ino 8, off 8, reclen 2, type 1, name
     let mut rest = buffer.get(..got as usize).unwrap_or_default();
-    while let Some(&[_, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, low, high, kind]) = rest.first_chunk() {
+    while let Some(&[.., low, high, kind]) = rest.first_chunk::<19>() {
         let len = usize::from(u16::from_ne_bytes([low, high]));
         let Some((record, behind)) = rest.split_at_checked(len) else { break };
         rest = behind;
         let name = record.get(19..).unwrap_or_default();
-        let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+        let name = name.get(..position(name, 0)).unwrap_or_default();
         if matches!(name, b"." | b"..") {
             continue;
         }

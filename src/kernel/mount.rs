@@ -92,8 +92,6 @@ pub enum Attach {
 /// when the name is empty. The directory may lie in a mount that is not attached yet (Linux 6.15). move_mount(2), Linux
 /// 5.2. A symbolic link is not followed.
 pub fn attach(tree: &Fd, dir: &Fd, name: &[u8], how: Attach) -> Result<()> {
-    const EMPTY_PATHS: usize = 0x44;
-    const BENEATH: usize = 0x200;
     let flags = EMPTY_PATHS | if how == Attach::Beneath { BENEATH } else { 0 };
     let mut buffer = PATH_BUFFER;
     let name = terminate(name, &mut buffer)? as usize;
@@ -101,21 +99,29 @@ pub fn attach(tree: &Fd, dir: &Fd, name: &[u8], how: Attach) -> Result<()> {
     unsafe { done(SYS_MOVE_MOUNT, tree.raw(), raw(c""), dir.raw(), name, flags) }
 }
 
-/// A tmpfs that is not attached anywhere yet, with options as mount(2) has them: words with commas between, each with a
-/// value of up to 15 bytes behind `=`. fsopen(2), fsconfig(2), fsmount(2), Linux 5.2.
+/// A tmpfs that is not attached anywhere yet, with options as mount(2) has them: words with commas between, of up to 31
+/// bytes each. fsopen(2), fsconfig(2), fsmount(2), Linux 5.2.
 pub fn new_tmpfs(options: &[u8]) -> Result<Fd> {
     const CLOEXEC: usize = 1;
     const SET_STRING: usize = 1;
     const CREATE: usize = 6;
+    const LONGEST_OPTION: usize = 31;
     // SAFETY: the name ends in NUL.
     let context = unsafe { call(SYS_FSOPEN, raw(c"tmpfs"), CLOEXEC, 0, 0, 0) }.map(Fd::own)?;
-    for option in split(b"source=tmpfs,", b',').take(1).chain(split(options, b',')) {
+    let mut options = split(options, b',');
+    let mut next = Some(&b"source=tmpfs"[..]);
+    while let Some(option) = next {
+        // The equals sign becomes the end of the name; where there is none the value is empty.
+        let mut text = [MaybeUninit::new(0); LONGEST_OPTION + 2];
+        terminate(option, text.get_mut(..=LONGEST_OPTION).unwrap_or_default())?;
         let equals = position(option, b'=');
-        let (mut name, mut text) = ([MaybeUninit::uninit(); 16], [MaybeUninit::uninit(); 16]);
-        let name = terminate(option.get(..equals).unwrap_or_default(), &mut name)? as usize;
-        let text = terminate(option.get(equals + 1..).unwrap_or_default(), &mut text)? as usize;
-        // SAFETY: both strings end in NUL and outlive the call.
-        unsafe { done(SYS_FSCONFIG, context.raw(), SET_STRING, name, text, 0) }?;
+        if let Some(place) = text.get_mut(equals) {
+            place.write(0);
+        }
+        let name = text.as_ptr() as usize;
+        // SAFETY: both strings end in NUL and outlive the call: everything behind the option is 0, and one byte is there.
+        unsafe { done(SYS_FSCONFIG, context.raw(), SET_STRING, name, name + equals + 1, 0) }?;
+        next = options.next();
     }
     // SAFETY: no memory is passed.
     unsafe {
@@ -123,6 +129,18 @@ pub fn new_tmpfs(options: &[u8]) -> Result<Fd> {
         call(SYS_FSMOUNT, context.raw(), CLOEXEC, 0, 0, 0).map(Fd::own)
     }
 }
+
+/// Whether the kernel knows how to attach beneath: it looks at the flags of the call before it looks at the descriptors,
+/// of which there are none here.
+pub fn can_attach_beneath() -> bool {
+    // SAFETY: both paths are empty, and end in NUL.
+    let done =
+        unsafe { done(SYS_MOVE_MOUNT, usize::MAX, raw(c""), usize::MAX, raw(c""), EMPTY_PATHS | BENEATH) };
+    done == Err(Errno(libc::EBADF as u32))
+}
+
+const EMPTY_PATHS: usize = 0x44;
+const BENEATH: usize = 0x200;
 
 /// Whether a mount that is not attached yet can have mounts in it: Linux 6.15. It is tried.
 pub fn can_mount_aside() -> bool {

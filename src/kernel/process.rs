@@ -207,6 +207,11 @@ pub fn wait_for_change(file: &Fd, milliseconds: u64) {
     wait(file.raw(), milliseconds);
 }
 
+/// ppoll(2) for `POLLPRI` on a file of /proc, without waiting: whether what it tells has changed since it was opened.
+pub fn has_changed(file: &Fd) -> bool {
+    wait(file.raw(), 0)
+}
+
 /// ppoll(2) of nothing: sleeps.
 pub fn sleep(milliseconds: u64) {
     wait(NOBODY, milliseconds);
@@ -287,14 +292,14 @@ pub fn leave() -> ! {
 /// A descriptor that poll(2) passes over.
 const NOBODY: usize = usize::MAX;
 
-fn wait(fd: usize, milliseconds: u64) {
+fn wait(fd: usize, milliseconds: u64) -> bool {
     let mut poll = libc::pollfd { fd: fd as c_int, events: libc::POLLPRI, revents: 0 };
     let milliseconds = milliseconds as u32;
     let mut time: Time = [(milliseconds / 1_000) as c_long, (milliseconds % 1_000 * 1_000_000) as c_long];
     let (poll, time) = (&raw mut poll as usize, &raw mut time as usize);
     // SAFETY: one structure is announced and one is there; the time has the kernel's form; there is no set of
     // signals.
-    let _ = unsafe { call(libc::SYS_ppoll, poll, 1, time, 0, 0) };
+    unsafe { call(libc::SYS_ppoll, poll, 1, time, 0, 0) }.is_ok_and(|ready| ready > 0)
 }
 
 /// `struct timespec` as these calls have it: seconds and nanoseconds. On 32-bit Arm it lasts for 68 years, from the

@@ -8,7 +8,8 @@
 use super::Options;
 use crate::text::escape::{cut_field, cut_field_hash};
 use crate::text::number::parse_u32;
-use crate::text::{cut, position};
+use crate::text::path::put;
+use crate::text::{cut, place, position};
 
 /// One mount of a mount table. The fields point into the line it was read from, their escapes decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,10 +35,6 @@ pub struct MountInfo<'l> {
     pub source: &'l [u8],
     /// The options of the file system, shared by all its mounts, as the file system wrote them.
     pub super_options: &'l [u8],
-    /// It is in a peer group: mounts made below it appear elsewhere, and the other way round.
-    pub shared: bool,
-    /// It is a slave: mounts made elsewhere appear below it.
-    pub master: bool,
     /// It cannot be bound elsewhere; a recursive bind leaves it out.
     pub unbindable: bool,
 }
@@ -58,19 +55,11 @@ pub fn parse_line<'l>(line: &'l mut [u8]) -> Option<MountInfo<'l>> {
     let dir = cut_field(&mut rest, b' ');
     let options = Options(cut(&mut rest, b' '));
     // (7) optional fields, any number of them, up to a lone dash
-    let (mut shared, mut master, mut unbindable) = (false, false, false);
-    loop {
-        let field = &*cut(&mut rest, b' ');
-        if field == b"-" {
-            break;
-        }
-        shared |= field.starts_with(b"shared:");
-        master |= field.starts_with(b"master:");
-        unbindable |= field == b"unbindable";
-        if rest.is_empty() {
-            return None;
-        }
+    let mut unbindable = false;
+    for _ in 0..place(rest, b' ', b"-")? {
+        unbindable |= cut(&mut rest, b' ') == b"unbindable";
     }
+    cut(&mut rest, b' ');
     // file system type, source, options of the file system
     let fstype = cut_field_hash(&mut rest, b' ');
     let source = cut_field_hash(&mut rest, b' ');
@@ -85,8 +74,6 @@ pub fn parse_line<'l>(line: &'l mut [u8]) -> Option<MountInfo<'l>> {
         fstype,
         source,
         super_options: rest,
-        shared,
-        master,
         unbindable,
     })
 }
@@ -122,19 +109,17 @@ impl<'b> Lines<'b> {
 
     /// Room for the next piece of text. Never empty once [`Lines::next`] has nothing more to give.
     pub fn fill(&mut self) -> &mut [u8] {
-        let kept = self.end.saturating_sub(self.start);
-        if self.start > 0 {
-            // To the front with it. Nothing is overwritten before it was read.
-            for to in 0..kept {
-                let byte = self.buffer.get(self.start + to).copied().unwrap_or_default();
-                if let Some(place) = self.buffer.get_mut(to) {
-                    *place = byte;
-                }
-            }
-            (self.start, self.end) = (0, kept);
+        // To the front with what is kept. Nothing is overwritten before it was read.
+        let mut kept = 0;
+        for at in self.start..self.end {
+            let byte = self.buffer.get(at).copied().unwrap_or_default();
+            put(self.buffer, &mut kept, byte);
         }
+        (self.start, self.end) = (0, kept);
         if kept == self.buffer.len() && position(self.buffer, b'\n') == kept {
-            self.skip();
+            self.end = 0;
+            self.skipping = true;
+            self.skipped = self.skipped.saturating_add(1);
         }
         self.buffer.get_mut(self.end..).unwrap_or_default()
     }
@@ -158,10 +143,9 @@ impl<'b> Lines<'b> {
             }
             let line = self.start..self.start + len;
             self.start = line.end + 1;
-            if !self.skipping {
+            if !core::mem::take(&mut self.skipping) {
                 return self.buffer.get_mut(line);
             }
-            self.skipping = false;
         }
     }
 
@@ -173,12 +157,6 @@ impl<'b> Lines<'b> {
             return None;
         }
         self.buffer.get_mut(line)
-    }
-
-    fn skip(&mut self) {
-        (self.start, self.end) = (0, 0);
-        self.skipping = true;
-        self.skipped = self.skipped.saturating_add(1);
     }
 }
 
@@ -209,8 +187,6 @@ mod tests {
                     fstype: b"ext3",
                     source: b"/dev/root",
                     super_options: b"rw,errors=continue",
-                    shared: true,
-                    master: true,
                     unbindable: false,
                 })
             );
@@ -221,12 +197,12 @@ mod tests {
     fn optional_fields_may_be_none_or_many() {
         parsed("1 1 0:1 / / rw - tmpfs none rw", |info| {
             let info = info.unwrap();
-            assert!(!info.shared && !info.master && !info.unbindable);
+            assert!(!info.unbindable);
             assert_eq!(info.fstype, b"tmpfs");
         });
         parsed("1 1 0:1 / / rw unbindable new:1 propagate_from:2 master:3 - tmpfs none rw", |info| {
             let info = info.unwrap();
-            assert!(!info.shared && info.master && info.unbindable);
+            assert!(info.unbindable);
         });
     }
 

@@ -149,10 +149,10 @@ impl<'t> MountEntry<'t> {
     /// Writes the canonical line, without its end: six fields, escaped, with single spaces between; `none` stands
     /// for an empty field and `defaults` for no options.
     pub fn write(&self, w: &mut dyn Out) {
-        field(w, self.name, b"none");
-        field(w, self.dir, b"none");
-        field(w, self.fstype, b"none");
-        field(w, self.options.0, b"defaults");
+        for &field in &[self.name, self.dir, self.fstype, self.options.written()] {
+            write_escaped(w, if field.is_empty() { b"none" } else { field });
+            w.put(b" ");
+        }
         number(w, self.freq);
         w.put(b" ");
         number(w, self.passno);
@@ -177,12 +177,6 @@ impl PartialEq for MountEntry<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.options == other.options && self.same_but_options(other)
     }
-}
-
-/// Writes a field, or what stands for an empty one, and a space.
-fn field(w: &mut dyn Out, field: &[u8], empty: &[u8]) {
-    write_escaped(w, if field.is_empty() { empty } else { field });
-    w.put(b" ");
 }
 
 fn number(w: &mut dyn Out, number: i64) {

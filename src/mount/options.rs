@@ -115,10 +115,12 @@ impl<'t> Options<'t> {
     /// What follows the `=` in the first word that begins with `name=`. It can be empty and can hold more `=`.
     #[inline(never)]
     pub fn value(self, name: &[u8]) -> Option<&'t [u8]> {
-        self.iter().find_map(|option| match option.strip_prefix(name) {
-            Some([b'=', value @ ..]) => Some(value),
-            _ => None,
-        })
+        for option in self.iter() {
+            if let Some([b'=', value @ ..]) = option.strip_prefix(name) {
+                return Some(value);
+            }
+        }
+        None
     }
 
     /// Whether both lists ask for the same: the same words in the same order. No options at all and the lone word
@@ -127,7 +129,8 @@ impl<'t> Options<'t> {
         self.written() == other.written()
     }
 
-    fn written(self) -> &'t [u8] {
+    /// How they are written, but for escapes.
+    pub(super) fn written(self) -> &'t [u8] {
         if self.0.is_empty() { b"defaults" } else { self.0 }
     }
 

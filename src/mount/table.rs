@@ -13,7 +13,7 @@ use super::{MountInfo, Options};
 use crate::limits::{KEPT_MOUNTS, Limit};
 use crate::text::arena::{Arena, Full};
 use crate::text::{path, sort};
-use core::cmp::Ordering;
+use core::ops::Range;
 
 /// One line of the table, by its place in [`Table`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,9 +116,9 @@ pub const STACK: usize = 64;
 /// The kept lines of one reading of mountinfo.
 pub struct Table<'t> {
     mounts: &'t mut heapless::Vec<Mount<'t>, { KEPT_MOUNTS.max }>,
-    /// Sorted by parent and mount point; of equals the later line is last.
-    places: &'t mut heapless::Vec<u32, { KEPT_MOUNTS.max }>,
-    /// Sorted by mount point.
+    /// The parent and the place in the other list, sorted.
+    by_parent: &'t mut heapless::Vec<u64, { KEPT_MOUNTS.max }>,
+    /// Sorted by mount point; of equals the later line is last.
     by_dir: &'t mut heapless::Vec<u32, { KEPT_MOUNTS.max }>,
     root: Option<MountRef>,
 }
@@ -126,13 +126,14 @@ pub struct Table<'t> {
 /// Room for a table; lives in `.bss`.
 pub struct Memory<'t> {
     mounts: heapless::Vec<Mount<'t>, { KEPT_MOUNTS.max }>,
-    indices: [heapless::Vec<u32, { KEPT_MOUNTS.max }>; 2],
+    by_parent: heapless::Vec<u64, { KEPT_MOUNTS.max }>,
+    by_dir: heapless::Vec<u32, { KEPT_MOUNTS.max }>,
 }
 
 impl Memory<'_> {
     /// Empty room.
     pub const fn new() -> Self {
-        Memory { mounts: heapless::Vec::new(), indices: [const { heapless::Vec::new() }; 2] }
+        Memory { mounts: heapless::Vec::new(), by_parent: heapless::Vec::new(), by_dir: heapless::Vec::new() }
     }
 }
 
@@ -159,15 +160,15 @@ impl From<Full> for Overflow {
 
 impl<'t> Table<'t> {
     /// A table without lines.
-    pub fn new(memory: &'t mut Memory<'t>) -> Self {
-        let Memory { mounts, indices: [places, by_dir] } = memory;
-        Table { mounts, places, by_dir, root: None }
+    pub const fn new(memory: &'t mut Memory<'t>) -> Self {
+        let Memory { mounts, by_parent, by_dir } = memory;
+        Table { mounts, by_parent, by_dir, root: None }
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.mounts.clear();
-        self.places.clear();
+        self.by_parent.clear();
         self.by_dir.clear();
         self.root = None;
     }
@@ -193,23 +194,21 @@ impl<'t> Table<'t> {
     /// Builds the indices when all lines are in. `root` is the mount id of the process's root directory where the
     /// kernel told it; without it the table's own rule is used: the line at "/" whose parent is not listed.
     pub fn build(&mut self, root: Option<u32>) {
-        let Table { mounts, places, by_dir, root: start } = self;
-        places.clear();
+        let Table { mounts, by_parent, by_dir, root: start } = self;
+        by_parent.clear();
         by_dir.clear();
+        // Both have as many as there are mounts, which fitted.
         for at in 0..mounts.len() as u32 {
-            // As many as there are mounts, which fitted.
-            let _ = places.push(at);
             let _ = by_dir.push(at);
         }
         let mounts = &**mounts;
-        sort::sort(places, |a, b| {
-            let (parent, dir) = place(mounts, *b);
-            order(mounts, *a, parent, dir).then(a.cmp(b)) == Ordering::Less
-        });
-        sort::sort(by_dir, |a, b| {
-            let ((_, of_a), (_, of_b)) = (place(mounts, *a), place(mounts, *b));
-            path::compare(of_a, of_b).then(a.cmp(b)) == Ordering::Less
-        });
+        sort::sort(by_dir, |a, b| path::compare(dir(mounts, *a), dir(mounts, *b)).then(a.cmp(b)).is_lt());
+        for (at, place) in by_dir.iter().zip(0u32..) {
+            if let Some(mount) = mounts.get(*at as usize) {
+                let _ = by_parent.push(key(mount.parent, place));
+            }
+        }
+        sort::sort_keys(by_parent);
         *start = None;
         for (mount, at) in mounts.iter().zip(0u32..) {
             let is_root = match root {
@@ -231,6 +230,7 @@ impl<'t> Table<'t> {
     }
 
     /// The line.
+    #[inline(never)]
     pub fn get(&self, mount: MountRef) -> Option<&Mount<'t>> {
         self.mounts.get(mount.0 as usize)
     }
@@ -256,47 +256,32 @@ impl<'t> Table<'t> {
 
     /// The mount on `dir` of the mount `on`, whatever covers it; none of those with a mark of `beneath`.
     pub fn child(&self, on: MountRef, dir: &[u8], beneath: u8) -> Option<MountRef> {
-        let id = self.get(on)?.id;
-        let end = sort::partition(self.places.len(), &|at| {
-            self.places.get(at).is_some_and(|at| order(self.mounts, *at, id, dir) != Ordering::Greater)
-        });
-        let child = MountRef(*self.places.get(end.wrapping_sub(1))?);
-        let mount = self.get(child)?;
-        (mount.parent == id && mount.dir == dir && child != on && mount.mark & beneath == 0).then_some(child)
+        self.child_among(on, &self.places(dir, false), beneath)
     }
 
-    /// The top of the stack that begins with the mounts on `dir` of `from`, not stepping onto those with a mark of
-    /// `beneath`.
-    fn climb(&self, from: MountRef, dir: &[u8], beneath: u8) -> MountRef {
-        let mut here = from;
-        // A chain cannot be longer than the table.
-        for _ in 0..self.mounts.len() {
-            match self.child(here, dir, beneath) {
-                Some(next) => here = next,
-                None => break,
-            }
-        }
-        here
+    /// The same, with the places in [`Table::by_dir`] of all mounts on the directory.
+    #[inline(never)]
+    fn child_among(&self, on: MountRef, places: &Range<usize>, beneath: u8) -> Option<MountRef> {
+        let id = self.get(on)?.id;
+        let end = sort::bound(self.by_parent, key(id, places.end as u32));
+        let last = *self.by_parent.get(end.wrapping_sub(1))?;
+        let child = MountRef(*self.by_dir.get(last as u32 as usize)?);
+        (last >= key(id, places.start as u32) && child != on && !self.is_marked(child, beneath))
+            .then_some(child)
     }
 
     /// The mount on the same directory that another lies on.
     pub fn beneath(&self, mount: &Mount<'t>) -> Option<MountRef> {
-        let below = |other: &MountRef| {
-            self.get(*other).is_some_and(|other| other.id == mount.parent && other.dir == mount.dir)
-        };
-        self.at_or_below(mount.dir)
-            .take_while(|other| self.get(*other).is_some_and(|m| m.dir == mount.dir))
-            .find(below)
+        let is_parent = |at: &&u32| self.get(MountRef(**at)).is_some_and(|other| other.id == mount.parent);
+        self.listed(mount.dir, false).iter().find(is_parent).map(|at| MountRef(*at))
     }
 
     /// How many other mounts there are of the same thing at the same path, anywhere.
     pub fn twins(&self, of: MountRef) -> usize {
-        let Some(mount) = self.get(of) else { return 0 };
-        let same = |other: &MountRef| {
-            self.get(*other)
-                .is_some_and(|other| (other.dir, other.dev, other.root) == (mount.dir, mount.dev, mount.root))
-        };
-        self.at_or_below(mount.dir).filter(same).count().saturating_sub(1)
+        let Some(dir) = self.get(of).map(|mount| mount.dir) else { return 0 };
+        let shown = self.identity(of, dir);
+        let same = |at: &&u32| self.identity(MountRef(**at), dir) == shown;
+        self.listed(dir, false).iter().filter(same).count().saturating_sub(1)
     }
 
     /// The mounts on a directory, from the bottom; the first is the one that the directory lies on. Those with a mark
@@ -306,11 +291,12 @@ impl<'t> Table<'t> {
         let mut stack = heapless::Vec::new();
         // Nothing is mounted on "/" that could be reached.
         let mut next = self.visible(path::parent(dir), above);
+        let places = self.places(dir, false);
         while let Some(here) = next {
             if stack.push(here).is_err() {
                 break;
             }
-            next = self.child(here, dir, beneath);
+            next = self.child_among(here, &places, beneath);
         }
         stack
     }
@@ -324,9 +310,12 @@ impl<'t> Table<'t> {
     /// The same, starting on a mount that stands for `from`, which is a prefix of the path.
     pub fn walk(&self, start: MountRef, from: &[u8], at: &[u8], beneath: u8) -> MountRef {
         let mut here = start;
-        for prefix in path::prefixes(at) {
-            if path::is_inside(prefix, from) {
-                here = self.climb(here, prefix, beneath);
+        for prefix in path::prefixes(at).filter(|prefix| path::is_inside(prefix, from)) {
+            let places = self.places(prefix, false);
+            // A chain cannot be longer than this.
+            for _ in places.clone() {
+                let Some(next) = self.child_among(here, &places, beneath) else { break };
+                here = next;
             }
         }
         here
@@ -353,25 +342,31 @@ impl<'t> Table<'t> {
         })
     }
 
-    /// The mounts whose mount point is at or below a path, visible or not, in the order of their mount points.
-    pub fn at_or_below(&self, dir: &[u8]) -> impl Iterator<Item = MountRef> {
-        let key = |at: &u32| place(self.mounts, *at).1;
-        let start = sort::partition(self.by_dir.len(), &|at| {
-            self.by_dir.get(at).is_some_and(|at| path::compare(key(at), dir) == Ordering::Less)
-        });
-        let from = self.by_dir.get(start..).unwrap_or_default();
-        from.iter().take_while(move |at| path::covers(dir, key(at))).map(|at| MountRef(*at))
+    /// The mounts whose mount point is a path, or also those below it, visible or not, in the order of their mount
+    /// points.
+    pub fn listed(&self, dir: &[u8], below: bool) -> &[u32] {
+        self.by_dir.get(self.places(dir, below)).unwrap_or_default()
+    }
+
+    /// Where they are in [`Table::by_dir`].
+    #[inline(never)]
+    fn places(&self, at: &[u8], below: bool) -> Range<usize> {
+        let there = |place: usize| self.by_dir.get(place).map(|at| dir(self.mounts, *at));
+        let len = self.by_dir.len();
+        let start =
+            sort::partition(len, &|place| there(place).is_some_and(|dir| path::compare(dir, at).is_lt()));
+        let ours = |dir: &[u8]| if below { path::covers(at, dir) } else { dir == at };
+        start..start + sort::partition(len - start, &|place| there(start + place).is_some_and(ours))
     }
 }
 
-/// The parent and the mount point of a line.
-fn place<'t>(mounts: &[Mount<'t>], at: u32) -> (u32, &'t [u8]) {
-    mounts.get(at as usize).map(|mount| (mount.parent, mount.dir)).unwrap_or_default()
+/// The mount point of a line.
+#[inline(never)]
+fn dir<'t>(mounts: &[Mount<'t>], at: u32) -> &'t [u8] {
+    mounts.get(at as usize).map(|mount| mount.dir).unwrap_or_default()
 }
 
-/// How the place of a line compares with a place, in the order of [`Table::places`].
-#[inline(never)]
-fn order(mounts: &[Mount<'_>], at: u32, parent: u32, dir: &[u8]) -> Ordering {
-    let (of_line, dir_of_line) = place(mounts, at);
-    of_line.cmp(&parent).then_with(|| path::compare(dir_of_line, dir))
+/// A parent and a place in [`Table::by_dir`].
+fn key(parent: u32, place: u32) -> u64 {
+    u64::from(parent) << 32 | u64::from(place)
 }

@@ -13,7 +13,7 @@ use crate::kernel::{Fd, Result, file};
 /// The process that watches over us.
 #[derive(Debug)]
 pub struct Guard {
-    pipe: Fd,
+    pipe: Option<Fd>,
     child: u32,
 }
 
@@ -22,7 +22,7 @@ impl Guard {
     pub fn start(keeps: &dyn Fn(&Fd) -> bool, thaw: &mut dyn FnMut()) -> Result<Guard> {
         let (read, write) = process::pipe()?;
         match process::fork()? {
-            Fork::Parent(child) => Ok(Guard { pipe: write, child }),
+            Fork::Parent(child) => Ok(Guard { pipe: Some(write), child }),
             Fork::Child => {
                 process::leave_group();
                 process::close_all(&|fd| *fd == read || keeps(fd));
@@ -38,8 +38,10 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // Should it not get the byte it sees the end of the pipe soon, and thaws what is thawed already.
-        let _ = file::write_all(&self.pipe, b".");
+        if let Some(pipe) = self.pipe.take() {
+            // Should it not get the byte it sees the end of the pipe, and thaws what is thawed already.
+            let _ = file::write_all(&pipe, b".");
+        }
         process::wait_for(self.child);
     }
 }

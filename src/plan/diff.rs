@@ -2,13 +2,15 @@
 //! Keep, unmount, mount; and the order of each.
 #![forbid(unsafe_code)]
 
-use super::order::key;
-use super::paths::NOWHERE;
+use super::order::{item_of, key};
+use super::paths::{NOWHERE, PathId};
 use super::{Action, Item, Plan, Removal, State, is_mount};
 use crate::text::{path, sort};
 
 /// A mark of what changes without being mounted in this run.
 const CHANGED: u32 = 1;
+/// The mark of what lies inside a directory that is [`CHANGED`] by a new mimic over it.
+const INSIDE: u32 = 2;
 /// The mark of what is mounted in round 0; higher rounds follow.
 const MOUNTED: u32 = 2;
 
@@ -21,13 +23,20 @@ impl<'t> Plan<'t> {
     pub fn decide(&mut self) {
         self.find_heirs();
         self.coming.reset(&self.paths);
+        self.gone.reset(&self.paths);
+        for item in self.items.iter().filter(|item| !item.desired && item.state != State::Absent) {
+            self.gone.raise(&self.paths, item.dir, CHANGED);
+        }
         for item in self.items.iter() {
-            if item.needs_mimic && item.state == State::Absent && item.is_wanted() {
+            let under = item.under.unwrap_or_default();
+            let at = self.paths.find(under);
+            // Where an entry is taken away nobody has seen yet whether a mimic is needed below it.
+            if item.state == State::Absent && item.is_wanted() && (item.needs_mimic || self.gone.at(at) > 0) {
                 // Everything below the directory; it need not be a path of the plan itself.
-                let under = item.under.unwrap_or_default();
+                self.coming.raise(&self.paths, at, CHANGED);
                 let mut inside = self.paths.first_behind(under);
                 while self.paths.path(inside).is_some_and(|path| path::is_inside(path, under)) {
-                    self.coming.raise(&self.paths, inside, CHANGED);
+                    self.coming.raise(&self.paths, inside, INSIDE);
                     inside = self.paths.end(inside);
                 }
             }
@@ -46,8 +55,12 @@ impl<'t> Plan<'t> {
                 break;
             }
         }
-        self.find_lost_targets();
         self.find_replaced();
+        self.coming.reset(&self.paths);
+        for item in self.items.iter().filter(|item| item.is_wanted()) {
+            self.coming.raise(&self.paths, item.source, item.kind as u32 + 1);
+        }
+        self.find_lost_targets();
         self.list_removals();
         self.list_mounts();
     }
@@ -58,15 +71,14 @@ impl<'t> Plan<'t> {
         for at in 0..self.mimics.len() {
             let Some(&mimic) = self.mimics.get(at) else { break };
             let owner = self.line(mimic.line).and_then(|line| line.needed_by()).unwrap_or_default();
-            let (from, to) = (mimic.dir.wrapping_add(1), self.paths.end(mimic.dir));
+            let inside = mimic.dir.wrapping_add(1)..self.paths.end(mimic.dir);
             // An owner with an id that is not its target is only found inside.
-            let dir = self.paths.find(owner);
-            let is_inside = |dir| from <= dir && dir < to;
-            let owns =
-                &mut |item: &Item<'t>| item.is_wanted() && (is_inside(item.dir) || is_inside(item.source));
-            let owned = self.find_at(dir, dir.saturating_add(1), owns).is_some();
-            let heir = self.find_at(from, to, &mut Item::is_wanted).and_then(|heir| self.items.get(heir));
-            let heir = heir.map(|item| item.entry.id());
+            let owns = &mut |item: &Item<'t>| {
+                item.is_wanted() && (inside.contains(&item.dir) || inside.contains(&item.source))
+            };
+            let owned = self.find_at(self.paths.find(owner), owns).is_some();
+            let heir = self.find_inside(mimic.dir, &mut Item::is_wanted);
+            let heir = heir.and_then(|heir| self.items.get(heir)).map(|item| item.entry.id());
             let nameable = heir.is_some_and(|heir| !heir.contains(&b','));
             if let Some(mimic) = self.mimics.get_mut(at) {
                 mimic.goes = !mimic.whole || (!owned && heir.is_none());
@@ -76,16 +88,19 @@ impl<'t> Plan<'t> {
     }
 
     fn decide_items(&mut self) {
+        self.early.reset(&self.paths);
         for at in 0..self.items.len() {
             let Some(item) = self.items.get(at) else { break };
             let (target, source) = self.dependencies(item);
             let before = target.max(source);
+            // What covers the source of an earlier entry waits until that is mounted.
+            let covered = self.early.from(item.dir);
             let moves = before > 0 || self.loses_ground(item);
             let action = match (item.action, item.desired, item.state) {
                 (Action::Duplicate | Action::Unknown, ..) => continue,
                 (_, false, _) => Action::Unmount,
                 (_, true, State::InEffect) if !moves && !item.moves => Action::Keep,
-                (_, true, _) => Action::Mount(before.saturating_sub(1)),
+                (_, true, _) => Action::Mount(before.max(covered).saturating_sub(1)),
             };
             let mark = match action {
                 Action::Mount(round) => round.saturating_add(MOUNTED),
@@ -93,6 +108,7 @@ impl<'t> Plan<'t> {
                 _ => 0,
             };
             self.changed.raise(&self.paths, item.dir, mark);
+            self.early.raise(&self.paths, item.source, mark);
             if let Some(item) = self.items.get_mut(at) {
                 item.action = action;
                 item.opens = target.saturating_sub(1);
@@ -112,14 +128,20 @@ impl<'t> Plan<'t> {
     fn loses_ground(&self, item: &Item<'t>) -> bool {
         let (gone, coming) = (&self.gone, &self.coming);
         let below_source = gone.below(item.source) | coming.below(item.source);
-        let all = gone.above(&self.paths, item.dir)
-            | coming.above(&self.paths, item.dir)
-            | coming.at(item.dir)
+        let all = self.changes_above(item.dir)
             | gone.above(&self.paths, item.source)
             | gone.at(item.source)
+            | coming.at(item.source)
             | if item.recursive { below_source } else { 0 }
             | if item.hidden { 0 } else { gone.at(item.dir) };
         all > 0
+    }
+
+    /// More than 0 if a mimic above a path goes, or a new one will come to lie over it.
+    #[inline(never)]
+    fn changes_above(&self, dir: PathId) -> u32 {
+        let (gone, coming) = (&self.gone, &self.coming);
+        gone.above(&self.paths, dir) | coming.above(&self.paths, dir) | coming.at(dir) / INSIDE
     }
 
     /// Marks the entries that stay but cover the source of an earlier one that is mounted now; true if any was added.
@@ -134,7 +156,7 @@ impl<'t> Plan<'t> {
         }
         let mut added = false;
         for (item, at) in self.items.iter_mut().zip(0u32..) {
-            let earliest = self.early.at(item.dir).max(self.early.below(item.dir));
+            let earliest = self.early.from(item.dir);
             if item.action == Action::Keep && item.desired && (all || earliest > count - at) {
                 item.moves = true;
                 added = true;
@@ -160,33 +182,27 @@ impl<'t> Plan<'t> {
     /// What has another bind at its target when the plan is performed can stay until then: unless a mimic comes or goes
     /// above, or an entry that is mounted earlier has its source or its target in what is there.
     fn find_replaced(&mut self) {
+        // The sources of what is mounted are marked still.
         let count = self.items.len() as u32;
-        self.early.reset(&self.paths);
-        for (item, at) in self.items.iter().zip(0u32..) {
-            if matches!(item.action, Action::Mount(_)) {
-                self.early.raise(&self.paths, item.source, count - at);
-            }
-        }
         for at in 0..self.items.len() {
             let Some(item) = self.items.get(at) else { break };
             let next = &mut |other: &Item<'t>| {
                 matches!(other.action, Action::Mount(_)) && other.kind == item.kind && other.entry.is_bind()
             };
-            let moves = self.gone.above(&self.paths, item.dir)
-                | self.coming.above(&self.paths, item.dir)
-                | self.coming.at(item.dir);
-            let next = self.find_at(item.dir, item.dir.saturating_add(1), next);
+            let next = self.find_at(item.dir, next);
             let replaced = next.is_some_and(|next| {
-                let earliest = self.early.at(item.dir).max(self.early.below(item.dir));
+                let earliest = self.early.from(item.dir);
                 let class = self.items.get(next).map(|next| next.class);
                 let inside = &mut |other: &Item<'t>| {
                     matches!(other.action, Action::Mount(_)) && Some(other.class) < class
                 };
-                earliest <= count - next as u32
-                    && self.find_at(item.dir + 1, self.paths.end(item.dir), inside).is_none()
+                earliest <= count - next as u32 && self.find_inside(item.dir, inside).is_none()
             });
-            let replaced =
-                replaced && moves == 0 && item.mount.is_some() && !item.hidden && is_mount(item.entry);
+            let replaced = replaced
+                && self.changes_above(item.dir) == 0
+                && item.mount.is_some()
+                && !item.hidden
+                && is_mount(item.entry);
             if let Some(item) = self.items.get_mut(at) {
                 item.replaced = replaced;
             }
@@ -199,10 +215,7 @@ impl<'t> Plan<'t> {
         for at in 0..self.mimics.len() {
             let Some(mimic) = self.mimics.get(at).filter(|m| !m.goes) else { continue };
             let dir = mimic.dir;
-            let above = self.changed.above(&self.paths, dir)
-                | self.gone.above(&self.paths, dir)
-                | self.coming.above(&self.paths, dir)
-                | self.coming.at(dir);
+            let above = self.changed.above(&self.paths, dir) | self.changes_above(dir);
             // An entry that is to be taken away may lie beneath the mimic's tmpfs; so would one that is mounted on its
             // directory now, if the mimic stayed.
             let beneath = &mut |item: &Item<'t>| match item.action {
@@ -210,10 +223,9 @@ impl<'t> Plan<'t> {
                 Action::Mount(_) | Action::Unmount => item.hidden,
                 _ => false,
             };
-            let touched = self.changed.at(dir) | self.changed.below(dir);
             let goes = all
                 || above > 0
-                || (touched > 0 && self.find_at(dir, self.paths.end(dir), beneath).is_some());
+                || (self.changed.from(dir) > 0 && self.find_in(dir, self.paths.end(dir), beneath).is_some());
             if let Some(mimic) = self.mimics.get_mut(at).filter(|_| goes) {
                 mimic.goes = true;
                 added = true;
@@ -226,31 +238,31 @@ impl<'t> Plan<'t> {
     /// entries that the mimics covered.
     fn list_removals(&mut self) {
         self.removals.clear();
-        for hidden in [false, true] {
-            for (item, at) in self.items.iter().rev().zip((0..self.items.len() as u32).rev()) {
-                let there = match item.action {
-                    Action::Unmount => true,
-                    // A link that is on no record is not ours to take away.
-                    Action::Mount(_) => {
-                        item.state != State::Absent && (item.record.is_some() || is_mount(item.entry))
-                    }
-                    _ => false,
-                };
-                if there && item.hidden == hidden {
-                    let _ = self.removals.push(Removal::Item(at));
+        self.stack.clear();
+        for (item, at) in self.items.iter().zip(0u32..) {
+            let there = match item.action {
+                Action::Unmount => true,
+                // A link that is on no record is not ours to take away.
+                Action::Mount(_) => {
+                    item.state != State::Absent && (item.record.is_some() || is_mount(item.entry))
                 }
+                _ => false,
+            };
+            if there {
+                let _ = self.stack.push(key(if item.hidden { NOWHERE } else { 0 }, NOWHERE - at));
             }
-            if hidden {
-                break;
-            }
-            self.stack.clear();
-            for (mimic, at) in self.mimics.iter().zip(0u32..).filter(|(m, _)| m.goes) {
-                let _ = self.stack.push(key(NOWHERE - mimic.dir, at));
-            }
-            sort::sort_keys(self.stack);
-            for key in self.stack.iter() {
-                let _ = self.removals.push(Removal::Mimic(*key as u32));
-            }
+        }
+        for (mimic, at) in self.mimics.iter().zip(0u32..).filter(|(m, _)| m.goes) {
+            // Neither the first nor the last.
+            let _ = self.stack.push(key(NOWHERE - 1 - mimic.dir, at));
+        }
+        sort::sort_keys(self.stack);
+        for key in self.stack.iter() {
+            let number = *key as u32;
+            let _ = self.removals.push(match (*key >> 32) as PathId {
+                0 | NOWHERE => Removal::Item(NOWHERE - number),
+                _ => Removal::Mimic(number),
+            });
         }
     }
 
@@ -263,22 +275,46 @@ impl<'t> Plan<'t> {
                 let _ = self.mounts.push(at);
             }
         }
-        let items = &self.items;
-        let place = |at: u32| items.get(at as usize).map(|item| (item.class, item.under, at));
-        sort::sort(self.mounts, |a, b| place(*a) < place(*b));
+        let items = &mut **self.items;
+        sort::sort(self.mounts, |a, b| {
+            let under = |at: &u32| items.get(*at as usize).and_then(|item| item.under);
+            under(a) < under(b)
+        });
+        let (mut rank, mut last) = (0, None);
+        for at in self.mounts.iter() {
+            let Some(item) = items.get_mut(*at as usize) else { break };
+            rank += u32::from(item.under != last);
+            last = item.under;
+            item.rank = rank;
+        }
+        let class = |item: &Item<'t>| (item.class as u64) << 40 | u64::from(item.rank) << 20;
+        let (items, stack) = (&self.items, &mut self.stack);
+        Self::arrange(items, stack, self.mounts, &class);
         // Mimics of outer directories come before those of inner ones, whatever the class.
-        let ready = |at: u32| items.get(at as usize).map(|item| (item.opens, item.under, item.class, at));
-        Self::reorder(self.mounts, self.readying, |a, b| ready(a) < ready(b));
-        let done = |at: u32| items.get(at as usize).map(|item| (item.round(), item.class, item.under, at));
-        Self::reorder(self.mounts, self.schedule, |a, b| done(a) < done(b));
+        Self::arrange(items, stack, self.readying, &|item| {
+            u64::from(item.opens) << 42 | u64::from(item.rank) << 22 | (item.class as u64) << 20
+        });
+        Self::arrange(items, stack, self.schedule, &|item| u64::from(item.round()) << 42 | class(item));
     }
 
-    fn reorder(list: &Places, into: &mut Places, before: impl Fn(u32, u32) -> bool) {
+    /// Lists the items that are mounted by a key of 60 bits, of which the lowest twenty are free.
+    #[inline(never)]
+    fn arrange(items: &[Item<'t>], keys: &mut Keys, into: &mut Places, key: &dyn Fn(&Item<'t>) -> u64) {
+        keys.clear();
+        for (item, at) in items.iter().zip(0u64..) {
+            if matches!(item.action, Action::Mount(_)) {
+                let _ = keys.push(key(item) | at);
+            }
+        }
+        sort::sort_keys(keys);
         into.clear();
-        let _ = into.extend_from_slice(list);
-        sort::sort(into, |a, b| before(*a, *b));
+        for key in keys.iter() {
+            let _ = into.push(item_of(*key) as u32);
+        }
     }
 }
 
 /// Numbers of items.
 type Places = heapless::Vec<u32, { crate::limits::PROFILE_ENTRIES.max }>;
+/// Keys of items.
+type Keys = heapless::Vec<u64, { super::ITEMS }>;

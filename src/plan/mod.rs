@@ -17,8 +17,9 @@
 #![forbid(unsafe_code)]
 
 use crate::limits::PROFILE_ENTRIES;
-use crate::mount::table::{MountRef, Table, marks};
+use crate::mount::table::{Mount, MountRef, Table};
 use crate::mount::{Kind, MountEntry, Origin};
+use crate::text::sort;
 use paths::{MarkList, Marks, PathId, Paths, Places};
 
 mod diff;
@@ -113,6 +114,8 @@ pub struct Item<'t> {
     pub opens: u32,
     /// What is there of it stays until what is bound at its target in this run has taken its place.
     pub replaced: bool,
+    /// The place of `under` among all such directories; none comes first.
+    rank: u32,
     dir: PathId,
     source: PathId,
     recursive: bool,
@@ -123,7 +126,7 @@ pub struct Item<'t> {
 
 impl Item<'_> {
     /// Whether it will be there when the plan is performed.
-    fn is_wanted(&self) -> bool {
+    pub fn is_wanted(&self) -> bool {
         self.desired && matches!(self.action, Action::Keep | Action::Mount(_))
     }
 
@@ -232,7 +235,7 @@ pub struct Plan<'t> {
 
 impl<'t> Plan<'t> {
     /// An empty plan.
-    pub fn new(memory: &'t mut Memory<'t>) -> Self {
+    pub const fn new(memory: &'t mut Memory<'t>) -> Self {
         let Memory { items, mimics, removals, mounts, places, parts, keys, marks } = memory;
         let ([items, scratch], [mounts, schedule, readying], [by_dir, stack]) = (items, mounts, keys);
         let [changed, gone, coming, early] = marks;
@@ -257,11 +260,13 @@ impl<'t> Plan<'t> {
         }
     }
 
-    /// The record's lines of a mimic's parts, by number. The mimic is named by its place.
-    pub fn parts(&self, mimic: u32) -> impl Iterator<Item = u16> {
-        let start = self.parts.partition_point(|part| *part < order::key(mimic, 0));
-        let (_, from) = self.parts.split_at_checked(start).unwrap_or_default();
-        from.iter().take_while(move |part| **part >> 32 == u64::from(mimic)).map(|part| *part as u16)
+    /// Calls `each` for the record's lines of a mimic's parts, by number. The mimic is named by its place.
+    #[inline(never)]
+    pub fn each_part(&self, mimic: u32, each: &mut dyn FnMut(u16)) {
+        let start = sort::bound(self.parts, order::key(mimic, 0));
+        for part in self.parts.iter().skip(start).take_while(|part| **part >> 32 == u64::from(mimic)) {
+            each(*part as u16);
+        }
     }
 
     /// A line of the record.
@@ -277,18 +282,28 @@ impl<'t> Plan<'t> {
     }
 
     /// Whether the target of an item that is taken away is used again as it is: by a desired entry that needs the same
-    /// kind of thing there, while nothing above it changes.
+    /// kind of thing there, while nothing above it changes; or as the source of one.
     pub fn leaves_target_of(&self, item: &Item<'t>) -> bool {
         let moves = self.changed.above(&self.paths, item.dir) | self.gone.above(&self.paths, item.dir);
-        moves == 0
-            && self
-                .find_at(item.dir, item.dir + 1, &mut |other| other.is_wanted() && other.kind == item.kind)
-                .is_some()
+        self.coming.at(item.dir) == item.kind as u32 + 1
+            || moves == 0
+                && self
+                    .find_at(item.dir, &mut |other| {
+                        let fits = other.kind == item.kind
+                            || (other.kind == Kind::EnsureDir && item.kind == Kind::Directory);
+                        fits && other.is_wanted()
+                    })
+                    .is_some()
+    }
+
+    /// Whether no entry on record has the target of an item.
+    pub fn is_new(&self, item: &Item<'t>) -> bool {
+        self.find_at(item.dir, &mut |other| other.record.is_some()).is_none()
     }
 
     /// All items with the target of one.
     pub fn with_target_of(&self, item: &Item<'t>) -> impl Iterator<Item = u32> {
-        let start = self.by_dir.partition_point(|at| *at < order::key(item.dir, 0));
+        let start = sort::bound(self.by_dir, order::key(item.dir, 0));
         let (_, from) = self.by_dir.split_at_checked(start).unwrap_or_default();
         let dir = u64::from(item.dir);
         from.iter().take_while(move |at| **at >> 32 == dir).map(|at| order::item_of(*at) as u32)
@@ -297,35 +312,34 @@ impl<'t> Plan<'t> {
     /// Whether anything is mounted below the target of an item in this run.
     pub fn has_mounts_inside(&self, item: &Item<'t>) -> bool {
         let mounted = &mut |other: &Item<'t>| matches!(other.action, Action::Mount(_));
-        self.find_at(item.dir + 1, self.paths.end(item.dir), mounted).is_some()
+        self.find_inside(item.dir, mounted).is_some()
     }
 
     /// The desired entry that is mounted in place of a duplicate.
     pub fn winner(&self, item: &Item<'t>) -> Option<&'t MountEntry<'t>> {
         let wins = &mut |other: &Item<'t>| other.is_wanted() && other.kind != Kind::EnsureDir;
-        self.items.get(self.find_at(item.dir, item.dir + 1, wins)?).map(|item| item.entry)
+        self.items.get(self.find_at(item.dir, wins)?).map(|item| item.entry)
     }
 
     /// Calls `each` for every directory on which the record has a tmpfs that is there, with the id of its mount where the
     /// table tells it: the namespace's root, mimics, and entries of that type; only those that stay, if `staying`.
     pub fn each_tmpfs(&self, table: &Table<'t>, staying: bool, each: &mut dyn FnMut(&'t [u8], Option<u32>)) {
-        let mut take = |line: &MountEntry<'t>| {
-            let top = table.visible(line.dir, 0);
-            // A tmpfs of somebody else that lies on top is not to be trusted for the path's sake (L26).
-            let known = |top| line.dir == b"/" || table.is_marked(top, marks::COVER | marks::MIMIC);
-            let mount = top.filter(|top| known(*top)).and_then(|top| table.get(top));
-            let id = mount.filter(|mount| mount.dir == line.dir).map(|mount| mount.id);
+        let mut take = |line: &MountEntry<'t>, mount: Option<MountRef>| {
+            let whole = |mount: &&Mount<'t>| mount.dir == line.dir && mount.is_whole(b"tmpfs");
+            let id = mount.and_then(|mount| table.get(mount)).filter(whole).map(|mount| mount.id);
             if line.fstype == b"tmpfs" && (id.is_some() || table.is_empty()) {
                 each(line.dir, id);
             }
         };
-        self.record.iter().filter(|line| line.origin() == Origin::Rootfs).for_each(&mut take);
+        for line in self.record.iter().filter(|line| line.origin() == Origin::Rootfs) {
+            take(line, table.visible(line.dir, 0));
+        }
         for mimic in self.mimics.iter().filter(|mimic| !(staying && mimic.goes)) {
-            self.line(mimic.line).into_iter().for_each(&mut take);
+            self.line(mimic.line).into_iter().for_each(|line| take(line, mimic.mount));
         }
         for item in self.items.iter().filter(|item| item.record.is_some()) {
             if !staying || item.action == Action::Keep {
-                take(item.entry);
+                take(item.entry, item.mount);
             }
         }
     }
@@ -344,8 +358,7 @@ impl<'t> Plan<'t> {
         let is_gap = |removal: &Removal| match *removal {
             Removal::Mimic(_) => !self.mounts.is_empty(),
             Removal::Item(at) => self.items.get(at as usize).is_some_and(|item| {
-                !(replaces && item.replaced)
-                    && self.find_at(item.dir, item.dir.saturating_add(1), &mut |other| comes(other)).is_some()
+                !(replaces && item.replaced) && self.find_at(item.dir, &mut |other| comes(other)).is_some()
             }),
         };
         self.removals.iter().any(is_gap)

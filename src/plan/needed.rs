@@ -18,16 +18,21 @@ impl<'t> Plan<'t> {
     /// The second move. An empty table means that nothing can be known: then what is recorded counts as in effect.
     /// Links and directories-to-be are left alone; the survey looks at them.
     pub fn judge(&mut self, table: &mut Table<'t>) {
+        // The second time, when the items are judged, mimics are looked for beneath what later entries cover.
+        self.judge_mimics(0, table);
+        self.judge_items(table);
+        self.judge_mimics(marks::COVER, table);
+    }
+
+    #[inline(never)]
+    fn judge_mimics(&mut self, above: u8, table: &mut Table<'t>) {
         // Of two over one directory the later lies on top.
-        for at in (0..self.mimics.len()).rev() {
-            let found = if table.is_empty() { (None, true) } else { self.judge_mimic(at as u32, table) };
-            let recorded = self.recorded;
-            if let Some(mimic) = self.mimics.get_mut(at) {
-                (mimic.mount, mimic.whole) = found;
-                // One that a killed run was at goes: of its parts nothing is on record.
-                mimic.whole &= usize::from(mimic.line) < recorded;
-            }
+        for at in (0..self.mimics.len() as u32).rev() {
+            self.judge_mimic(at, above, table);
         }
+    }
+
+    fn judge_items(&mut self, table: &mut Table<'t>) {
         for item in self.items.iter_mut().rev() {
             if !super::is_mount(item.entry) {
                 // What a later entry covers cannot be looked at; what is on record counts then.
@@ -52,33 +57,49 @@ impl<'t> Plan<'t> {
         }
     }
 
-    /// The tmpfs of a mimic, and whether every part that is on record shows what the covered directory holds.
-    fn judge_mimic(&self, mimic: u32, table: &mut Table<'t>) -> (Option<MountRef>, bool) {
-        let line = self.mimics.get(mimic as usize).and_then(|mimic| self.line(mimic.line));
-        let Some(dir) = line.map(|line| line.dir) else { return (None, false) };
-        // The mimic is the topmost tmpfs that carries one of the parts, if there are any.
-        let stack = table.stack(dir, 0, 0);
-        let mut pairs = stack.iter().rev().zip(stack.iter().rev().skip(1));
-        let found = pairs.find(|(tmpfs, _)| {
-            let carries =
-                |part| self.line(part).is_some_and(|part| table.child(**tmpfs, part.dir, 0).is_some());
-            let is_new =
-                table.get(**tmpfs).is_some_and(|m| m.is_whole(b"tmpfs") && !m.is_marked(marks::MIMIC));
-            is_new && (self.parts(mimic).any(carries) || self.parts(mimic).next().is_none())
-        });
-        let Some((&tmpfs, &under)) = found else { return (None, false) };
-        table.mark(tmpfs, marks::MIMIC);
-        let mut whole = table.get(under).is_some_and(|m| !m.is_deleted());
-        for part in self.parts(mimic).filter_map(|part| self.line(part)) {
-            let Some(mount) = table.child(tmpfs, part.dir, 0) else {
-                whole = false;
+    /// Looks for the tmpfs of a mimic that is not found yet, and whether every part that is on record shows what the
+    /// covered directory holds.
+    fn judge_mimic(&mut self, at: u32, above: u8, table: &mut Table<'t>) {
+        let Some(mimic) = self.mimics.get(at as usize).filter(|mimic| mimic.mount.is_none()) else { return };
+        let Some(dir) = self.line(mimic.line).map(|line| line.dir) else { return };
+        let owner = self.line(mimic.line).and_then(|line| line.needed_by());
+        // The topmost tmpfs that carries the owner, or one of the parts; or the topmost if there are none.
+        let mut found = None;
+        for pair in table.stack(dir, above, 0).windows(2).rev() {
+            let &[under, tmpfs] = pair else { break };
+            if !table.get(tmpfs).is_some_and(|m| m.is_whole(b"tmpfs") && !m.is_marked(marks::MIMIC)) {
                 continue;
-            };
-            let was = table.identity(table.walk(under, dir, part.dir, 0), part.dir);
-            whole &= was.is_none() || was == table.identity(mount, part.dir);
-            table.mark(mount, marks::PART);
+            }
+            let mut whole = table.get(under).is_some_and(|m| !m.is_deleted());
+            let mut carries = owner.is_some_and(|owner| table.child(tmpfs, owner, 0).is_some());
+            let mut is_empty = true;
+            self.each_part(at, &mut |part| {
+                is_empty = false;
+                let Some(part) = self.line(part) else { return };
+                let Some(mount) = table.child(tmpfs, part.dir, 0) else {
+                    whole = false;
+                    return;
+                };
+                carries = true;
+                let was = table.identity(table.walk(under, dir, part.dir, 0), part.dir);
+                whole &= was.is_none() || was == table.identity(mount, part.dir);
+                table.mark(mount, marks::PART);
+            });
+            if carries || (is_empty && found.is_none()) {
+                found = Some((tmpfs, whole));
+            }
+            if carries {
+                break;
+            }
         }
-        (Some(tmpfs), whole)
+        if let Some(mimic) = self.mimics.get_mut(at as usize) {
+            (mimic.mount, mimic.whole) = (None, table.is_empty());
+            if let Some((tmpfs, whole)) = found {
+                table.mark(tmpfs, marks::MIMIC);
+                // Of one that a killed run was at no part is on record: it goes.
+                (mimic.mount, mimic.whole) = (Some(tmpfs), whole && usize::from(mimic.line) < self.recorded);
+            }
+        }
     }
 }
 
@@ -132,12 +153,19 @@ fn judge_mount<'t>(
         }
     }
     match in_place {
-        // What lies at a recorded target is what was mounted there, even if it shows something else by now.
-        Some((mount, hidden)) if recorded => {
-            table.mark(mount, marks::COVER | marks::OURS);
+        // What lies at a recorded target is what was mounted there, even if it shows something else by now; and what
+        // was removed is of no use to anybody, and nothing can be mounted on it.
+        Some((mount, hidden)) if recorded || table.get(mount).is_some_and(|m| m.is_deleted()) => {
+            let shown = table.identity(mount, entry.dir);
+            let mut layer = Some(mount);
+            while let Some(at) = layer.filter(|at| table.identity(*at, entry.dir) == shown) {
+                table.mark(at, marks::COVER | marks::OURS);
+                layer = table.get(at).and_then(|line| table.beneath(line));
+            }
             (State::Different, Some(mount), hidden)
         }
-        _ => (State::Absent, None, false),
+        // Somebody else's is not touched, but it is said that it is mounted over.
+        _ => (State::Absent, in_place.map(|(mount, _)| mount), false),
     }
 }
 
@@ -167,7 +195,7 @@ fn shows_submounts(entry: &MountEntry<'_>, mount: MountRef, table: &Table<'_>) -
     let apart = !path::covers(source, target) && !path::covers(target, source);
     let mut there = heapless::Vec::<u8, { PATH.max }>::new();
     !apart
-        || table.at_or_below(source).all(|below| {
+        || table.listed(source, true).iter().map(|at| MountRef(*at)).all(|below| {
             let Some(line) = table.get(below) else { return true };
             let rest = line.dir.get(source.len()..).unwrap_or_default();
             if rest.is_empty() || line.unbindable || table.mounted_at(line.dir, marks::COVER) != Some(below) {

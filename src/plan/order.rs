@@ -17,15 +17,14 @@ impl<'t> Plan<'t> {
         self.parts.clear();
         self.paths.clear();
         for entry in record.iter().chain(desired) {
-            self.paths.add(entry.dir);
-            if has_source(entry) {
-                self.paths.add(entry.name);
-            }
+            self.paths.add(Some(entry.dir));
+            self.paths.add(has_source(entry).then_some(entry.name));
         }
         self.paths.build();
         self.find_mimics();
-        for entry in desired {
-            self.push(entry, None, true);
+        for at in 0..desired.len() {
+            let Some(entry) = desired.get(at) else { break };
+            self.push(entry, record.len() + at, None);
         }
         self.find_duplicates();
         self.take_record();
@@ -45,10 +44,10 @@ impl<'t> Plan<'t> {
         self.stack.clear();
         for (entry, at) in self.record.iter().zip(0u16..).filter(|(entry, _)| entry.is_synthetic()) {
             if entry.fstype == b"tmpfs" {
-                let dir = self.paths.find(entry.dir);
+                let dir = self.paths.id(2 * usize::from(at));
                 let last = self.mimics.get(self.gone.at(dir).wrapping_sub(1) as usize);
                 // A line that is there twice counts once.
-                if last.and_then(|last| self.line(last.line)) == Some(entry) {
+                if last.and_then(|last| self.line(last.line)).is_some_and(|last| last.same(entry)) {
                     continue;
                 }
                 let mimic = Mimic { line: at, dir, mount: None, whole: true, goes: false, heir: None };
@@ -71,8 +70,10 @@ impl<'t> Plan<'t> {
         sort::sort_keys(self.parts);
     }
 
-    fn push(&mut self, entry: &'t MountEntry<'t>, record: Option<u16>, desired: bool) {
-        let recursive = has_source(entry) && entry.options.flags().recursive;
+    /// One more item, for the entry of this number among all of both profiles.
+    fn push(&mut self, entry: &'t MountEntry<'t>, number: usize, record: Option<u16>) {
+        let (dir, source) = (self.paths.id(2 * number), self.paths.id(2 * number + 1));
+        let desired = record.is_none();
         // As many as there are entries, which fitted.
         let _ = self.items.push(Item {
             entry,
@@ -88,9 +89,10 @@ impl<'t> Plan<'t> {
             action: if desired { Action::Keep } else { Action::Unmount },
             opens: 0,
             replaced: false,
-            dir: self.paths.find(entry.dir),
-            source: if has_source(entry) { self.paths.find(entry.name) } else { NOWHERE },
-            recursive,
+            rank: 0,
+            dir,
+            source,
+            recursive: source != NOWHERE && entry.options.flags().recursive,
             moves: false,
             visited: false,
         });
@@ -125,15 +127,15 @@ impl<'t> Plan<'t> {
     /// Each record entry goes with the desired entry that equals it, or becomes an item of its own.
     fn take_record(&mut self) {
         for (entry, at) in self.record.iter().zip(0u16..) {
-            let over = self.paths.find(path::parent(entry.dir));
-            let of_mimic = entry.is_synthetic() && (entry.fstype == b"tmpfs" || self.gone.at(over) > 0);
+            let over = || self.paths.find(path::parent(entry.dir));
+            let of_mimic = entry.is_synthetic() && (entry.fstype == b"tmpfs" || self.gone.at(over()) > 0);
             if entry.origin() == Origin::Rootfs || of_mimic || entry.kind() == Kind::Unknown {
                 continue;
             }
-            let dir = self.paths.find(entry.dir);
+            let dir = self.paths.id(2 * usize::from(at));
             // Only the first with a target is mounted, and directories that are to be there; of those there are few.
             let mut looked_at = 0;
-            let twin = self.find_at(dir, dir.saturating_add(1), &mut |item| {
+            let twin = self.find_at(dir, &mut |item| {
                 looked_at += 1;
                 let fits = item.record.is_none() && item.action == Action::Keep && item.entry.same(entry);
                 fits || looked_at > TWINS
@@ -141,7 +143,7 @@ impl<'t> Plan<'t> {
             let twin = twin.filter(|_| looked_at <= TWINS);
             match twin.and_then(|twin| self.items.get_mut(twin)) {
                 Some(item) => item.record = Some(at),
-                None => self.push(entry, Some(at), false),
+                None => self.push(entry, at.into(), Some(at)),
             }
         }
     }
@@ -149,23 +151,16 @@ impl<'t> Plan<'t> {
     /// By class, then a directory before what lies in it; of equals the recorded one first, then directories that
     /// are only to be there, then the order of the file.
     fn sort_items(&mut self) {
-        self.stack.clear();
+        self.by_dir.clear();
         for (item, at) in self.items.iter().zip(0u32..) {
             let rank = match item.kind {
                 _ if !item.desired => 0,
                 Kind::EnsureDir => 1,
                 _ => 2,
             };
-            let _ = self.stack.push((item.class as u64) << 60 | key(item.dir, rank << 20 | at));
+            let _ = self.by_dir.push((item.class as u64) << 60 | key(item.dir, rank << 20 | at));
         }
-        sort::sort_keys(self.stack);
-        self.scratch.clear();
-        for key in self.stack.iter() {
-            if let Some(item) = self.items.get(item_of(*key)) {
-                let _ = self.scratch.push(*item);
-            }
-        }
-        core::mem::swap(&mut self.items, &mut self.scratch);
+        sort::sort_keys(self.by_dir);
     }
 
     /// Inside a class, puts an entry behind those that make its source or lie on the way to its target; otherwise
@@ -173,13 +168,14 @@ impl<'t> Plan<'t> {
     fn follow_sources(&mut self) {
         self.scratch.clear();
         self.stack.clear();
-        for at in 0..self.items.len() {
+        for at in 0..self.by_dir.len() {
             self.visit(at);
-            // On the stack: an item, and the path whose entry it has to follow next: first what has the same target
+            // On the stack: the place of an item in that order, and the path whose entry it has to follow next: first what has the same target
             // and stands before it, then the paths above that, then its source and the paths above that.
             while let Some(top) = self.stack.last_mut() {
                 let (here, next, at_source) = (item_of(*top), (*top >> 32) as PathId, *top & AT_SOURCE != 0);
-                let Some(item) = self.items.get(here) else { break };
+                let Some(sorted) = self.by_dir.get(here).copied() else { break };
+                let Some(item) = self.items.get(item_of(sorted)) else { break };
                 if next == NOWHERE {
                     if at_source {
                         self.stack.pop();
@@ -190,13 +186,15 @@ impl<'t> Plan<'t> {
                     continue;
                 }
                 *top = key(self.paths.above(next), *top as u32);
-                let (class, dir) = (item.class, item.dir);
-                let is_own = next == dir && !at_source;
-                let same = self.items.partition_point(|i| (i.class, i.dir) <= (class, next));
-                let before = if is_own { here } else { same }.wrapping_sub(1);
-                if (next != dir || is_own)
-                    && self.items.get(before).is_some_and(|i| i.class == class && i.dir == next)
-                {
+                let is_own = next == item.dir && !at_source;
+                if next == item.dir && at_source {
+                    continue;
+                }
+                // The last of its class at that target.
+                let target = (item.class as u64) << 60 | key(next, 0);
+                let end = if is_own { here } else { sort::bound(self.by_dir, target + key(1, 0)) };
+                let before = end.wrapping_sub(1);
+                if self.by_dir.get(before).is_some_and(|sorted| sorted >> 32 == target >> 32) {
                     self.visit(before);
                 }
             }
@@ -205,28 +203,42 @@ impl<'t> Plan<'t> {
     }
 
     fn visit(&mut self, at: usize) {
-        if let Some(item) = self.items.get_mut(at).filter(|item| !item.visited) {
+        let item = self.by_dir.get(at).and_then(|sorted| self.items.get_mut(item_of(*sorted)));
+        if let Some(item) = item.filter(|item| !item.visited) {
             item.visited = true;
             // Each item is put there once.
             let _ = self.stack.push(key(item.dir, at as u32));
         }
     }
 
+    /// The first item with this target that passes a test.
+    #[inline(never)]
+    pub(super) fn find_at(&self, dir: PathId, test: &mut dyn FnMut(&Item<'t>) -> bool) -> Option<usize> {
+        self.find_in(dir, dir.wrapping_add(1), test)
+    }
+
+    /// The first item with a target strictly below that passes a test.
+    #[inline(never)]
+    pub(super) fn find_inside(&self, dir: PathId, test: &mut dyn FnMut(&Item<'t>) -> bool) -> Option<usize> {
+        self.find_in(dir.wrapping_add(1), self.paths.end(dir), test)
+    }
+
     /// The first item with one of these targets that passes a test.
-    pub(super) fn find_at(
+    #[inline(never)]
+    pub(super) fn find_in(
         &self,
         from: PathId,
         to: PathId,
         test: &mut dyn FnMut(&Item<'t>) -> bool,
     ) -> Option<usize> {
-        let start = self.by_dir.partition_point(|at| *at < key(from, 0));
-        let (_, list) = self.by_dir.split_at_checked(start)?;
-        for at in list.iter().take_while(|at| **at < key(to, 0)).map(|at| item_of(*at)) {
+        let mut place = sort::bound(self.by_dir, key(from, 0));
+        loop {
+            let at = self.by_dir.get(place).filter(|at| **at < key(to, 0)).map(|at| item_of(*at))?;
             if test(self.items.get(at)?) {
                 return Some(at);
             }
+            place += 1;
         }
-        None
     }
 }
 

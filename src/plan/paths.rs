@@ -22,32 +22,62 @@ pub struct Place<'t> {
     path: &'t [u8],
     /// The nearest path of the set above it.
     above: PathId,
-    /// The first path behind it that does not lie below it.
+    /// The first path behind it that does not lie below it; before all are sorted, how many were added before it.
     end: PathId,
 }
 
 /// A sorted set of clean paths.
 pub struct Paths<'t> {
-    places: &'t mut Places<'t>,
+    places: &'t mut heapless::Vec<Place<'t>, MOST>,
+    /// The place of each in the order in which they were added.
+    ids: &'t mut heapless::Vec<PathId, MOST>,
 }
 
 /// Room for them.
-pub type Places<'t> = heapless::Vec<Place<'t>, MOST>;
+pub struct Places<'t> {
+    places: heapless::Vec<Place<'t>, MOST>,
+    ids: heapless::Vec<PathId, MOST>,
+}
+
+impl Places<'_> {
+    /// Empty room.
+    pub const fn new() -> Self {
+        Places { places: heapless::Vec::new(), ids: heapless::Vec::new() }
+    }
+}
+
+impl Default for Places<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl<'t> Paths<'t> {
     /// No paths.
-    pub fn new(places: &'t mut Places<'t>) -> Self {
-        Paths { places }
+    pub const fn new(memory: &'t mut Places<'t>) -> Self {
+        let Places { places, ids } = memory;
+        Paths { places, ids }
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.places.clear();
+        self.ids.clear();
     }
 
-    /// Adds a path; it may be there already. More than four for each entry are not taken, and never come.
-    pub fn add(&mut self, path: &'t [u8]) {
-        let _ = self.places.push(Place { path, above: NOWHERE, end: 0 });
+    /// Adds a path, which may be there already; or notes that there is none. More than two for each entry are not
+    /// taken, and never come.
+    pub fn add(&mut self, path: Option<&'t [u8]>) {
+        let end = self.ids.len() as u32;
+        let _ = self.ids.push(NOWHERE);
+        if let Some(path) = path {
+            let _ = self.places.push(Place { path, above: NOWHERE, end });
+        }
+    }
+
+    /// The place of the path that was added when there were so many before it.
+    pub fn id(&self, number: usize) -> PathId {
+        self.ids.get(number).copied().unwrap_or(NOWHERE)
     }
 
     /// Sorts, leaves each path once, and finds out who lies below whom.
@@ -70,6 +100,9 @@ impl<'t> Paths<'t> {
                 *place = Place { above: last, ..here };
                 last = kept;
                 kept += 1;
+            }
+            if let Some(id) = self.ids.get_mut(here.end as usize) {
+                *id = last;
             }
         }
         while let Some(open) = self.places.get_mut(last as usize) {
@@ -143,7 +176,7 @@ pub type MarkList = heapless::Vec<(u32, u32), MOST>;
 
 impl<'t> Marks<'t> {
     /// No marks at all; [reset](Marks::reset) first.
-    pub fn new(marks: &'t mut MarkList) -> Self {
+    pub const fn new(marks: &'t mut MarkList) -> Self {
         Marks { marks }
     }
 
@@ -160,20 +193,31 @@ impl<'t> Marks<'t> {
             *own = mark.max(*own);
         }
         let mut above = paths.above(id);
-        while let Some((_, below)) = self.marks.get_mut(above as usize) {
-            *below = mark.max(*below);
+        // What lies further above has as high a mark below it.
+        while let Some((_, below)) = self.marks.get_mut(above as usize)
+            && *below < mark
+        {
+            *below = mark;
             above = paths.above(above);
         }
     }
 
     /// The mark of a path itself.
+    #[inline(never)]
     pub fn at(&self, id: PathId) -> u32 {
         self.marks.get(id as usize).map_or(0, |marks| marks.0)
     }
 
     /// The highest mark of a path strictly below.
+    #[inline(never)]
     pub fn below(&self, id: PathId) -> u32 {
         self.marks.get(id as usize).map_or(0, |marks| marks.1)
+    }
+
+    /// The highest mark of a path and of what lies below.
+    #[inline(never)]
+    pub fn from(&self, id: PathId) -> u32 {
+        self.at(id).max(self.below(id))
     }
 
     /// The highest mark of a path strictly above.
@@ -196,7 +240,7 @@ mod tests {
     fn set(paths: &[&'static str]) -> Paths<'static> {
         let mut set = Paths::new(Box::leak(Box::default()));
         for path in paths {
-            set.add(path.as_bytes());
+            set.add(Some(path.as_bytes()));
         }
         set.build();
         set
@@ -211,6 +255,7 @@ mod tests {
         assert_eq!(set.above(id("/a")), NOWHERE);
         assert_eq!(set.end(id("/a")), id("/b"));
         assert_eq!(set.end(id("/a/b")), id("/a/z"));
+        assert_eq!((set.id(0), set.id(2), set.id(5)), (id("/b"), id("/a"), id("/a")));
         assert_eq!(set.find(b"/a/b/c/d"), NOWHERE);
         assert_eq!(set.nearest(b"/a/b/c/d"), id("/a/b/c"));
         assert_eq!(set.nearest(b"/a/y"), id("/a"));

@@ -2,7 +2,7 @@
 //! A bump allocator over borrowed bytes: what it hands out lives as long as they do, and is never given back.
 #![forbid(unsafe_code)]
 
-use core::mem;
+use super::path::put;
 
 /// The arena has not enough bytes left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Arena<'t> {
 
 impl<'t> Arena<'t> {
     /// An arena over all of `free`.
-    pub fn new(free: &'t mut [u8]) -> Self {
+    pub const fn new(free: &'t mut [u8]) -> Self {
         Arena { free }
     }
 
@@ -31,33 +31,27 @@ impl<'t> Arena<'t> {
 
     /// Hands out the first `len` free bytes. When there are not enough, nothing is taken.
     pub fn take(&mut self, len: usize) -> Result<&'t mut [u8], Full> {
-        if len > self.free.len() {
-            return Err(Full);
-        }
-        let (taken, free) = mem::take(&mut self.free).split_at_mut_checked(len).ok_or(Full)?;
-        self.free = free;
-        Ok(taken)
+        self.free.split_off_mut(..len).ok_or(Full)
     }
 
     /// Hands out a copy of the bytes, to be changed.
-    #[inline(never)]
     pub fn copy(&mut self, bytes: &[u8]) -> Result<&'t mut [u8], Full> {
-        let taken = self.take(bytes.len())?;
-        for (place, byte) in taken.iter_mut().zip(bytes) {
-            *place = *byte;
-        }
-        Ok(taken)
+        self.join(&[bytes])
     }
 
     /// Hands out the parts, one behind the other.
     pub fn concat(&mut self, parts: &[&[u8]]) -> Result<&'t [u8], Full> {
-        let len = parts.iter().map(|part| part.len()).sum();
-        let taken = self.take(len)?;
-        let mut rest = &mut *taken;
+        Ok(self.join(parts)?)
+    }
+
+    #[inline(never)]
+    fn join(&mut self, parts: &[&[u8]]) -> Result<&'t mut [u8], Full> {
+        let taken = self.take(parts.iter().map(|part| part.len()).sum())?;
+        let mut len = 0;
         for part in parts {
-            let (here, behind) = rest.split_at_mut_checked(part.len()).ok_or(Full)?;
-            here.copy_from_slice(part);
-            rest = behind;
+            for byte in *part {
+                put(taken, &mut len, *byte);
+            }
         }
         Ok(taken)
     }

@@ -35,7 +35,7 @@ fn decode<'f>(field: &'f mut [u8], escaped: &[u8]) -> &'f mut [u8] {
         from += 1;
         if byte == b'\\' {
             for meant in escaped {
-                if behind.starts_with(&octal(*meant)) {
+                if behind.first_chunk() == Some(&octal(*meant)) {
                     byte = *meant;
                     from += 3;
                     break;

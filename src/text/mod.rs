@@ -50,22 +50,32 @@ pub fn write_number(w: &mut dyn Out, number: u64) {
 pub fn write_quoted(w: &mut dyn Out, bytes: &[u8]) {
     w.put(b"\"");
     for &byte in bytes {
-        let digit = |n: u8| if n < 10 { b'0' + n } else { b'a' - 10 + n };
         let letter = match byte {
             b'"' | b'\\' => byte,
             b'\n' => b'n',
             b'\t' => b't',
             b'\r' => b'r',
-            _ => b'x',
+            b' '..=b'~' => {
+                w.put(&[byte]);
+                continue;
+            }
+            _ => {
+                w.put(&hex(byte));
+                continue;
+            }
         };
-        let mut escaped = [b'\\', letter, digit(byte >> 4), digit(byte & 15)];
-        let mut len = if letter == b'x' { 4 } else { 2 };
-        if letter == b'x' && matches!(byte, b' '..=b'~') {
-            (escaped[0], len) = (byte, 1);
-        }
-        w.put(escaped.get(..len).unwrap_or_default());
+        w.put(&[b'\\', letter]);
     }
     w.put(b"\"");
+}
+
+/// The escape of a byte by its two digits.
+fn hex(byte: u8) -> [u8; 4] {
+    let bits = u32::from(byte);
+    let digits = (bits << 4 | bits) & 0xF_0F;
+    // 1 for each digit that is a letter.
+    let letters = (digits + 0x6_06) >> 4 & 0x1_01;
+    (u32::from_be_bytes(*br"\x00") + digits + letters * u32::from(b'a' - 10 - b'0')).to_be_bytes()
 }
 
 /// The parts of a text between its separators, the empty ones too. The empty text is one empty part.
@@ -154,5 +164,29 @@ impl<const N: usize> Out for heapless::Vec<u8, N> {
 impl Out for std::vec::Vec<u8> {
     fn put(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::format;
+    use std::vec::Vec;
+
+    #[test]
+    fn quoted_bytes_are_escaped_one_by_one() {
+        for byte in 0..=u8::MAX {
+            let mut text = Vec::new();
+            write_quoted(&mut text, &[byte]);
+            let inside = match byte {
+                b'\n' => r"\n".into(),
+                b'\t' => r"\t".into(),
+                b'\r' => r"\r".into(),
+                b'"' | b'\\' => format!("\\{}", char::from(byte)),
+                b' '..=b'~' => format!("{}", char::from(byte)),
+                _ => format!("\\x{byte:02x}"),
+            };
+            assert_eq!(text, format!("\"{inside}\"").into_bytes());
+        }
     }
 }

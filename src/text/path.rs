@@ -30,15 +30,14 @@ pub fn clean(path: &mut [u8]) -> usize {
     while let Some(rest) = path.get(start..) {
         let end = start + position(rest, b'/');
         let component = path.get(start..end).unwrap_or_default();
-        let up = component == b"..";
-        if component.is_empty() || component == b"." || up && len <= fixed && root > 0 {
-            // It says nothing.
-        } else if up && len > fixed {
+        let dots = dots(component);
+        if dots == UP && len > fixed {
             len -= 1;
             while len > fixed && path.get(len) != Some(&b'/') {
                 len -= 1;
             }
-        } else {
+        } else if dots >= UP + root {
+            // A name, or `..` of a relative path.
             if len > root {
                 put(path, &mut len, b'/');
             }
@@ -46,7 +45,7 @@ pub fn clean(path: &mut [u8]) -> usize {
                 let byte = path.get(at).copied().unwrap_or_default();
                 put(path, &mut len, byte);
             }
-            if up {
+            if dots == UP {
                 fixed = len;
             }
         }
@@ -57,6 +56,14 @@ pub fn clean(path: &mut [u8]) -> usize {
     }
     len
 }
+
+/// How many dots a component is; more than [`UP`] for a name. [`UP`] lead up, fewer nowhere.
+#[inline(never)]
+fn dots(component: &[u8]) -> usize {
+    if component.iter().all(|byte| *byte == b'.') { component.len() } else { UP + 1 }
+}
+
+const UP: usize = 2;
 
 /// Cleans the path in place.
 #[inline(never)]
@@ -84,11 +91,11 @@ pub fn is_clean(path: &[u8]) -> bool {
         _ => (true, path),
     };
     for component in split(rest, b'/') {
-        let up = component == b"..";
-        if component.is_empty() || component == b"." || up && !may_climb {
+        let dots = dots(component);
+        if dots < UP || dots == UP && !may_climb {
             return false;
         }
-        may_climb &= up;
+        may_climb = dots == UP;
     }
     true
 }

@@ -38,6 +38,12 @@ pub fn partition(len: usize, before: &dyn Fn(usize) -> bool) -> usize {
     start
 }
 
+/// How many keys of a sorted list are lower than one.
+#[inline(never)]
+pub fn bound(keys: &[u64], key: u64) -> usize {
+    partition(keys.len(), &|at| keys.get(at).is_some_and(|found| *found < key))
+}
+
 /// The algorithm, which is the same for all lists. `order` puts two places in order and says whether they were not.
 fn shell_sort(len: usize, order: &mut dyn FnMut(usize, usize) -> bool) {
     let mut gap = len;

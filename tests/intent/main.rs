@@ -293,26 +293,41 @@ fn live(nursery: &Nursery, sequence: &Sequence) -> Result<usize, Fault> {
             }
             let forgets = |what: &Disturb| matches!(what, Disturb::LoseRecord | Disturb::LoseLine(_));
             let forgotten = step.disturb.iter().any(forgets);
-            // What is seen at a foreign mount's place is only known where one entry wants it, and no other is near.
+            // What is seen at a foreign mount's place is only known where one entry wants it, and no other is near: a
+            // mimic over a directory above keeps what it covers, and then nobody can take the foreign mount away.
             let alone = |dir: &str| {
-                let near = |path: &str| Path::new(path).starts_with(dir) || Path::new(dir).starts_with(path);
-                let at = step.profile.iter().filter(|entry| entry.dir == dir).count();
-                at == 1
-                    && step.profile.iter().filter(|e| near(&e.dir) || (e.is_bind() && near(&e.name))).count()
-                        == 1
+                let top = Path::new(dir).iter().nth(1);
+                let near = |path: &str| Path::new(path).iter().nth(1) == top;
+                let profile = &step.profile;
+                profile.iter().filter(|entry| entry.dir == dir).count() == 1
+                    && profile.iter().filter(|e| near(&e.dir) || (e.is_bind() && near(&e.name))).count() == 1
             };
+            let record = fs::read_to_string(RECORD).unwrap_or_default();
+            let is_mimic = |dir: &str| record.contains(&format!("tmpfs {dir} tmpfs x-snapd.synthetic"));
             let unclear = |what: &Disturb| match what {
                 Disturb::Foreign(dir) => !alone(dir),
-                // What is bound again by hand is what is seen then: another thing where the source is covered by now.
-                Disturb::Again(name, _) => before.iter().any(|e| Path::new(name).starts_with(&e.dir)),
+                // What is bound again by hand is what is seen then: another thing where the source is covered by now. And
+                // over a mimic of the same directory, or of a source that was replaced, it cannot be told from what lies
+                // beneath that.
+                Disturb::Again(name, dir) => {
+                    before.iter().any(|e| Path::new(name).starts_with(&e.dir))
+                        || is_mimic(dir)
+                        || edits.iter().any(|edit| matches!(edit, Edit::ReplaceDirectory(_)))
+                }
                 _ => false,
             };
             if step.disturb.iter().any(unclear) {
                 return Ok(refused);
             }
-            if forgotten && before.iter().any(|entry| !step.profile.contains(entry)) {
-                // Nobody could know what to take away.
+            // Nobody could know what to take away; nor, without the record, parts of a mimic from an entry that shows the
+            // same.
+            let differ = |one: &[Entry], two: &[Entry]| one.iter().any(|entry| !two.contains(entry));
+            let lost = step.disturb.contains(&Disturb::LoseRecord);
+            if (forgotten && differ(&before, &step.profile)) || (lost && differ(&step.profile, &before)) {
                 return Ok(refused);
+            }
+            if lost {
+                past.forgotten += &record;
             }
             for what in step.disturb.iter().filter(|what| what.fits(&before)) {
                 disturb(what, world);
@@ -349,6 +364,10 @@ fn fresh(nursery: &Nursery, edits: &[Edit], profile: &[Entry]) -> Fresh {
 struct Past {
     /// Names that directories which are left over may have.
     names: Vec<String>,
+    /// Whether directories were made with another mode than mount points have.
+    ensures: bool,
+    /// A record that was lost.
+    forgotten: String,
     /// What the runs said.
     log: Vec<String>,
 }
@@ -361,6 +380,7 @@ impl Past {
     }
 
     fn profile(&mut self, profile: &[Entry]) {
+        self.ensures |= profile.iter().any(|entry| entry.has("x-snapd.kind=ensure-dir"));
         for entry in profile {
             let parent = Path::new(&entry.dir).parent().into_iter();
             let all = entry.is_bind().then(|| Path::new(&entry.name)).into_iter();
@@ -468,7 +488,7 @@ fn honour(entry: &Entry, profile: &[Entry]) -> Result<(), String> {
 /// What looks different, but for directories that may stay.
 fn differences(view: &View, fresh: &View, past: &Past) -> String {
     let mut text = String::new();
-    let record = fs::read_to_string(RECORD).unwrap_or_default();
+    let record = fs::read_to_string(RECORD).unwrap_or_default() + &past.forgotten;
     // A mimic stays while anything lives in it, also what could live without it.
     let is_mimic = |path: &str| record.contains(&format!("tmpfs {path} tmpfs x-snapd.synthetic"));
     let rights = |how: &str| how.rsplit(' ').next().map(String::from);
@@ -478,9 +498,11 @@ fn differences(view: &View, fresh: &View, past: &Past) -> String {
             Some(ours) if ours == how => {}
             Some(ours) if is_mimic(path) && type_of(ours) == type_of(how) => {}
             None if past.may_stay(path, how) => {}
-            // One that stayed has the mode with which it was made.
+            // One that stayed has the mode with which it was made, and can be seen through any bind.
             Some(ours)
-                if ours.starts_with("dir ") && past.may_stay(path, how) && rights(ours) == rights(how) => {}
+                if ours.starts_with("dir ")
+                    && (past.may_stay(path, how) || past.ensures)
+                    && rights(ours) == rights(how) => {}
             ours => text += &format!("{path}: {ours:?}, fresh: {how}\n"),
         }
     }

@@ -57,6 +57,10 @@ impl Entry {
     fn is_file(&self) -> bool {
         self.has("x-snapd.kind=file")
     }
+
+    fn is_no_directory(&self) -> bool {
+        self.is_file() || self.has("x-snapd.kind=symlink")
+    }
 }
 
 impl fmt::Display for Entry {
@@ -268,21 +272,46 @@ fn entry(dice: &mut Dice, dir: &str, others: &[Entry], refreshed: bool) -> Optio
     if covers(&source, dir) || covers(dir, &source) {
         return None;
     }
-    let bind = if dice.percent(30) { "rbind" } else { "bind" };
+    // A recursive bind that becomes a plain one keeps what is mounted below it: more may be there than was asked for.
+    let recursive = dice.percent(30) || source.ends_with("/tree");
+    let bind = if recursive { "rbind" } else { "bind" };
     made(&source, "none", format!("{bind}{ro}{origin}"))
 }
 
-fn add(dice: &mut Dice, profile: &mut Vec<Entry>, refreshed: bool) {
+fn add(dice: &mut Dice, profile: &mut Vec<Entry>, stays: &[String], refreshed: bool) {
     let dir = match dice.percent(10) {
         true => *dice.pick(FILE_TARGETS),
         false => *dice.pick(TARGETS),
     };
-    put(dice, profile, dir, refreshed);
+    put(dice, profile, dir, stays, refreshed);
 }
 
-fn put(dice: &mut Dice, profile: &mut Vec<Entry>, dir: &str, refreshed: bool) {
+/// Directories that are made in the snap's own data, or in a mimic that stays, and never removed, by contract: those that
+/// are to be there, those that are a source, and those on the way. Only another directory can be had there later.
+fn remember_what_stays(stays: &mut Vec<String>, profile: &[Entry]) {
+    for entry in profile {
+        let itself = entry.has("x-snapd.kind=ensure-dir");
+        let on_the_way = Path::new(&entry.dir).ancestors().skip(usize::from(!itself));
+        let source = if entry.is_bind() { entry.name.as_str() } else { "" };
+        let dirs = on_the_way.chain(Path::new(source).ancestors());
+        let own = dirs.filter(|dir| dir.to_string_lossy().contains("new"));
+        stays.extend(own.map(|dir| dir.to_string_lossy().into_owned()));
+    }
+}
+
+/// Whether a recursive bind shows what another entry mounts below its source is open: the planner takes either for in
+/// effect, as more may be there than was bound. And of two entries that show each other nobody can say what is seen.
+fn is_open(one: &Entry, two: &Entry) -> bool {
+    let circle = one.is_bind() && one.name == two.dir && two.name == one.dir;
+    circle || (one.has("rbind") && one.name != two.dir && covers(&one.name, &two.dir))
+}
+
+fn put(dice: &mut Dice, profile: &mut Vec<Entry>, dir: &str, stays: &[String], refreshed: bool) {
     let others: Vec<Entry> = profile.iter().filter(|e| e.dir != dir).cloned().collect();
-    if let Some(entry) = entry(dice, dir, &others, refreshed) {
+    if let Some(entry) = entry(dice, dir, &others, refreshed)
+        && !(entry.is_no_directory() && stays.contains(&entry.dir))
+        && !others.iter().any(|other| is_open(other, &entry) || is_open(&entry, other))
+    {
         match profile.iter_mut().find(|e| e.dir == dir) {
             Some(old) => *old = entry,
             None => profile.insert(dice.below(profile.len() + 1), entry),
@@ -325,6 +354,7 @@ pub fn generate(seed: u64, taste: Taste) -> Sequence {
     let mut dice = Dice(seed);
     let mut steps: Vec<Step> = Vec::new();
     let mut profile: Vec<Entry> = Vec::new();
+    let mut stays: Vec<String> = Vec::new();
     let mut refreshed = false;
     let by_snapd = dice.percent(20);
     let most = 1 + dice.below(taste.most_entries);
@@ -333,18 +363,18 @@ pub fn generate(seed: u64, taste: Taste) -> Sequence {
         let before = profile.clone();
         if at == 0 {
             for _ in 0..1 + dice.below(most) {
-                add(&mut dice, &mut profile, refreshed);
+                add(&mut dice, &mut profile, &stays, refreshed);
             }
         } else {
             for _ in 0..1 + dice.below(3) {
                 match dice.below(10) {
-                    0..=2 if profile.len() < most + 2 => add(&mut dice, &mut profile, refreshed),
+                    0..=2 if profile.len() < most + 2 => add(&mut dice, &mut profile, &stays, refreshed),
                     3..=4 if !profile.is_empty() => {
                         profile.remove(dice.below(profile.len()));
                     }
                     5..=6 if !profile.is_empty() => {
                         let dir = dice.pick(&profile).dir.clone();
-                        put(&mut dice, &mut profile, &dir, refreshed);
+                        put(&mut dice, &mut profile, &dir, &stays, refreshed);
                     }
                     7 => {
                         refreshed = !refreshed;
@@ -372,9 +402,12 @@ pub fn generate(seed: u64, taste: Taste) -> Sequence {
             {
                 // What nobody remembers can only be put right while it is still wanted.
                 let still = |dir: &String| profile.iter().any(|e| e.dir == *dir);
+                // An entry below somebody else's mount cannot be taken away: that is said, as it should be.
+                let same = |dir: &String| profile.iter().any(|e| e.dir == *dir && before.contains(e));
                 let needs_all = match &disturb {
                     Disturb::LoseRecord => true,
-                    Disturb::LoseLine(dir) | Disturb::Foreign(dir) => !still(dir) || dice.percent(50),
+                    Disturb::LoseLine(dir) => !still(dir) || dice.percent(50),
+                    Disturb::Foreign(dir) => !same(dir) || dice.percent(50),
                     _ => dice.percent(50),
                 };
                 if needs_all {
@@ -383,6 +416,7 @@ pub fn generate(seed: u64, taste: Taste) -> Sequence {
                 step.disturb.push(disturb);
             }
         }
+        remember_what_stays(&mut stays, &profile);
         step.profile = profile.clone();
         steps.push(step);
     }

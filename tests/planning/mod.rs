@@ -5,9 +5,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
+use snap_update_ns::mount::info::parse_line;
 use snap_update_ns::mount::table::{self, Table};
 use snap_update_ns::mount::{Kind, MountEntry, profile};
 use snap_update_ns::plan::{self, Item, Plan, Profile, State};
+use snap_update_ns::text::arena::Arena;
 use snap_update_ns::text::{Out, path};
 
 /// As large as a plan is, there is one.
@@ -79,6 +81,35 @@ pub fn plan<R>(
     survey(plan);
     plan.decide();
     look(plan)
+}
+
+/// The same over a mount table, of which the lines are kept that the survey would keep. How many those are is told.
+pub fn plan_over<R>(
+    mountinfo: &str,
+    record: &str,
+    desired: &str,
+    look: impl FnOnce(&Plan<'static>, usize) -> R,
+) -> R {
+    let Planner { plan, table, profile } = &mut *planner();
+    let (record, desired) = (parsed(record, profile), parsed(desired, profile));
+    plan.begin(record, desired);
+    table.clear();
+    let mut arena = Arena::new(Vec::leak(vec![0; 4 * mountinfo.len()]));
+    let mut kept = 0;
+    for line in mountinfo.lines() {
+        let mut line = line.as_bytes().to_vec();
+        let info = parse_line(&mut line).expect("tests write lines of mountinfo");
+        if info.dir == b"/" || plan.paths.is_on_the_way(info.dir) || plan.binds_from_above(info.dir) {
+            table.keep(&info, &mut arena).expect("room for the table");
+            kept += 1;
+        }
+    }
+    table.build(Some(1));
+    plan.judge(table);
+    plan.decide();
+    let result = look(plan, kept);
+    table.clear();
+    result
 }
 
 /// The steps of a plan as they are printed: verb, canonical entry, and the path that it is about.

@@ -512,6 +512,31 @@ fn ensured() -> Vec<Story> {
                 dir_as("/home/user/.local/share/acorn", "0700 1000:1000"),
             ],
         ),
+        ours("directories are ensured for a user with three capabilities as well", ENSURE)
+            .with(|start| start.rights = Rights::Ambient)
+            .differs(
+                "V10",
+                KEYS,
+                [
+                    exit("0"),
+                    warnings(0),
+                    dir_as("/home/user/.local", "0700 1000:1000"),
+                    dir_as("/home/user/.local/share/acorn", "0700 1000:1000"),
+                ],
+            ),
+        story("what a user with three capabilities may not enter cannot be mounted for him")
+            .disturb(|_| {
+                mkdir("/var/snap/acorn/common/secret/in");
+                chmod("/var/snap/acorn/common/secret", 0o700);
+            })
+            .desire_by_user("/var/snap/acorn/common/secret/in /opt/spare none bind 0 0")
+            .run_for_user()
+            .with(|start| start.rights = Rights::Ambient)
+            .differs(
+                "V10",
+                ["exit", "stdout", "warning"],
+                [exit("0"), warnings(1), file("/opt/spare/v", "spare")],
+            ),
         story("an ensured directory that is there is left alone")
             .disturb(|_| {
                 mkdir("/home/user/.local/share/acorn");

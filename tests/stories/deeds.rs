@@ -74,3 +74,19 @@ pub fn read_only(path: &str) {
 pub fn detach(path: &str) {
     rustix::mount::unmount(path, UnmountFlags::DETACH).expect("unmount");
 }
+
+/// Makes one mount writable.
+pub fn writable(path: &str) {
+    rustix::mount::mount_remount(path, MountFlags::BIND, "").expect("remount writable");
+}
+
+/// Lets what is mounted in it be seen in its copies.
+pub fn share(path: &str) {
+    rustix::mount::mount_change(path, rustix::mount::MountPropagationFlags::SHARED).expect("share a mount");
+}
+
+/// Replaces a file as an editor does.
+pub fn replace(path: &str, text: &str) {
+    write(&format!("{path}~"), text);
+    mv(&format!("{path}~"), path);
+}

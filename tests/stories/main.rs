@@ -30,6 +30,7 @@ mod support;
 
 mod binds;
 mod contexts;
+#[allow(dead_code, reason = "shared with tests/drift")]
 mod deeds;
 mod faults;
 mod lives;

@@ -17,5 +17,6 @@ pub mod image;
 pub mod load;
 pub mod program;
 pub mod sandbox;
+pub mod seccomp;
 pub mod state;
 pub mod story;

@@ -38,20 +38,53 @@ use rustix::thread::{
 
 use super::image;
 use super::program::{Program, Which};
+use super::seccomp::{Filter, Refused};
 
 /// The user of per-user stories.
 pub const USER: u32 = 1000;
 
 /// Runs `life` in a fresh sandbox for the instance `name`, in a thread of its own.
 pub fn in_sandbox<T: Send>(name: &str, life: impl FnOnce(&Sandbox) -> T + Send) -> T {
-    let image = image::path();
+    in_sandbox_of(&Image::File(image::path()), name, life)
+}
+
+/// Where a sandbox has its squashfs image from.
+#[derive(Clone, Debug)]
+pub enum Image {
+    /// The file, to be mounted.
+    File(PathBuf),
+    /// Where it is mounted already, in the mount namespace of the caller.
+    Mounted(PathBuf),
+}
+
+impl Image {
+    /// Mounts the image in a mount namespace that this thread has for itself from now on: for many sandboxes.
+    pub fn mount_once() -> io::Result<Image> {
+        stay_on_this_cpu()?;
+        unshare()?;
+        let at = super::program::target().join("image");
+        fs::create_dir_all(&at)?;
+        loop_mount(&image::path(), &at)?;
+        Ok(Image::Mounted(at))
+    }
+
+    /// Undoes [`Image::mount_once`].
+    pub fn unmount(&self) {
+        if let Image::Mounted(at) = self {
+            let _ = rustix::mount::unmount(at, UnmountFlags::DETACH);
+        }
+    }
+}
+
+/// As [`in_sandbox`], with an image that may serve many sandboxes.
+pub fn in_sandbox_of<T: Send>(image: &Image, name: &str, life: impl FnOnce(&Sandbox) -> T + Send) -> T {
     let nursery = super::program::target().join("sandboxes");
     fs::create_dir_all(&nursery).expect("a directory for sandboxes");
     let place = tempfile::tempdir_in(&nursery).expect("a directory for the sandbox");
     thread::scope(|scope| {
         scope
             .spawn(|| {
-                let sandbox = Sandbox::build(place.path(), &image, name).expect("build the sandbox");
+                let sandbox = Sandbox::build(place.path(), image, name).expect("build the sandbox");
                 life(&sandbox)
             })
             .join()
@@ -74,12 +107,14 @@ pub struct Sandbox {
     /// The path of [`Sandbox::disk`] on the machine, for recognising it in the mount table.
     pub disk_path: PathBuf,
     /// The device of the tmpfs on `/dev/shm`, as the mount table writes it; what lies below it is the machine's.
-    pub shm: String,
+    pub shm: RefCell<String>,
     /// The device of the squashfs image, likewise.
     pub image: String,
     host: OwnedFd,
-    snap: OwnedFd,
+    snap: RefCell<OwnedFd>,
     disk: OwnedFd,
+    /// Where the parts of the world are, for the host.
+    world: PathBuf,
     /// What is to be done when the story is over.
     afterwards: RefCell<Vec<Box<dyn FnOnce()>>>,
 }
@@ -95,6 +130,8 @@ pub struct Start {
     pub rights: Rights,
     /// What strace(1) shall spoil: values of its `-e inject=`, separated by semicolons.
     pub inject: Option<&'static str>,
+    /// Calls that the kernel does not know.
+    pub refused: Refused,
     pub umask: u32,
     /// How long it may take before it is called hung and killed. Generous: it is not a measurement.
     pub patience: Duration,
@@ -131,7 +168,7 @@ pub enum Rights {
 }
 
 /// What a run left behind besides the world.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Outcome {
     /// Exit status, `signal N` or `hung`.
     pub exit: String,
@@ -140,7 +177,7 @@ pub struct Outcome {
 }
 
 impl Sandbox {
-    fn build(place: &Path, image: &Path, name: &str) -> io::Result<Sandbox> {
+    fn build(place: &Path, image: &Image, name: &str) -> io::Result<Sandbox> {
         stay_on_this_cpu()?;
         let disk_path = place.join("disk");
         furnish(&disk_path)?;
@@ -155,8 +192,11 @@ impl Sandbox {
             fs::create_dir(&path)?;
             Ok(path)
         };
-        let (squash, run, root) = (dir("image")?, dir("run")?, dir("root")?);
-        loop_mount(image, &squash)?;
+        let (squash, run, _) = (dir("image")?, dir("run")?, dir("root")?);
+        match image {
+            Image::File(file) => loop_mount(file, &squash)?,
+            Image::Mounted(at) => bind(at, &squash)?,
+        }
         tmpfs(&run, "mode=0755")?;
         for (path, mode) in [
             ("snapd", 0o755),
@@ -172,54 +212,25 @@ impl Sandbox {
         bind(&run, Path::new("/run"))?;
         let host = this_namespace()?;
 
-        unshare()?;
-        tmpfs(&root, "mode=0755")?;
-        for name in
-            ["dev", "etc", "home", "opt", "proc", "root", "run", "snap", "srv", "sys", "tmp", "usr", "var"]
-        {
-            fs::create_dir(root.join(name))?;
-        }
-        symlink("usr/lib", root.join("lib"))?;
-        for name in ["opt", "srv", "usr", "var"] {
-            bind(&squash.join("base").join(name), &root.join(name))?;
-        }
-        for name in ["etc", "home", "root", "snap", "tmp", "var/snap", "var/lib/snapd"] {
-            bind(&disk_path.join(name), &root.join(name))?;
-        }
-        for snap in fs::read_dir(squash.join("snaps"))? {
-            let snap = snap?.file_name();
-            for revision in fs::read_dir(squash.join("snaps").join(&snap))? {
-                let path = Path::new(&snap).join(revision?.file_name());
-                bind(&squash.join("snaps").join(&path), &root.join("snap").join(&path))?;
-            }
-        }
-        bind(&run, &root.join("run"))?;
-        for name in ["dev", "proc", "sys"] {
-            rustix::mount::mount_bind_recursive(Path::new("/").join(name), root.join(name))?;
-        }
-        tmpfs(&root.join("dev/shm"), "mode=01777")?;
-        rustix::process::chdir(&root)?;
-        rustix::process::pivot_root(".", ".")?;
-        rustix::mount::unmount(".", UnmountFlags::DETACH)?;
-        rustix::process::chdir("/")?;
-
-        let device = |path| -> io::Result<String> {
-            let device = fs::metadata(path)?.dev();
-            Ok(format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device)))
-        };
-        let (shm, image) = (device("/dev/shm")?, device("/opt")?);
+        let snap = build_snap(&world, &disk_path)?;
+        let (shm, image) = (RefCell::new(device("/dev/shm")?), device("/opt")?);
         let sandbox = Sandbox {
             name: name.to_string(),
             disk_path,
             shm,
             image,
             host,
-            snap: this_namespace()?,
+            snap: RefCell::new(snap),
             disk,
+            world,
             afterwards: RefCell::default(),
         };
-        fs::write(sandbox.record(), "tmpfs / tmpfs x-snapd.origin=rootfs 0 0\n")?;
+        sandbox.record_the_root()?;
         Ok(sandbox)
+    }
+
+    fn record_the_root(&self) -> io::Result<()> {
+        fs::write(self.record(), "tmpfs / tmpfs x-snapd.origin=rootfs 0 0\n")
     }
 
     /// The desired profile.
@@ -256,14 +267,33 @@ impl Sandbox {
     pub fn on_host<T>(&self, act: impl FnOnce() -> T) -> T {
         enter(&self.host).expect("enter the host's namespace");
         let done = act();
-        enter(&self.snap).expect("come back to the snap's namespace");
+        enter(&self.snap.borrow()).expect("come back to the snap's namespace");
+        done
+    }
+
+    /// The snap's namespace is thrown away, and snap-confine builds another: what is on disk and in `/run` stays.
+    pub fn rebuild(&self) -> io::Result<()> {
+        enter(&self.host)?;
+        *self.snap.borrow_mut() = build_snap(&self.world, &self.disk_path)?;
+        *self.shm.borrow_mut() = device("/dev/shm")?;
+        self.record_the_root()
+    }
+
+    /// Does something in a copy of the snap's namespace, as snap-confine makes one for the mounts of a user.
+    pub fn in_copy<T>(&self, act: impl FnOnce() -> T) -> T {
+        unshare().expect("copy the namespace");
+        let copy = this_namespace().expect("the copy");
+        let snap = self.snap.replace(copy);
+        let done = act();
+        enter(&snap).expect("come back to the snap's namespace");
+        *self.snap.borrow_mut() = snap;
         done
     }
 
     /// Binds the snap's namespace where snapd looks for it.
     pub fn preserve(&self) {
         let name = format!("/run/snapd/ns/{}.mnt", self.name);
-        let link = format!("/proc/thread-self/fd/{}", self.snap.as_raw_fd());
+        let link = format!("/proc/thread-self/fd/{}", self.snap.borrow().as_raw_fd());
         self.on_host(|| {
             File::create(&name).expect("create the namespace file");
             rustix::mount::mount_bind(&link, &name).expect("preserve the namespace");
@@ -274,7 +304,7 @@ impl Sandbox {
     pub fn preserve_copy(&self, instance: &str) {
         unshare().expect("copy the snap's namespace");
         let copy = this_namespace().expect("open the copy");
-        enter(&self.snap).expect("come back to the snap's namespace");
+        enter(&self.snap.borrow()).expect("come back to the snap's namespace");
         let (link, name) =
             (format!("/proc/thread-self/fd/{}", copy.as_raw_fd()), format!("/run/snapd/ns/{instance}.mnt"));
         self.on_host(|| {
@@ -284,7 +314,7 @@ impl Sandbox {
     }
 
     /// Does something as when a user's program starts: in a copy of the snap's namespace of its own, with such rights.
-    pub fn in_copy<T: Send>(&self, rights: Rights, act: impl FnOnce() -> T + Send) -> T {
+    pub fn in_copy_as<T: Send>(&self, rights: Rights, act: impl FnOnce() -> T + Send) -> T {
         let life = || {
             unshare().expect("copy the snap's namespace");
             assume(rights).expect("take on the rights");
@@ -320,7 +350,8 @@ impl Sandbox {
         Outcome { exit, stdout, stderr }
     }
 
-    fn hold(&self, how: FlockOperation) -> File {
+    /// Takes the snap's lock on somebody else's behalf.
+    pub fn hold(&self, how: FlockOperation) -> File {
         let file = File::options()
             .create(true)
             .truncate(false)
@@ -331,11 +362,12 @@ impl Sandbox {
         file
     }
 
-    fn command(&self, program: &Program, start: &Start) -> Command {
+    /// A program that is ready to be started.
+    pub fn command(&self, program: &Program, start: &Start) -> Command {
         let (path, first) = program.command();
         let place = match (start.place, start.inject) {
             (Place::Host, _) | (_, Some(_)) => self.host.as_raw_fd(),
-            (Place::Snap, None) => self.snap.as_raw_fd(),
+            (Place::Snap, None) => self.snap.borrow().as_raw_fd(),
         };
         // strace lives on the host, and nsenter(1) brings what it traces into the snap's namespace.
         let mut command = match start.inject {
@@ -348,9 +380,9 @@ impl Sandbox {
                 }
                 strace.arg("nsenter");
                 if start.place == Place::Snap {
-                    rustix::io::fcntl_setfd(&self.snap, rustix::io::FdFlags::empty())
+                    rustix::io::fcntl_setfd(&*self.snap.borrow(), rustix::io::FdFlags::empty())
                         .expect("keep a descriptor");
-                    strace.arg(format!("--mount=/proc/self/fd/{}", self.snap.as_raw_fd()));
+                    strace.arg(format!("--mount=/proc/self/fd/{}", self.snap.borrow().as_raw_fd()));
                 }
                 strace.arg("--").arg(&path);
                 strace
@@ -364,7 +396,7 @@ impl Sandbox {
         if start.inject.is_some() {
             command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
         }
-        let (rights, umask) = (start.rights, start.umask);
+        let (rights, umask, filter) = (start.rights, start.umask, Filter::new(start.refused));
         // SAFETY: between fork and exec only system calls are made, and nothing is allocated.
         unsafe {
             command.pre_exec(move || {
@@ -372,6 +404,7 @@ impl Sandbox {
                 move_into_link_name_space(place, Some(LinkNameSpaceType::Mount))?;
                 rustix::process::chdir("/")?;
                 rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
+                filter.install()?;
                 assume(rights)
             });
         }
@@ -385,6 +418,48 @@ impl Drop for Sandbox {
             what();
         }
     }
+}
+
+/// Builds a snap's namespace from the parts of the world, and enters it; to be called in the host's.
+fn build_snap(world: &Path, disk_path: &Path) -> io::Result<OwnedFd> {
+    let (squash, run, root) = (world.join("image"), world.join("run"), world.join("root"));
+    unshare()?;
+    tmpfs(&root, "mode=0755")?;
+    for name in
+        ["dev", "etc", "home", "opt", "proc", "root", "run", "snap", "srv", "sys", "tmp", "usr", "var"]
+    {
+        fs::create_dir(root.join(name))?;
+    }
+    symlink("usr/lib", root.join("lib"))?;
+    for name in ["opt", "srv", "usr", "var"] {
+        bind(&squash.join("base").join(name), &root.join(name))?;
+    }
+    for name in ["etc", "home", "root", "snap", "tmp", "var/snap", "var/lib/snapd"] {
+        bind(&disk_path.join(name), &root.join(name))?;
+    }
+    for snap in fs::read_dir(squash.join("snaps"))? {
+        let snap = snap?.file_name();
+        for revision in fs::read_dir(squash.join("snaps").join(&snap))? {
+            let path = Path::new(&snap).join(revision?.file_name());
+            bind(&squash.join("snaps").join(&path), &root.join("snap").join(&path))?;
+        }
+    }
+    bind(&run, &root.join("run"))?;
+    for name in ["dev", "proc", "sys"] {
+        rustix::mount::mount_bind_recursive(Path::new("/").join(name), root.join(name))?;
+    }
+    tmpfs(&root.join("dev/shm"), "mode=01777")?;
+    rustix::process::chdir(&root)?;
+    rustix::process::pivot_root(".", ".")?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH)?;
+    rustix::process::chdir("/")?;
+    this_namespace()
+}
+
+/// The device of a path, as the mount table writes it.
+fn device(path: &str) -> io::Result<String> {
+    let device = fs::metadata(path)?.dev();
+    Ok(format!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device)))
 }
 
 /// Takes on the rights with which a program starts; called between fork and exec.

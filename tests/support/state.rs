@@ -37,6 +37,10 @@ pub struct State {
     pub record_inode: Option<u64>,
     /// Which file it was before the run.
     pub record_inode_before: Option<u64>,
+    /// The lines before the first run.
+    pub at_first: BTreeMap<String, String>,
+    /// The lines after the run before this one; before the first, those before it.
+    pub before: BTreeMap<String, String>,
 }
 
 /// Part of a warning by which it is recognised; what comes before it differs from program to program.
@@ -107,7 +111,7 @@ impl State {
         for line in table.lines() {
             let Some(mount) = Mount::parse(line) else { panic!("a line of mountinfo: {line}") };
             let machine = ["/proc", "/sys", "/dev"].iter().any(|top| Path::new(mount.point).starts_with(top));
-            shm |= mount.device == sandbox.shm;
+            shm |= mount.device == *sandbox.shm.borrow();
             if !machine || (shm && mount.point == "/dev/shm") {
                 let key = format!("mount {}", mount.point);
                 let layer = mount.describe(&names);
@@ -231,7 +235,7 @@ struct Names<'t> {
     image: &'t str,
     root: Option<&'t str>,
     run: Option<&'t str>,
-    shm: &'t str,
+    shm: std::cell::Ref<'t, String>,
     /// The fresh directories as their file system names them.
     disk: PathBuf,
 }
@@ -246,7 +250,13 @@ impl<'t> Names<'t> {
             .as_deref()
             .and_then(Path::parent)
             .map_or_else(|| sandbox.disk_path.clone(), Path::to_path_buf);
-        Names { image: &sandbox.image, root: device("/"), run: device("/run"), shm: &sandbox.shm, disk }
+        Names {
+            image: &sandbox.image,
+            root: device("/"),
+            run: device("/run"),
+            shm: sandbox.shm.borrow(),
+            disk,
+        }
     }
 }
 
@@ -284,7 +294,7 @@ impl<'t> Mount<'t> {
             Err(_) if self.device == names.image => format!("image:{}", self.root),
             Err(_) if device == names.root => format!("root:{}", self.root),
             Err(_) if device == names.run => format!("run:{}", self.root),
-            Err(_) if self.device == names.shm => format!("shm:{}", self.root),
+            Err(_) if self.device == *names.shm => format!("shm:{}", self.root),
             Err(_) if self.kind == "tmpfs" => format!("tmpfs:{} [{}]", self.root, self.super_options),
             Err(_) => format!("{}:{}", self.kind, self.root),
         };

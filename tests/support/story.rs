@@ -6,6 +6,7 @@
 //! `docs/compatibility.md` it is, which lines of the state it may change, and what ours must look like instead. Every other
 //! difference fails, and so does a difference that was announced and did not come.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
@@ -60,6 +61,8 @@ pub enum Expect {
     Layers(&'static str, usize),
     /// So many warnings were written.
     Warnings(usize),
+    /// The record has no line but that of the root.
+    OnlyRoot,
     /// The record is exactly this, line for line.
     Record(&'static [&'static str]),
     /// Some line of the record begins and ends like this.
@@ -70,6 +73,21 @@ pub enum Expect {
     Quiet,
     /// The record is the same file as before the run: it was not written.
     NotSaved,
+    /// stderr has this in it.
+    Mutters(&'static str),
+    /// Neither the mount table nor what is seen nor the record's lines have changed since the last run.
+    Same,
+    /// The mount table is that of the beginning, and so is what is seen of everything but the snap's own data.
+    AsAtFirst,
+}
+
+/// What became of a story that one program has told alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// A word for each kind of fault, in the order in which they were met; none when all is as expected.
+    pub words: Vec<&'static str>,
+    /// The faults themselves.
+    pub faults: String,
 }
 
 /// The snap sees a file with this text.
@@ -132,6 +150,21 @@ pub fn not_saved() -> Expect {
     Expect::NotSaved
 }
 
+/// stderr has this in it.
+pub fn mutters(text: &'static str) -> Expect {
+    Expect::Mutters(text)
+}
+
+/// The run has changed nothing since the one before it.
+pub fn same() -> Expect {
+    Expect::Same
+}
+
+/// Mounts, and the view of all but the snap's own data, are those of the beginning.
+pub fn as_at_first() -> Expect {
+    Expect::AsAtFirst
+}
+
 /// So many mounts lie at the path.
 pub fn layers(path: &'static str, count: usize) -> Expect {
     Expect::Layers(path, count)
@@ -140,6 +173,11 @@ pub fn layers(path: &'static str, count: usize) -> Expect {
 /// So many warnings were written.
 pub fn warnings(count: usize) -> Expect {
     Expect::Warnings(count)
+}
+
+/// The record has no line but that of the root.
+pub fn only_root() -> Expect {
+    Expect::OnlyRoot
 }
 
 /// The record has exactly these lines, in this order.
@@ -165,7 +203,8 @@ pub fn line(key: &str, value: &str) -> Expect {
 /// The line that every record begins with.
 pub const ROOTFS: &str = "tmpfs / tmpfs x-snapd.origin=rootfs 0 0";
 
-const FROM_SNAP_CONFINE: Start = Start {
+/// snap-confine starts the program (context B).
+pub const FROM_SNAP_CONFINE: Start = Start {
     which: Which::Ours,
     argv: &["--from-snap-confine", "acorn"],
     env: &[],
@@ -173,6 +212,7 @@ const FROM_SNAP_CONFINE: Start = Start {
     lock: Lock::Exclusive,
     rights: Rights::Root,
     inject: None,
+    refused: &[],
     umask: 0,
     patience: Duration::from_secs(20),
 };
@@ -338,11 +378,44 @@ impl Story {
         }
     }
 
+    /// Tells the story with one program, and judges by what is expected of both. What is wrong before the first
+    /// disturbance is no verdict on what follows: then the program cannot even begin.
+    pub fn tell_alone(&self, which: Which) -> Result<Verdict, String> {
+        let states = self.live(which)?;
+        let mut verdict = Verdict { words: Vec::new(), faults: String::new() };
+        let first = |wanted: fn(&Step) -> bool| self.steps.iter().position(wanted).unwrap_or(usize::MAX);
+        let runs_first =
+            first(|step| matches!(step, Step::Run(_))) < first(|step| matches!(step, Step::Disturb(_)));
+        let mut begins = runs_first && self.steps.iter().any(|step| matches!(step, Step::Disturb(_)));
+        let mut states = states.iter().zip(1..);
+        for step in &self.steps {
+            match step {
+                Step::Disturb(_) => begins = false,
+                Step::Run(run) => {
+                    let Some((state, number)) = states.next() else { break };
+                    for (expect, fault) in run.both.iter().filter_map(|e| Some((e, e.fault(state)?))) {
+                        let word = if begins { "cannot begin" } else { expect.word(state) };
+                        if !verdict.words.contains(&word) {
+                            verdict.words.push(word);
+                        }
+                        verdict.faults += &format!(
+                            "  after run {number}, {word}: {fault}\n    stderr: {:?}\n",
+                            state.stderr
+                        );
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(verdict)
+    }
+
     fn live(&self, which: Which) -> Result<Vec<State>, String> {
         let original = Program::find(Which::Original)?;
         let program = Program::find(which)?;
         Ok(in_sandbox(self.instance, |sandbox| {
-            let mut states = Vec::new();
+            let mut states: Vec<State> = Vec::new();
+            let at_first = State::after(&Outcome::default(), sandbox).lines;
             for step in &self.steps {
                 match step {
                     Step::Desire(text) => {
@@ -360,6 +433,9 @@ impl Story {
                         let outcome: Outcome = sandbox.run(program, &run.start);
                         let mut state = State::after(&outcome, sandbox);
                         state.record_inode_before = before;
+                        state.before =
+                            states.last().map_or_else(|| at_first.clone(), |last| last.lines.clone());
+                        state.at_first = at_first.clone();
                         if std::env::var_os("STORIES_SHOW").is_some() {
                             eprintln!("=== {which:?}, {:?}\n{state}", run.start.argv);
                         }
@@ -450,6 +526,10 @@ impl Expect {
                 (found != *lines)
                     .then(|| format!("the record should be\n{}\nand is\n{}", lines.join("\n"), state.record))
             }
+            Expect::OnlyRoot => {
+                let found = state.record.lines().find(|line| *line != ROOTFS);
+                found.map(|line| format!("the record should be empty, and has {line:?}"))
+            }
             Expect::Line(start, part) => {
                 let found = state.record.lines().any(|line| line.starts_with(start) && line.contains(part));
                 (!found).then(|| format!("the record should have a line for{part}and is\n{}", state.record))
@@ -459,6 +539,28 @@ impl Expect {
             }
             Expect::NotSaved => (state.record_inode != state.record_inode_before)
                 .then(|| "the record should not have been written".to_string()),
+            Expect::Mutters(text) => (!state.stderr.contains(text))
+                .then(|| format!("stderr should have {text:?} in it, and is {:?}", state.stderr)),
+            Expect::Same => {
+                let changes = |key: &str| {
+                    ["mount ", "layers ", "view ", "host ", "record"]
+                        .iter()
+                        .any(|start| key.starts_with(start))
+                };
+                let faults = differences(&state.before, &state.lines, &changes);
+                (!faults.is_empty()).then(|| format!("nothing should have changed: {faults}"))
+            }
+            Expect::AsAtFirst => {
+                let stays = |key: &str| match key.split_once(' ') {
+                    Some(("mount" | "layers", _)) => true,
+                    Some(("view" | "host", path)) => {
+                        !["/tmp", "/var/snap", "/run"].iter().any(|top| path.starts_with(top))
+                    }
+                    _ => false,
+                };
+                let faults = differences(&state.at_first, &state.lines, &stays);
+                (!faults.is_empty()).then(|| format!("all should be as it was at first: {faults}"))
+            }
             Expect::Says(text) => {
                 let found = state.get("stdout").unwrap_or_default();
                 (!found.contains(text))
@@ -466,6 +568,42 @@ impl Expect {
             }
         }
     }
+}
+
+impl Expect {
+    /// What a state is called that is not as expected.
+    fn word(&self, state: &State) -> &'static str {
+        let more = |path: &str, count: usize| {
+            state.get(&format!("layers {path}")).and_then(|count| count.parse().ok()).unwrap_or(0) > count
+        };
+        match self {
+            Expect::Is(key, _) if key == "exit" || key == "stdout" => "fails",
+            Expect::Is(key, _) if state.get(key).is_none() => "lost",
+            Expect::Is(..) => "still wrong",
+            Expect::Not(key) if key.starts_with("record") => "record wrong",
+            Expect::Not(_) | Expect::AsAtFirst => "left over",
+            Expect::Layers(path, count) if more(path, *count) => "stacked",
+            Expect::Layers(..) => "lost",
+            Expect::Warnings(0) | Expect::Quiet => "complains",
+            Expect::Warnings(_) | Expect::Says(_) | Expect::Mutters(_) => "silent",
+            Expect::Record(_) | Expect::OnlyRoot | Expect::Line(..) => "record wrong",
+            Expect::Same => "restless",
+            Expect::NotSaved => "writes",
+        }
+    }
+}
+
+/// The lines that are not the same, of those whose keys matter.
+fn differences(
+    one: &BTreeMap<String, String>,
+    two: &BTreeMap<String, String>,
+    matters: &dyn Fn(&str) -> bool,
+) -> String {
+    let keys: BTreeSet<&String> = one.keys().chain(two.keys()).filter(|key| matters(key)).collect();
+    keys.into_iter()
+        .filter(|key| one.get(*key) != two.get(*key))
+        .map(|key| format!("{key}: {:?}, now {:?}; ", one.get(key), two.get(key)))
+        .collect()
 }
 
 /// One entry a line, without the indentation of the source.

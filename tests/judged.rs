@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-3.0-only
+//! What the planner makes of a mount table that is not what the record says: small tables, written by hand, and the
+//! plan over them as it is printed.
+#![allow(missing_docs)]
+
+mod planning;
+
+use planning::{plan_over, printed};
+
+const ROOT: &str = "1 0 8:1 / / rw - ext4 none rw\n";
+/// A mimic over `/opt`, its one part, and an entry in it.
+const MIMIC: &str = "\
+tmpfs /opt tmpfs x-snapd.synthetic,x-snapd.needed-by=/opt/new,mode=0755 0 0
+/opt/box /opt/box none rbind,x-snapd.synthetic,x-snapd.needed-by=/opt/new 0 0
+/a /opt/new none bind 0 0
+";
+const MIMIC_MOUNTS: &str = "\
+2 1 0:9 / /opt rw - tmpfs tmpfs rw
+3 2 8:1 /opt/box /opt/box rw - ext4 none rw
+4 2 8:1 /a /opt/new rw - ext4 none rw
+";
+
+fn planned(mounts: &str, record: &str, desired: &str) -> Vec<String> {
+    plan_over(&format!("{ROOT}{mounts}"), record, desired, |plan, _| {
+        printed(plan)
+            .lines()
+            .map(|line| line.split(" none ").next().unwrap_or_default().to_string())
+            .collect()
+    })
+}
+
+fn changes(mounts: &str, record: &str, desired: &str) -> bool {
+    plan_over(&format!("{ROOT}{mounts}"), record, desired, |plan, _| plan.changes_anything())
+}
+
+/// The lines that are not synthetic.
+fn real(record: &str) -> String {
+    record.lines().filter(|line| !line.contains("synthetic")).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn a_mimic_that_is_whole_stays() {
+    assert!(!changes(MIMIC_MOUNTS, MIMIC, &real(MIMIC)));
+}
+
+#[test]
+fn a_mimic_without_its_part_goes() {
+    let mounts = MIMIC_MOUNTS.replace("/opt/box /opt/box", "/opt/other /opt/other");
+    assert!(changes(&mounts, MIMIC, &real(MIMIC)));
+}
+
+#[test]
+fn a_mimic_that_a_later_entry_covers_is_whole() {
+    let record = format!("{MIMIC}/b /opt none bind,x-snapd.origin=layout 0 0\n");
+    let mounts = format!("{MIMIC_MOUNTS}5 2 8:1 /b /opt rw - ext4 none rw\n");
+    assert!(!changes(&mounts, &record, &real(&record)));
+    // And so is one below the directory that is covered.
+    let down = |text: &str| text.replace("/opt", "/opt/depot");
+    let record = format!("{}/b /opt none bind,x-snapd.origin=layout 0 0\n", down(MIMIC));
+    let mounts = format!("{}5 1 8:1 /b /opt rw - ext4 none rw\n", down(MIMIC_MOUNTS));
+    assert!(!changes(&mounts, &record, &real(&record)));
+}
+
+#[test]
+fn a_mimic_without_parts_is_not_taken_for_a_tmpfs_on_the_same_directory() {
+    let without = |text: &str| -> String {
+        text.lines().filter(|line| !line.contains("box")).map(|line| format!("{line}\n")).collect()
+    };
+    let record = format!("{}tmpfs /opt tmpfs x-snapd.origin=layout 0 0\n", without(MIMIC));
+    let mounts = format!("{}5 2 0:10 / /opt rw - tmpfs tmpfs rw\n", without(MIMIC_MOUNTS));
+    assert!(!changes(&mounts, &record, &real(&record)));
+}
+
+#[test]
+fn what_was_removed_is_taken_off_its_target_also_when_it_is_on_no_record() {
+    let mounts = "2 1 8:1 /a//deleted /opt/new rw - ext4 none rw\n";
+    assert_eq!(
+        planned(mounts, "", "/a /opt/new none bind 0 0\n"),
+        ["unmount, to be mounted again: /a /opt/new", "mount /a /opt/new"]
+    );
+}
+
+#[test]
+fn what_somebody_else_has_mounted_is_not_taken_away() {
+    let mounts = "2 1 8:1 /b /opt/new rw - ext4 none rw\n";
+    assert_eq!(planned(mounts, "", "/a /opt/new none bind 0 0\n"), ["mount /a /opt/new"]);
+}
+
+#[test]
+fn what_is_there_already_is_adopted() {
+    let mounts = "2 1 8:1 /a /opt/new rw - ext4 none rw\n";
+    assert_eq!(planned(mounts, "", "/a /opt/new none bind 0 0\n"), ["adopt /a /opt/new"]);
+}
+
+#[test]
+fn a_bind_of_a_directory_is_made_again_when_a_mimic_comes_over_that() {
+    // Its source becomes the mimic; that is known only from where the new entry's target would be made.
+    let record = "/opt /srv/view none bind 0 0\n";
+    let desired = "/opt /srv/view none bind 0 0\n/a /opt/new none bind 0 0\n";
+    let printed = planning::plan(
+        record,
+        desired,
+        |plan| planning::Facts::parse("/opt/\n/srv/view/\n/a/\nread-only /opt\n").answer(plan),
+        printed,
+    );
+    assert!(printed.contains("unmount, to be mounted again: /opt /srv/view"), "{printed}");
+}
+
+#[test]
+fn an_entry_waits_that_covers_the_source_of_one_before_it() {
+    // The second is mounted in the second round, after what makes its target; so the layout has to wait for it.
+    let desired =
+        "/a /opt none bind 0 0\n/etc /opt/x none bind 0 0\n/b /etc none bind,x-snapd.origin=layout 0 0\n";
+    let order: Vec<String> = plan_over(ROOT, "", desired, |plan, _| {
+        let entries = plan.schedule.iter().filter_map(|at| plan.items.get(*at as usize));
+        entries.map(|item| String::from_utf8_lossy(item.entry.dir).into_owned()).collect()
+    });
+    assert_eq!(order, ["/opt", "/opt/x", "/etc"]);
+}
