@@ -160,7 +160,7 @@ fn main() {
             how(rustix::fs::FlockOperation::Unlock);
         }
     });
-    println!("{}", report.markdown());
+    print!("{}", report.markdown());
     fs::write(place.join("performance.md"), report.markdown()).expect("write the tables");
     fs::write(place.join("performance.svg"), report.svg()).expect("draw the chart");
 }
