@@ -269,11 +269,12 @@ pub fn close_all(keeps: &dyn Fn(&Fd) -> bool) {
             kept = number;
         } else {
             drop(fd);
-            // SAFETY: no memory is passed; nobody uses the numbers behind the kept ones after this.
-            if number > kept + NEAR
-                && unsafe { call(SYS_CLOSE_RANGE, number as usize, u32::MAX as usize, 0, 0, 0) }.is_ok()
-            {
-                return;
+            if number > kept + NEAR {
+                // SAFETY: no memory is passed; nobody uses the numbers behind the kept ones after this.
+                let closed = unsafe { call(SYS_CLOSE_RANGE, number as usize, u32::MAX as usize, 0, 0, 0) };
+                if closed.is_ok() {
+                    return;
+                }
             }
         }
     }
