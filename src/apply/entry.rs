@@ -266,11 +266,10 @@ impl<'t> Apply<'_, 't> {
     /// Makes a new bind mount read-only, keeping what it inherited from its source. Under snap-confine only the
     /// plain remount is granted; it loses nosuid, nodev and noexec, so the flags are kept wherever we may.
     fn make_read_only(&mut self, at: &[u8], top: &Fd, reach: Reach) -> crate::kernel::Result<()> {
-        match mount::set_read_only(top, reach) {
-            Ok(()) => return Ok(()),
-            // Not known, not granted, or somebody reads through it at this moment: in the way of old, then.
-            Err(_) => {}
+        if mount::set_read_only(top, reach).is_ok() {
+            return Ok(());
         }
+        // Not known, not granted, or somebody reads through it at this moment: in the way of old, then.
         if reach == Reach::One {
             return self.remount(top);
         }

@@ -311,10 +311,11 @@ impl<'t> Apply<'_, 't> {
             let mut layer = item.mount;
             let mut last = None;
             while let Some(line) = layer.and_then(|mount| self.table.get(mount)) {
-                if line.is_marked(marks::OURS) && done.is_ok() {
-                    if let Some(above) = last.replace(line.id) {
-                        done = self.unmount(item.entry, Some(above));
-                    }
+                if line.is_marked(marks::OURS)
+                    && done.is_ok()
+                    && let Some(above) = last.replace(line.id)
+                {
+                    done = self.unmount(item.entry, Some(above));
                 }
                 layer = self.table.beneath(line);
             }

@@ -256,7 +256,7 @@ pub fn leave_group() {
 }
 
 /// Closes every descriptor that `keeps` does not name, whoever opened it. For a new process that shall hold on to nothing
-/// of its parent's. close_range(2), Linux 5.9, for all behind the last that is kept; elsewhere as many as [`MOST_FILES`].
+/// of its parent's. close_range(2), Linux 5.9, for all behind the last that is kept; elsewhere for as many as a process usually has.
 pub fn close_all(keeps: &dyn Fn(&Fd) -> bool) {
     const SYS_CLOSE_RANGE: c_long = 436;
     let mut number = 0;
