@@ -305,6 +305,12 @@ impl<'t> Apply<'_, 't> {
             let is_wanted = winner.is_some_and(|winner| winner.symlink_text() == item.entry.symlink_text());
             if (self.table.is_empty() || item.state != State::Absent) && !is_wanted {
                 done = self.unmount(item.entry, None);
+            } else if item.record.is_some()
+                && item.kind != Kind::Symlink
+                && self.walker.is_barred(item.entry.dir)
+            {
+                // Moved away with its directory, perhaps, to come back later.
+                done = Err(Error::call("cannot unmount %q: %e", item.entry.dir, Errno::ENOTDIR));
             }
         } else {
             // All layers of it, from the top.

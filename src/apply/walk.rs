@@ -89,6 +89,11 @@ impl<'t> Walker<'t> {
         file::stat(&self.open(path)?)
     }
 
+    /// Whether a link, or a file, stands in the way to a path.
+    pub fn is_barred(&self, path: &[u8]) -> bool {
+        matches!(self.open_directory(path::parent(path)), Err(Errno::ENOTDIR))
+    }
+
     /// The directory of a path's last component; nothing when that is missing, or is none.
     #[inline(never)]
     pub fn open_parent(&self, path: &[u8]) -> Result<Option<Fd>> {

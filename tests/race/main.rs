@@ -63,11 +63,8 @@ fn main() {
         let title = format!("the record, its notes, the log, the lock and the namespace: {walk}");
         trials.push(Trial::test(title.clone(), move || files(&title, refused)));
     }
-    for (title, awaits, test) in WAITING {
-        if !arguments.list {
-            eprintln!("SKIPPED, waits for {awaits}: {title}");
-        }
-        trials.push(Trial::test(*title, test).with_ignored_flag(true));
+    for (title, test) in ALONE {
+        trials.push(Trial::test(*title, test));
     }
     trials.push(Trial::test("the suite can lose: the original does", the_original_loses));
     libtest_mimic::run(&arguments, trials).exit();
@@ -374,28 +371,24 @@ fn alone(story: Story) -> Result<(), Failed> {
 /// What happens, told with a way to bring the namespace to a profile.
 type Story = fn(run: &dyn Fn(&str)) -> bool;
 
-/// A test that is left out, and what it waits for.
-type Waiting = (&'static str, &'static str, Test);
+/// What is tested, and how.
+type Alone = (&'static str, Test);
 type Test = fn() -> Result<(), Failed>;
 
 /// Faults that the races met and that need no race.
-const WAITING: &[Waiting] = &[(
-    "a mount whose way is barred stays on record",
-    "entries that stay on record while the way to them is barred",
-    || {
-        alone(|run| {
-            const PLACE: &str = "/var/snap/acorn/common/p";
-            run("/var/snap/acorn/common/a /var/snap/acorn/common/p/x none bind,rw 0 0");
-            fs::rename(PLACE, format!("{PLACE}.moved")).expect("rename");
-            symlink("/var/snap/acorn/common/b", PLACE).expect("make a link");
-            run("");
-            fs::remove_file(PLACE).expect("remove the link");
-            fs::rename(format!("{PLACE}.moved"), PLACE).expect("rename");
-            run("");
-            !fs::exists(format!("{PLACE}/x/v")).expect("look")
-        })
-    },
-)];
+const ALONE: &[Alone] = &[("a mount whose way is barred stays on record", || {
+    alone(|run| {
+        const PLACE: &str = "/var/snap/acorn/common/p";
+        run("/var/snap/acorn/common/a /var/snap/acorn/common/p/x none bind,rw 0 0");
+        fs::rename(PLACE, format!("{PLACE}.moved")).expect("rename");
+        symlink("/var/snap/acorn/common/b", PLACE).expect("make a link");
+        run("");
+        fs::remove_file(PLACE).expect("remove the link");
+        fs::rename(format!("{PLACE}.moved"), PLACE).expect("rename");
+        run("");
+        !fs::exists(format!("{PLACE}/x/v")).expect("look")
+    })
+})];
 
 /// The same races with the original: how long until the first escape.
 fn the_original_loses() -> Result<(), Failed> {
