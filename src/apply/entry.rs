@@ -222,7 +222,7 @@ impl<'t> Apply<'_, 't> {
             None => {
                 opened = file::open_at(parent, path::name(entry.dir), new.open(), 0)?;
                 // What is seen there now has to be what was mounted: nobody may swap the name meanwhile.
-                if place::mount_id(&opened) == place::mount_id(target) {
+                if place::mount_id(target).is_some_and(|id| place::mount_id(&opened) == Some(id)) {
                     return Err(Errno::ESTALE);
                 }
                 &opened
