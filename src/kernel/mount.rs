@@ -263,7 +263,8 @@ pub fn place_at(dir: Option<&Fd>, name: &[u8]) -> Result<Place> {
     // SAFETY: all bit patterns are valid, and it was zeroed before the call.
     let answer = unsafe { answer.assume_init() };
     Ok(Place {
-        mount: (answer.mask & STATX_MNT_ID != 0).then_some(answer.mount as u32),
+        // An emulator may hand on the mask and not what it tells of; no mount that can be seen has the number 0.
+        mount: (answer.mask & STATX_MNT_ID != 0 && answer.mount != 0).then_some(answer.mount as u32),
         mount_root: (answer.attributes_mask & STATX_ATTR_MOUNT_ROOT != 0)
             .then_some(answer.attributes & STATX_ATTR_MOUNT_ROOT != 0),
     })
