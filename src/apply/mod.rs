@@ -210,10 +210,11 @@ impl<'t> Apply<'_, 't> {
                 }
             }
         }
-        if !plan.mounts.is_empty() {
-            trust(plan, self.table, self.ground, true)?;
-        }
-        let done = self.mount_all();
+        let trusted = match plan.mounts.is_empty() {
+            true => Ok(()),
+            false => trust(plan, self.table, self.ground, true),
+        };
+        let done = trusted.and_then(|()| self.mount_all());
         // What waits beneath comes to light, the outermost first: with that goes what lies on it.
         self.walker.forget();
         for removal in plan.removals.iter().rev() {
