@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use crate::deeds::*;
-use crate::support::sandbox::{Lock, Place, Rights, Sandbox};
+use crate::support::sandbox::{Lock, Place, Rights, Sandbox, Top};
 use crate::support::story::*;
 
 const BIND: &str = "/var/snap/acorn/common/a /opt/spare none bind 0 0\n";
@@ -362,7 +362,9 @@ fn freezing() -> Vec<Story> {
             None,
         )
         .expect("mount cgroup2");
+        let top = Top::new("/sys/fs/cgroup").expect("make a group for the root of the tree");
         real_freezer(sandbox, "/sys/fs/cgroup", "snap.acorn.app.scope");
+        sandbox.afterwards(|| drop(top));
     }
     vec![
         story("a run that has nothing to do freezes nobody")

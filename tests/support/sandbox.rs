@@ -14,7 +14,7 @@
 //! | `/etc` `/home` `/root` `/snap` `/tmp` `/var/snap` `/var/lib/snapd` | fresh directories on the machine's disk: a host that must not be trespassed on |
 //! | `/run` | tmpfs, the same in both namespaces |
 //! | `/dev/shm` | tmpfs |
-//! | `/dev` `/proc` `/sys` | the machine's |
+//! | `/dev` `/proc` `/sys` | the machine's; the trees of control groups begin at a group of the sandbox's own |
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
@@ -25,6 +25,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
@@ -115,6 +116,8 @@ pub struct Sandbox {
     disk: OwnedFd,
     /// Where the parts of the world are, for the host.
     world: PathBuf,
+    /// The group that stands for the root of the freezer's tree, so that sandboxes freeze processes of their own.
+    _freezer: Option<Top>,
     /// What is to be done when the story is over.
     afterwards: RefCell<Vec<Box<dyn FnOnce()>>>,
 }
@@ -210,6 +213,7 @@ impl Sandbox {
         }
         chown(run.join("user/1000"), Some(USER), Some(USER))?;
         bind(&run, Path::new("/run"))?;
+        let freezer = Top::new("/sys/fs/cgroup/freezer").ok();
         let host = this_namespace()?;
 
         let snap = build_snap(&world, &disk_path)?;
@@ -223,6 +227,7 @@ impl Sandbox {
             snap: RefCell::new(snap),
             disk,
             world,
+            _freezer: freezer,
             afterwards: RefCell::default(),
         };
         sandbox.record_the_root()?;
@@ -416,6 +421,40 @@ impl Drop for Sandbox {
     fn drop(&mut self) {
         for what in self.afterwards.take() {
             what();
+        }
+        // There nothing is mounted over the group that is to be removed now.
+        let _ = enter(&self.host);
+    }
+}
+
+/// A control group that stands for the root of its tree, in the mount namespace that it was made in and in the copies.
+/// It is gone when this is dropped.
+pub struct Top {
+    above: File,
+    name: String,
+}
+
+impl Top {
+    /// Makes a group below the root of a tree, and mounts it over the root.
+    pub fn new(tree: &str) -> io::Result<Top> {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let made = MADE.fetch_add(1, Ordering::Relaxed);
+        let top = Top { above: File::open(tree)?, name: format!("sandbox-{}-{made}", std::process::id()) };
+        let group = Path::new(tree).join(&top.name);
+        fs::create_dir(&group)?;
+        bind(&group, Path::new(tree))?;
+        Ok(top)
+    }
+}
+
+impl Drop for Top {
+    fn drop(&mut self) {
+        // A group stays busy for a moment when the last of its processes or groups has gone.
+        for _ in 0..500 {
+            match rustix::fs::unlinkat(&self.above, &self.name, rustix::fs::AtFlags::REMOVEDIR) {
+                Err(rustix::io::Errno::BUSY) => thread::sleep(Duration::from_millis(2)),
+                _ => return,
+            }
         }
     }
 }
