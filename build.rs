@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-only
-//! How the binary is linked: which C library and start files, and what the linker may leave out.
+//! How the binary is linked: which C library, and what the linker may leave out.
 //!
 //! Everything the bytes of a release depend on is here, in `link.ld`, `.cargo/config.toml`, `Cargo.toml` and
 //! `rust-toolchain.toml`; the scripts add no flag of their own. `docs/build.md` has the figures behind it.
@@ -23,25 +23,22 @@ fn main() {
     }
 }
 
-/// Names musl's start files for a static, position-independent executable.
+/// Names musl's directory and, for what is not a release, its start files; a release starts itself (`src/main.rs`).
 ///
-/// `.cargo/config.toml` tells rustc not to do it (`link-self-contained=no`): rustc knows static-pie for x86_64
-/// only, and brings no musl at all for armv7. `rcrt1.o` is the start file that relocates itself, so the address
-/// space of the binary is as random as that of any other program.
+/// `.cargo/config.toml` tells rustc not to do it (`link-self-contained=no`): rustc brings no musl at all for armv7.
 fn start_files() {
     let dir = musl();
-    for file in ["rcrt1.o", "crti.o", "crtn.o"] {
-        println!("cargo::rustc-link-arg={}", dir.join(file).display());
+    if env::var("PROFILE").as_deref() != Ok("release") {
+        for file in ["crt1.o", "crti.o", "crtn.o"] {
+            println!("cargo::rustc-link-arg={}", dir.join(file).display());
+        }
     }
     println!("cargo::rustc-link-arg=-L{}", dir.display());
-    for flag in ["-pie", "--no-dynamic-linker", "-ztext", "-znoexecstack"] {
+    for flag in ["-no-pie", "-znoexecstack"] {
         println!("cargo::rustc-link-arg={flag}");
     }
     if env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("arm") {
         unwinder();
-    } else {
-        // 8 bytes for a run of pointers instead of 24 for each. musl knows it since 1.2.4; Debian 12's is 1.2.3.
-        println!("cargo::rustc-link-arg-bins=-zpack-relative-relocs");
     }
 }
 
@@ -59,7 +56,7 @@ fn unwinder() {
 fn leave_out() {
     let script = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap()).join("link.ld");
     println!("cargo::rustc-link-arg-bins=-T{}", script.display());
-    for flag in ["--no-eh-frame-hdr", "--hash-style=sysv", "--build-id=none"] {
+    for flag in ["--no-eh-frame-hdr", "--build-id=none", "-znorelro"] {
         println!("cargo::rustc-link-arg-bins={flag}");
     }
 }

@@ -3,8 +3,11 @@
 #![no_std]
 #![no_main]
 
+#[cfg(all(target_env = "musl", not(debug_assertions)))]
+use core::arch::naked_asm;
 use core::ffi::{CStr, c_char, c_int};
 use snap_update_ns::error::Error;
+use snap_update_ns::kernel::process;
 use snap_update_ns::limits::MEMORY;
 use snap_update_ns::log;
 use snap_update_ns::update::{self, Memory, Run};
@@ -22,13 +25,35 @@ static mut RUN: Run<'static> = {
     unsafe { Run::new(&mut *room, &mut *text) }
 };
 
-/// The C library's entry point. Exit status 0 is success, 1 a failure that was said on standard output.
+/// Where the kernel begins. On the stack are the number of arguments, pointers to them and, behind a null pointer, those to
+/// the strings of the environment.
+#[cfg(all(target_env = "musl", not(debug_assertions)))]
+#[unsafe(naked)]
 #[unsafe(no_mangle)]
+extern "C" fn _start() -> ! {
+    #[cfg(target_arch = "x86_64")]
+    naked_asm!("mov rdi, [rsp]", "lea rsi, [rsp + 8]", "call {main}", "mov edi, eax", "call {end}", main = sym main, end = sym end);
+    #[cfg(target_arch = "aarch64")]
+    naked_asm!("ldr x0, [sp]", "add x1, sp, 8", "bl {main}", "b {end}", main = sym main, end = sym end);
+    #[cfg(target_arch = "arm")]
+    naked_asm!("ldr r0, [sp]", "add r1, sp, 4", "bl {main}", "b {end}", main = sym main, end = sym end);
+}
+
+#[cfg(all(target_env = "musl", not(debug_assertions)))]
+extern "C" fn end(status: c_int) -> ! {
+    process::leave(status)
+}
+
+/// The C library's entry point, where there is one. Exit status 0 is success, 1 a failure that was said on standard output.
+#[cfg_attr(any(not(target_env = "musl"), debug_assertions), unsafe(no_mangle))]
 extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
     let run = &raw mut RUN;
-    // SAFETY: `main` is called once, by the C library, before there is any other thread; nobody else names `RUN`, so the
-    // reference is the only one.
-    let run = unsafe { &mut *run };
+    // SAFETY: `main` is called once, before there is any other thread; nobody else names `RUN`, so the reference is the only
+    // one. The environment lies behind the arguments and the null pointer at their end.
+    let run = unsafe {
+        process::set_environment(argv.add(argc as usize + 1));
+        &mut *run
+    };
     if argc < 1 {
         log::fatal(&Error::plain("argv0 is corrupted"), b"");
         return 1;
@@ -42,8 +67,7 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    // SAFETY: abort(3) takes nothing and never returns.
-    unsafe { libc::abort() }
+    process::leave(134)
 }
 
 /// Unoptimised builds refer to it (rust-lang/rust#56152).

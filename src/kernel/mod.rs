@@ -12,6 +12,7 @@
 #![allow(unsafe_code)]
 
 use crate::text::Out;
+use core::arch::asm;
 use core::ffi::{c_char, c_int, c_long};
 use core::mem::MaybeUninit;
 use heapless::Vec;
@@ -19,6 +20,8 @@ use heapless::Vec;
 pub use crate::error::Errno;
 
 pub mod file;
+#[cfg(all(target_arch = "aarch64", target_env = "musl", not(debug_assertions)))]
+mod memory;
 pub mod mount;
 pub mod process;
 pub(crate) mod sentences;
@@ -48,8 +51,8 @@ impl Drop for Fd {
     #[inline(never)]
     fn drop(&mut self) {
         // SAFETY: the number is ours alone (`Fd` is not `Copy`), so nobody uses it after this. Linux has freed it
-        // even where close(2) was interrupted.
-        unsafe { libc::close(self.0) };
+        // even where close(2) was interrupted: so it is not made again.
+        unsafe { trap(libc::SYS_close, self.raw(), 0, 0, 0, 0) };
     }
 }
 
@@ -66,16 +69,47 @@ pub(crate) const HERE: usize = libc::AT_FDCWD as usize;
 pub(crate) unsafe fn call(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize) -> Result<u32> {
     loop {
         // SAFETY: the caller answers for the arguments.
-        let value = unsafe { libc::syscall(number, a, b, c, d, e) };
-        if value != -1 {
+        let value = unsafe { trap(number, a, b, c, d, e) };
+        // Everything else is a value.
+        if !(-4095..0).contains(&value) {
             return Ok(value as u32);
         }
-        // SAFETY: errno's location is valid for the life of the thread.
-        let errno = Errno(unsafe { *libc::__errno_location() } as u32);
+        let errno = Errno(value.unsigned_abs() as u32);
         if errno != Errno::EINTR {
             return Err(errno);
         }
     }
+}
+
+/// The call itself, by the instruction for it: what it gives is a value, or an error number below 0.
+///
+/// # Safety
+///
+/// That of [`call`].
+#[inline(always)]
+unsafe fn trap(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize) -> c_long {
+    let value;
+    // SAFETY: these are the registers of the kernel's convention, and it keeps all but those that are named; for the
+    // memory the caller answers.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        asm!(
+            "syscall", inlateout("rax") number => value, in("rdi") a, in("rsi") b, in("rdx") c, in("r10") d,
+            in("r8") e, lateout("rcx") _, lateout("r11") _, options(nostack)
+        );
+        #[cfg(target_arch = "aarch64")]
+        asm!(
+            "svc 0", in("x8") number, inlateout("x0") a => value, in("x1") b, in("x2") c, in("x3") d, in("x4") e,
+            options(nostack)
+        );
+        // The number's register is the frame pointer of Thumb code, and cannot be named.
+        #[cfg(target_arch = "arm")]
+        asm!(
+            "mov {kept}, r7", "mov r7, {number}", "svc 0", "mov r7, {kept}", kept = out(reg) _, number = in(reg) number,
+            inlateout("r0") a => value, in("r1") b, in("r2") c, in("r3") d, in("r4") e, options(nostack)
+        );
+    }
+    value
 }
 
 /// The same for calls whose value means nothing.

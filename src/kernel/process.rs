@@ -6,30 +6,36 @@
 
 use super::{Errno, Fd, Result, call, done, file};
 use core::ffi::{CStr, c_char, c_int, c_long};
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 #[cfg(not(target_arch = "arm"))]
-use libc::{SYS_setgroups as SYS_SETGROUPS, SYS_setresgid as SYS_SETRESGID, SYS_setresuid as SYS_SETRESUID};
+use libc::{
+    SYS_geteuid as SYS_GETEUID, SYS_getgid as SYS_GETGID, SYS_getuid as SYS_GETUID,
+    SYS_setgroups as SYS_SETGROUPS, SYS_setresgid as SYS_SETRESGID, SYS_setresuid as SYS_SETRESUID,
+};
 #[cfg(target_arch = "arm")]
 use libc::{
+    SYS_geteuid32 as SYS_GETEUID, SYS_getgid32 as SYS_GETGID, SYS_getuid32 as SYS_GETUID,
     SYS_setgroups32 as SYS_SETGROUPS, SYS_setresgid32 as SYS_SETRESGID, SYS_setresuid32 as SYS_SETRESUID,
 };
 
 /// getuid(2): who started us.
 pub fn real_uid() -> u32 {
     // SAFETY: no memory is passed; the call cannot fail.
-    unsafe { libc::getuid() }
+    unsafe { call(SYS_GETUID, 0, 0, 0, 0, 0) }.unwrap_or_default()
 }
 
 /// geteuid(2): whose rights we have.
 pub fn effective_uid() -> u32 {
     // SAFETY: no memory is passed; the call cannot fail.
-    unsafe { libc::geteuid() }
+    unsafe { call(SYS_GETEUID, 0, 0, 0, 0, 0) }.unwrap_or_default()
 }
 
 /// getgid(2)
 pub fn real_gid() -> u32 {
     // SAFETY: no memory is passed; the call cannot fail.
-    unsafe { libc::getgid() }
+    unsafe { call(SYS_GETGID, 0, 0, 0, 0, 0) }.unwrap_or_default()
 }
 
 /// setgroups(2): the only supplementary group is `gid` from here on.
@@ -285,10 +291,12 @@ const MOST_FILES: u32 = 8_192;
 /// How many descriptors in a row none of which is kept are taken for the end of those that are.
 const NEAR: u32 = 64;
 
-/// _exit(2), with status 0.
-pub fn leave() -> ! {
-    // SAFETY: it never returns, and nothing of the library has to be ended.
-    unsafe { libc::_exit(0) }
+/// exit_group(2).
+pub fn leave(status: c_int) -> ! {
+    loop {
+        // SAFETY: it never returns, and nothing of the library has to be ended.
+        let _ = unsafe { call(libc::SYS_exit_group, status as usize, 0, 0, 0, 0) };
+    }
 }
 
 /// A descriptor that poll(2) passes over.
@@ -376,16 +384,22 @@ impl Variable {
     }
 }
 
-unsafe extern "C" {
-    /// environ(7): a NULL-terminated array of strings, or NULL.
-    static mut environ: *const *const c_char;
+/// environ(7): a NULL-terminated array of strings; NULL while nobody has told where it is.
+static ENVIRONMENT: AtomicPtr<*const c_char> = AtomicPtr::new(null_mut());
+
+/// Tells where the environment is.
+///
+/// # Safety
+///
+/// It is an array of strings that ends in NULL; all last for the life of the process, and nobody changes them.
+pub unsafe fn set_environment(strings: *const *const c_char) {
+    ENVIRONMENT.store(strings.cast_mut(), Ordering::Relaxed);
 }
 
 /// The value of a variable, of the first where it is there twice. Strings without an equals sign, empty ones
 /// too, are passed over.
 pub fn variable(which: Variable) -> Option<&'static [u8]> {
-    // SAFETY: read by value; the program has one thread and never changes its environment.
-    let mut place = unsafe { environ };
+    let mut place = ENVIRONMENT.load(Ordering::Relaxed);
     if place.is_null() {
         return None;
     }

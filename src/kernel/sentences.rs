@@ -20,6 +20,7 @@ struct Store {
 // SAFETY: a place is written by the one who was handed its number, and only read afterwards.
 unsafe impl Sync for Store {}
 
+#[unsafe(link_section = ".bss.FIRST")]
 static STORE: Store = Store { used: AtomicUsize::new(0), places: UnsafeCell::new(MaybeUninit::uninit()) };
 
 static TOO_MANY: Sentence<'static> = Sentence::plain("too many errors to tell them all");

@@ -30,7 +30,7 @@ impl Guard {
                 if file::read(&read, &mut [0]) == Ok(0) {
                     thaw();
                 }
-                process::leave()
+                process::leave(0)
             }
         }
     }
