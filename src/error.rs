@@ -5,8 +5,23 @@
 //! system`. Where snapd shows a sentence of the original to its users, ours is the same sentence.
 #![forbid(unsafe_code)]
 
-use crate::kernel::sentences;
-use crate::text::{Out, split};
+use crate::kernel::sentences::{self, Kept};
+use crate::text::{Out, packed};
+
+pub use crate::kernel::sentences::Says;
+
+/// A text of the program, or several: then each has a line end.
+macro_rules! says {
+    ($($text:expr),+ $(,)?) => {
+        const {
+            const TEXT: &str = concat!($($text),+);
+            const PACKED: ([u8; TEXT.len() + 1], usize) = $crate::text::packed::pack(TEXT);
+            const FRONT: &[u8] = &$crate::text::packed::front::<{ PACKED.1 }>(&PACKED.0);
+            $crate::kernel::sentences::Says::new(FRONT)
+        }
+    };
+}
+pub(crate) use says;
 
 /// The result of whatever can fail with a sentence.
 pub type Result<'t, T> = core::result::Result<T, Error<'t>>;
@@ -19,7 +34,7 @@ pub type Result<'t, T> = core::result::Result<T, Error<'t>>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sentence<'t> {
     /// The sentence with its gaps.
-    pub says: &'static str,
+    pub says: Says,
     /// What it is about.
     pub one: &'t [u8],
     /// A number it is about: a count, a line, a limit, a length.
@@ -32,44 +47,67 @@ pub struct Sentence<'t> {
 
 impl Sentence<'_> {
     /// A sentence about nothing in particular.
-    pub const fn plain(says: &'static str) -> Self {
+    pub const fn plain(says: Says) -> Self {
         Sentence { says, one: b"", number: 0, errno: Errno::NONE, within: Within::Nothing }
     }
 
     /// Writes the sentence, without a line end. `instance` is the snap's, where it is known.
     pub fn write(&self, instance: &[u8], w: &mut dyn Out) {
-        self.fill(nth(WITHIN, self.within as usize), instance, w);
-        self.fill(self.says.as_bytes(), instance, w);
+        let mut filler = Filler { sentence: self, instance, w, gap: false };
+        filler.line(WITHIN.line(self.within as usize));
+        filler.line(self.says);
+    }
+}
+
+/// Writes a sentence.
+struct Filler<'f, 't> {
+    sentence: &'f Sentence<'t>,
+    instance: &'f [u8],
+    w: &'f mut dyn Out,
+    /// The last letter was a `%`.
+    gap: bool,
+}
+
+impl Filler<'_, '_> {
+    /// The first line.
+    fn line(&mut self, lines: Says) {
+        let mut rest = lines;
+        while let Some(code) = rest.next()
+            && code != b'\n'
+        {
+            self.put(code);
+        }
     }
 
     #[inline(never)]
-    fn fill(&self, says: &[u8], instance: &[u8], w: &mut dyn Out) {
-        let mut parts = split(says, b'%');
-        w.put(parts.next().unwrap_or_default());
-        for part in parts {
-            let Some((gap, behind)) = part.split_first() else { continue };
-            match gap {
-                b'q' => w.quoted(self.one),
-                b's' => w.put(self.one),
-                b'p' => w.quoted(self.one.get(..self.number as usize).unwrap_or(self.one)),
-                b'n' => w.number(self.number.into()),
-                b'e' => self.errno.write(w),
-                _ => w.quoted(instance),
-            }
-            w.put(behind);
+    fn put(&mut self, code: u8) {
+        if let Some(pair) = packed::pair(code) {
+            return pair.into_iter().for_each(|code| self.put(code));
+        }
+        let Sentence { one, number, .. } = *self.sentence;
+        let w = &mut *self.w;
+        match code {
+            b'%' => self.gap = true,
+            _ if !core::mem::take(&mut self.gap) => w.put(&[code]),
+            b'q' => w.quoted(one),
+            b's' => w.put(one),
+            b'p' => w.quoted(one.get(..number as usize).unwrap_or(one)),
+            b'n' => w.number(number.into()),
+            b'e' => self.sentence.errno.write(w),
+            _ => w.quoted(self.instance),
         }
     }
 }
 
-/// A kept sentence: one pointer.
+/// A kept sentence: a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Error<'t>(&'t Sentence<'t>);
+pub struct Error<'t>(Kept<'t>);
 
 impl<'t> core::ops::Deref for Error<'t> {
     type Target = Sentence<'t>;
 
     fn deref(&self) -> &Sentence<'t> {
-        self.0
+        self.0.get()
     }
 }
 
@@ -90,24 +128,24 @@ pub enum Within {
 
 impl<'t> Error<'t> {
     /// A sentence about nothing in particular.
-    pub fn plain(says: &'static str) -> Self {
+    pub fn plain(says: Says) -> Self {
         Self::call(says, b"", Errno::NONE)
     }
 
     /// A sentence about one thing.
-    pub fn about(says: &'static str, one: &'t [u8]) -> Self {
+    pub fn about(says: Says, one: &'t [u8]) -> Self {
         Self::call(says, one, Errno::NONE)
     }
 
     /// A sentence about one thing that the system refused.
-    pub fn call(says: &'static str, one: &'t [u8], errno: Errno) -> Self {
+    pub fn call(says: Says, one: &'t [u8], errno: Errno) -> Self {
         Self::count(says, one, errno, 0)
     }
 
     /// A sentence about one thing and a number.
     #[cold]
     #[inline(never)]
-    pub fn count(says: &'static str, one: &'t [u8], errno: Errno, number: u32) -> Self {
+    pub fn count(says: Says, one: &'t [u8], errno: Errno, number: u32) -> Self {
         Error(sentences::keep(Sentence { says, one, number, errno, within: Within::Nothing }))
     }
 
@@ -124,13 +162,13 @@ impl<'t> Error<'t> {
     #[cold]
     #[inline(never)]
     fn inside(self, within: Within, number: u32) -> Self {
-        Error(sentences::keep(Sentence { within, number, ..*self.0 }))
+        Error(sentences::keep(Sentence { within, number, ..*self }))
     }
 }
 
 /// The words of [`Within`] in its order, each with a line end. Of a directory that could not be covered what failed is
 /// itself, or lies in it.
-const WITHIN: &str = concat!(
+const WITHIN: Says = says!(
     "\n",
     "cannot open lock file for mount namespace of snap %i: \n",
     "cannot load desired mount profile of snap %i: \n",
@@ -141,15 +179,6 @@ const WITHIN: &str = concat!(
     "cannot create writable mimic over %p: \n",
     "updating the mount namespace of snap %q, from \n",
 );
-
-/// The line with that number, counted from 0; empty behind the last.
-pub(crate) fn nth(lines: &'static str, number: usize) -> &'static [u8] {
-    let mut lines = split(lines.as_bytes(), b'\n');
-    for _ in 0..number {
-        lines.next();
-    }
-    lines.next().unwrap_or_default()
-}
 
 /// An error number of errno(3), as Linux numbers them on x86, arm and arm64 alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,8 +191,8 @@ macro_rules! errnos {
 
         /// The numbers that have a text.
         const NUMBERS: &[u8] = &[$($number),*];
-        /// Their texts in the same order, each with a line end.
-        const TEXTS: &str = concat!($($text, "\n"),*);
+        /// Their texts in the same order, each with a line end; behind them what is said of all others.
+        const TEXTS: Says = says!($($text, "\n",)* "errno %n");
     };
 }
 
@@ -204,20 +233,10 @@ impl Errno {
     /// Never seen above the door to the kernel: a call that was interrupted is made again.
     pub const EINTR: Errno = Errno(4);
 
-    /// The text of strerror(3) in the C locale, in lower case; empty where it is not in our table.
-    pub fn text(self) -> &'static [u8] {
-        let at = NUMBERS.iter().take_while(|number| u32::from(**number) != self.0).count();
-        nth(TEXTS, at)
-    }
-
-    /// Writes the text, or `errno N`.
+    /// Writes the text of strerror(3) in the C locale, in lower case; `errno N` where it is not in our table.
     #[inline(never)]
     pub fn write(self, w: &mut dyn Out) {
-        let text = self.text();
-        w.put(text);
-        if text.is_empty() {
-            w.put(b"errno ");
-            w.number(self.0.into());
-        }
+        let at = NUMBERS.iter().take_while(|number| u32::from(**number) != self.0).count();
+        Sentence { number: self.0, ..Sentence::plain(TEXTS.line(at)) }.write(b"", w);
     }
 }

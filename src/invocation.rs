@@ -6,7 +6,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
-use crate::error::{Error, Result, Sentence, nth};
+use crate::error::{Error, Result, Says, Sentence, says};
 use crate::limits;
 use crate::text::arena::{Arena, Full};
 use crate::text::number::parse_u64;
@@ -33,7 +33,7 @@ macro_rules! faults {
         pub enum Fault { $($name),* }
 
         /// The sentences in the same order, each with a line end.
-        const FAULTS: &str = concat!($($text, "\n"),*);
+        const FAULTS: Says = says!($($text, "\n"),*);
     };
 }
 
@@ -60,8 +60,8 @@ faults! {
 
 impl Fault {
     /// The sentence for people.
-    pub fn says(self) -> &'static [u8] {
-        nth(FAULTS, self as usize)
+    pub fn says(self) -> Says {
+        FAULTS.line(self as usize)
     }
 }
 
@@ -76,7 +76,7 @@ pub fn parse<'t>(args: impl Iterator<Item = &'t [u8]>) -> Result<'t, Invocation<
         Invocation { instance: b"", from_snap_confine: false, user_mounts: false, uid: None };
     match read(&mut args, &mut invocation) {
         Ok(()) => Ok(invocation),
-        Err(fault) => Err(Error::about("%s", fault.says())),
+        Err(fault) => Err(Error::plain(fault.says())),
     }
 }
 
@@ -221,7 +221,7 @@ impl<'t> Invocation<'t> {
         // An instance name and a number are far shorter than a path may be.
         let mut names = heapless::Vec::<u8, { limits::PATH.max }>::new();
         Sentence { one: self.instance, number: uid, ..Sentence::plain(says) }.write(b"", &mut names);
-        let mut names = split(arena.concat(&[&names])?, b'\n');
+        let mut names = split(arena.concat(&[&names])?, b' ');
         let mut name = || names.next().unwrap_or_default();
         Ok(Names {
             namespace: name(),
@@ -235,22 +235,24 @@ impl<'t> Invocation<'t> {
     }
 }
 
-/// The names of the files in the order of [`Names`], with the gaps of a [`Sentence`].
-const FILES_OF_SNAP: &str = "\
-    /run/snapd/ns/%s.mnt\n\
-    /run/snapd/lock\n\
-    /run/snapd/lock/%s.lock\n\
-    /var/lib/snapd/mount/snap.%s.fstab\n\
-    /run/snapd/ns/snap.%s.fstab\n\
-    /run/snapd/ns/snap.%s.log";
-const FILES_OF_USER: &str = "\
-    /run/snapd/ns/%s.mnt\n\
-    /run/snapd/lock\n\
-    /run/snapd/lock/%s.lock\n\
-    /var/lib/snapd/mount/snap.%s.user-fstab\n\
-    /run/snapd/ns/snap.%s.%n.user-fstab\n\
-    /run/snapd/ns/snap.%s.user.%n.log\n\
-    /run/user/%n";
+/// The names of the files in the order of [`Names`], with blanks between, and the gaps of a [`Sentence`].
+const FILES_OF_SNAP: Says = says!(
+    "/run/snapd/ns/%s.mnt ",
+    "/run/snapd/lock ",
+    "/run/snapd/lock/%s.lock ",
+    "/var/lib/snapd/mount/snap.%s.fstab ",
+    "/run/snapd/ns/snap.%s.fstab ",
+    "/run/snapd/ns/snap.%s.log"
+);
+const FILES_OF_USER: Says = says!(
+    "/run/snapd/ns/%s.mnt ",
+    "/run/snapd/lock ",
+    "/run/snapd/lock/%s.lock ",
+    "/var/lib/snapd/mount/snap.%s.user-fstab ",
+    "/run/snapd/ns/snap.%s.%n.user-fstab ",
+    "/run/snapd/ns/snap.%s.user.%n.log ",
+    "/run/user/%n"
+);
 
 #[cfg(test)]
 mod tests {
@@ -312,9 +314,7 @@ mod tests {
 
     #[test]
     fn a_user_id_is_read_like_an_unsigned_machine_word() {
-        let read = |text: &str| {
-            parse_uid(text.as_bytes()).map_err(|fault| std::str::from_utf8(fault.says()).unwrap())
-        };
+        let read = |text: &str| parse_uid(text.as_bytes()).map_err(|fault| fault.says().unpacked());
         let range = "cannot parse user id: numerical result out of range";
         for (text, outcome) in [
             ("0", Ok(0)),
@@ -330,12 +330,12 @@ mod tests {
             ("18446744073709551616x", Err(range)),
             ("-1", Err("user id cannot be negative")),
         ] {
-            assert_eq!(read(text), outcome, "{text}");
+            assert_eq!(read(text), outcome.map_err(String::from), "{text}");
         }
         for text in
             ["", "-", "+", "1x", "0x10", "42 ", "1_0", " 5", "\t5", "\x0b5", "\r5", "\n5", "\x0c5", "+-5"]
         {
-            assert_eq!(read(text), Err("cannot parse user id"), "{text:?}");
+            assert_eq!(read(text), Err("cannot parse user id".into()), "{text:?}");
         }
         assert_eq!(parsed(&["-u", "acorn"]).unwrap_err(), "cannot parse user id");
     }
@@ -395,7 +395,8 @@ mod tests {
         ];
         for (name, wrong) in all {
             let fault = check_instance_name(name.as_bytes()).err();
-            assert_eq!(fault.map(Fault::says), wrong.map(str::as_bytes), "{name:?}");
+            let fault = fault.map(|fault| fault.says().unpacked());
+            assert_eq!(fault.as_deref(), wrong, "{name:?}");
         }
     }
 

@@ -8,7 +8,7 @@
 //! A line is written with one write(2) when it fits the buffer, in pieces when it does not; it is never cut.
 #![forbid(unsafe_code)]
 
-use crate::error::{Errno, Error, Within};
+use crate::error::{Errno, Error, Within, says};
 use crate::kernel::Fd;
 use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::process::{self, Stream, Variable};
@@ -60,23 +60,23 @@ impl Log {
     /// to, never created, and neither a link nor a fifo is followed. From here on everything is said in full. To be called once it is known that there is a namespace to update, for in snapd's
     /// case the path is one inside it.
     pub fn open_file(&mut self, path: &[u8], owner: u32, run: Run<'_>) {
-        let mut says = "cannot open log file %q: %e";
+        let mut says = says!("cannot open log file %q: %e");
         let opened = file::open(path, Open::APPEND, 0).and_then(|fd| {
             let stat = file::stat(&fd)?;
             if stat.kind == FileType::Regular && (stat.uid == 0 || stat.uid == owner) {
                 return Ok(fd);
             }
-            says = "cannot use log file %q: not a regular file of root or of the user";
+            says = says!("cannot use log file %q: not a regular file of root or of the user");
             Err(Errno::NONE)
         });
         let sentence = match opened {
             Ok(fd) => {
                 *self = Log { debug: true, file: Some(fd) };
                 let says = match (run.from_snap_confine, run.user_mounts) {
-                    (true, true) => "snap-confine, user mounts",
-                    (true, false) => "snap-confine, system mounts",
-                    (false, true) => "snapd, user mounts",
-                    (false, false) => "snapd, system mounts",
+                    (true, true) => says!("snap-confine, user mounts"),
+                    (true, false) => says!("snap-confine, system mounts"),
+                    (false, true) => says!("snapd, user mounts"),
+                    (false, false) => says!("snapd, system mounts"),
                 };
                 Error::about(says, run.instance).within(Within::Updating)
             }

@@ -6,10 +6,8 @@
 #[cfg(all(target_env = "musl", not(debug_assertions)))]
 use core::arch::naked_asm;
 use core::ffi::{CStr, c_char, c_int};
-use snap_update_ns::error::Error;
 use snap_update_ns::kernel::process;
 use snap_update_ns::limits::MEMORY;
-use snap_update_ns::log;
 use snap_update_ns::update::{self, Memory, Run};
 
 /// What everything is read into.
@@ -55,7 +53,7 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
         &mut *run
     };
     if argc < 1 {
-        log::fatal(&Error::plain("argv0 is corrupted"), b"");
+        update::refuse_nameless();
         return 1;
     }
     let args = (1..argc as usize).map(|at| {

@@ -9,7 +9,7 @@ use crate::apply::ground::Ground;
 use crate::apply::notes::{self, Notes, Version};
 use crate::apply::walk::Walker;
 use crate::apply::{self, Apply, Results, save, survey};
-use crate::error::{Errno, Error, Result, Within};
+use crate::error::{Errno, Error, Result, Within, says};
 use crate::invocation::{self, Invocation, Names};
 use crate::kernel::file::{self, Open};
 use crate::kernel::mount;
@@ -99,9 +99,16 @@ pub fn run<'t>(args: impl Iterator<Item = &'t [u8]>, run: &'t mut Run<'t>) -> bo
     done.is_ok()
 }
 
+/// Says that not even our own name is among the arguments.
+pub fn refuse_nameless() {
+    log::fatal(&Error::plain(says!("argv0 is corrupted")), b"");
+}
+
 fn update<'t>(invocation: Invocation<'t>, run: &'t mut Run<'t>) -> Result<'t, ()> {
     if invocation.uid.is_some() {
-        return Err(Error::plain("cannot update the mount namespace of a user: option -u is not supported"));
+        return Err(Error::plain(says!(
+            "cannot update the mount namespace of a user: option -u is not supported"
+        )));
     }
     let uid = if invocation.user_mounts { process::real_uid() } else { 0 };
     let names = invocation.names(uid, &mut run.world.arena)?;
@@ -317,22 +324,25 @@ fn say_conflicts(plan: &Plan<'_>, log: &mut Log) {
     for item in plan.items.iter().filter(|item| item.desired) {
         let entry = item.entry;
         let (says, winner) = match item.action {
-            Action::Unknown => ("cannot mount an entry of unknown kind: ", None),
+            Action::Unknown => (says!("cannot mount an entry of unknown kind: "), None),
             Action::Duplicate => match plan.winner(item).filter(|winner| !winner.same(entry)) {
                 None => continue,
-                winner => ("cannot mount on a target that an earlier entry has: ", winner),
+                winner => (says!("cannot mount on a target that an earlier entry has: "), winner),
             },
             Action::Mount(_) if item.state == State::Absent && item.mount.is_some() => {
-                log.detail(&Error::about("mounting over what somebody else has mounted at %q", entry.dir));
+                log.detail(&Error::about(
+                    says!("mounting over what somebody else has mounted at %q"),
+                    entry.dir,
+                ));
                 continue;
             }
             Action::Mount(_) if entry.is_bind() && entry.options.ignored_on_bind().next().is_some() => {
-                ("a bind mount cannot honour all options of ", None)
+                (says!("a bind mount cannot honour all options of "), None)
             }
             _ => continue,
         };
         log.warn(&|line| {
-            line.put(says.as_bytes());
+            line.says(says);
             entry.write(line);
             if let Some(winner) = winner {
                 line.put(b"; it has ");
@@ -366,18 +376,18 @@ fn home() -> Result<'static, &'static [u8]> {
     let value = process::variable(Variable::RealHome).unwrap_or_default();
     let mut errno = Errno::NONE;
     let says = if value.is_empty() {
-        "cannot allow empty path"
+        says!("cannot allow empty path")
     } else if !path::is_clean(value) {
-        "cannot allow unclean path"
+        says!("cannot allow unclean path")
     } else if !path::is_absolute(value) {
-        "cannot allow relative path"
+        says!("cannot allow relative path")
     } else {
         errno = match file::open(value, Open::READ_DIR, 0) {
             Ok(_) => return Ok(value),
             Err(Errno::ELOOP) => Errno::ENOTDIR,
             Err(errno) => errno,
         };
-        "%e"
+        says!("%e")
     };
     Err(Error::call(says, value, errno))
 }
@@ -400,5 +410,5 @@ fn bad_home<'t>(entry: &MountEntry<'t>, bad: Error<'_>, arena: &mut Arena<'t>) -
     out.put(b": ");
     bad.write(b"", out);
     let len = free.1;
-    Error::about("cannot expand mount entry (%s", arena.take(len).map_or(b"", |text| text))
+    Error::about(says!("cannot expand mount entry (%s"), arena.take(len).map_or(b"", |text| text))
 }

@@ -7,7 +7,7 @@
 
 use super::ground::{Answer, Ground, mode};
 use super::walk::Walker;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Says, says};
 use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::{Errno, Fd};
 use crate::text::path;
@@ -63,9 +63,9 @@ pub fn ensure_directory<'t>(at: &'t [u8], anchor: &'t [u8], owner: Owner) -> Res
     check_path(at, What::Directory)?;
     let mut errno = Errno::NONE;
     let (says, about) = if !path::is_absolute(anchor) {
-        ("cannot use relative parent path %q", anchor)
+        (says!("cannot use relative parent path %q"), anchor)
     } else if !path::is_inside(at, anchor) {
-        ("its must-exist-dir is not a parent of path %q", at)
+        (says!("its must-exist-dir is not a parent of path %q"), at)
     } else {
         match file::lstat(anchor) {
             Ok(stat) if stat.kind == FileType::Directory => {
@@ -73,11 +73,11 @@ pub fn ensure_directory<'t>(at: &'t [u8], anchor: &'t [u8], owner: Owner) -> Res
                 return Maker { at, what: What::Directory, made: 0, home, ground: None, cure: &mut None }
                     .make();
             }
-            Ok(_) => ("cannot use parent path %q: not a directory", anchor),
-            Err(Errno::ENOENT) => ("parent directory %q does not exist", anchor),
+            Ok(_) => (says!("cannot use parent path %q: not a directory"), anchor),
+            Err(Errno::ENOENT) => (says!("parent directory %q does not exist"), anchor),
             Err(refused) => {
                 errno = refused;
-                ("cannot inspect %q: lstat %s: %e", anchor)
+                (says!("cannot inspect %q: lstat %s: %e"), anchor)
             }
         }
     };
@@ -87,17 +87,17 @@ pub fn ensure_directory<'t>(at: &'t [u8], anchor: &'t [u8], owner: Owner) -> Res
 /// Refuses a path that nothing can be created at.
 pub fn check_path<'t>(at: &'t [u8], what: What<'t>) -> Result<'t, ()> {
     let says = if !path::is_clean(at) {
-        "cannot split unclean path %q"
+        says!("cannot split unclean path %q")
     } else if !path::is_absolute(at) {
         match what {
-            What::Directory => "cannot create directory with relative path: %q",
-            What::File => "cannot create file with relative path: %q",
-            What::Symlink(_) => "cannot create symlink with relative path: %q",
+            What::Directory => says!("cannot create directory with relative path: %q"),
+            What::File => says!("cannot create file with relative path: %q"),
+            What::Symlink(_) => says!("cannot create symlink with relative path: %q"),
         }
     } else {
         match what {
-            What::Symlink(b"") => "cannot create symlink with empty target: %q",
-            What::File | What::Symlink(_) if at == b"/" => "cannot create non-file path: %q",
+            What::Symlink(b"") => says!("cannot create symlink with empty target: %q"),
+            What::File | What::Symlink(_) if at == b"/" => says!("cannot create non-file path: %q"),
             _ => return Ok(()),
         }
     };
@@ -133,7 +133,7 @@ impl<'t> Maker<'_, 't> {
                 Err(errno) => break Err(errno),
             }
         };
-        let mut here = self.refused(opened, "cannot open directory %q: %e", dir)?;
+        let mut here = self.refused(opened, says!("cannot open directory %q: %e"), dir)?;
         for prefix in path::prefixes(self.at) {
             if !path::is_inside(prefix, dir) {
                 continue;
@@ -154,7 +154,7 @@ impl<'t> Maker<'_, 't> {
                 }
                 Err(errno) => Err(errno),
             };
-            here = self.refused(opened, "cannot open directory %q: %e", prefix)?;
+            here = self.refused(opened, says!("cannot open directory %q: %e"), prefix)?;
             dir = prefix;
         }
         Ok(())
@@ -172,16 +172,19 @@ impl<'t> Maker<'_, 't> {
             What::Symlink(text) => file::make_symlink(here, name, text),
         };
         let mut says = match what {
-            What::Directory => "cannot create directory %q: %e",
-            What::File => "cannot open file %q: %e",
-            What::Symlink(_) => "cannot create symlink %q: %e",
+            What::Directory => says!("cannot create directory %q: %e"),
+            What::File => says!("cannot open file %q: %e"),
+            What::Symlink(_) => says!("cannot create symlink %q: %e"),
         };
         match done {
             // A path has 4,095 bytes at most: longer ones fail in the first call.
             Ok(()) if self.made == 0 => self.made = at.len() as u16,
             Ok(()) => {}
             Err(Errno::EEXIST) if matches!(what, What::Symlink(_)) => {
-                return Err(Error::about("cannot create symbolic link %q: existing file in the way", at));
+                return Err(Error::about(
+                    says!("cannot create symbolic link %q: existing file in the way"),
+                    at,
+                ));
             }
             Err(Errno::EEXIST) => {}
             Err(Errno::EROFS) => return Err(self.read_only(dir)),
@@ -191,14 +194,14 @@ impl<'t> Maker<'_, 't> {
             return Ok(());
         }
         says = if matches!(what, What::Directory) {
-            "cannot chown directory %q: %e"
+            says!("cannot chown directory %q: %e")
         } else {
-            "cannot chown %q: %e"
+            says!("cannot chown %q: %e")
         };
         self.refused(file::chown_at(here, name, owner.uid, owner.gid), says, at)
     }
 
-    fn refused<T>(&self, done: crate::kernel::Result<T>, says: &'static str, at: &'t [u8]) -> Result<'t, T> {
+    fn refused<T>(&self, done: crate::kernel::Result<T>, says: Says, at: &'t [u8]) -> Result<'t, T> {
         done.map_err(|errno| Error::call(says, at, errno))
     }
 
@@ -209,15 +212,15 @@ impl<'t> Maker<'_, 't> {
             Ok(Answer::Free) => Ok(()),
             Ok(Answer::ReadOnly) => Err(self.read_only(dir)),
             Ok(Answer::Trespass) if dir == b"/" => {
-                Err(Error::plain("cannot recover from trespassing over /"))
+                Err(Error::plain(says!("cannot recover from trespassing over /")))
             }
             Ok(Answer::Trespass) => {
                 *self.cure = Some(dir);
                 // The directory lies above what was wanted.
-                let says = "cannot write to %q because it would affect the host in %p";
+                let says = says!("cannot write to %q because it would affect the host in %p");
                 Err(Error::count(says, self.at, Errno::NONE, dir.len() as u32))
             }
-            Err(errno) => Err(Error::call("cannot fstatfs %q: %e", dir, errno)),
+            Err(errno) => Err(Error::call(says!("cannot fstatfs %q: %e"), dir, errno)),
         }
     }
 
@@ -227,7 +230,7 @@ impl<'t> Maker<'_, 't> {
         if dir != b"/" {
             *self.cure = Some(dir);
         }
-        Error::about("cannot operate on read-only filesystem at %s", dir)
+        Error::about(says!("cannot operate on read-only filesystem at %s"), dir)
     }
 }
 

@@ -5,7 +5,7 @@
 use super::create::{self, Made, What};
 use super::walk::Walker;
 use super::{Apply, Outcome, place, survey};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Says, says};
 use crate::kernel::file::{self, FileType, Open, Stat};
 use crate::kernel::mount::{self, Attach, Reach};
 use crate::kernel::{Errno, Fd, process};
@@ -28,7 +28,7 @@ struct New<'n, 't> {
     /// Where it is attached.
     how: Attach,
     /// What is said if it fails now.
-    says: &'static str,
+    says: Says,
 }
 
 impl New<'_, '_> {
@@ -129,7 +129,7 @@ impl<'t> Apply<'_, 't> {
         if !matches!(item.kind, Kind::Directory | Kind::File) {
             return Ok(());
         }
-        let mut new = New { item, how: Attach::OnTop, says: "cannot mount at %q: %e" };
+        let mut new = New { item, how: Attach::OnTop, says: says!("cannot mount at %q: %e") };
         let parent = self.walker.take_parent(entry.dir);
         let done = match &parent {
             Ok(Some(parent)) => self.mount(&mut new, parent, old),
@@ -186,7 +186,7 @@ impl<'t> Apply<'_, 't> {
         } else {
             let mut data = Data::new();
             if !self.join_data(entry, &mut data) {
-                new.says = "cannot mount at %q: more than 4095 bytes of options";
+                new.says = says!("cannot mount at %q: more than 4095 bytes of options");
                 return Err(Errno::EINVAL);
             }
             mount::new(entry.name, &target, entry.fstype, flags.mount, &data)?;
@@ -229,14 +229,14 @@ impl<'t> Apply<'_, 't> {
             }
         };
         if reads {
-            new.says = "cannot remount %q read-only: %e";
+            new.says = says!("cannot remount %q read-only: %e");
             self.make_read_only(entry.dir, top, reach(flags.recursive))?;
         }
         if is_tmpfs {
             self.ground.trust_device(file::stat(top)?.dev);
         }
         if flags.propagation != 0 {
-            new.says = "cannot change propagation of %q: %e";
+            new.says = says!("cannot change propagation of %q: %e");
             mount::change_propagation(top, flags.propagation, reach(flags.propagation_recursive))?;
         }
         Ok(())
@@ -323,9 +323,13 @@ impl<'t> Apply<'_, 't> {
             // It is not where it was: gone with what it lay on, or somebody put something else in the way.
             Errno::ENOENT if !expected.is_some_and(|id| self.is_mounted(id)) => Ok(()),
             Errno::NONE | Errno::ENOENT => {
-                Err(Error::about("cannot unmount %q: another mount is in its place", at))
+                Err(Error::about(says!("cannot unmount %q: another mount is in its place"), at))
             }
-            _ => Err(Error::call(if is_link { "remove %s: %e" } else { "cannot unmount %q: %e" }, at, errno)),
+            _ => Err(Error::call(
+                if is_link { says!("remove %s: %e") } else { says!("cannot unmount %q: %e") },
+                at,
+                errno,
+            )),
         })
     }
 
@@ -391,7 +395,7 @@ impl<'t> Apply<'_, 't> {
 /// Something is missing, and the entry says to pass over it then; a layout must not.
 fn ignored<'t>(entry: &MountEntry<'_>) -> Result<'t, Option<Made>> {
     match entry.origin() {
-        Origin::Layout => Err(Error::plain("mount source or target are missing")),
+        Origin::Layout => Err(Error::plain(says!("mount source or target are missing"))),
         _ => Ok(None),
     }
 }
@@ -465,23 +469,25 @@ fn is_missing<'t>(
         // In the user's home links are followed, with the user's rights.
         return match file::lstat(at) {
             Ok(stat) if stat.kind == FileType::Directory => Ok(false),
-            Ok(_) => Err(Error::about("cannot create ensure-dir target %q: existing file in the way", at)),
+            Ok(_) => {
+                Err(Error::about(says!("cannot create ensure-dir target %q: existing file in the way"), at))
+            }
             Err(Errno::ENOENT) => Ok(true),
-            Err(errno) => Err(Error::call("cannot inspect %q: lstat %s: %e", at, errno)),
+            Err(errno) => Err(Error::call(says!("cannot inspect %q: lstat %s: %e"), at, errno)),
         };
     }
     let mut says = match kind {
-        Kind::Directory if is_source => "cannot use %q as bind-mount source: not a directory",
-        Kind::Directory => "cannot use %q as mount point: not a directory",
-        Kind::File if is_source => "cannot use %q as bind-mount source: not a regular file",
-        Kind::File => "cannot use %q as mount point: not a regular file",
-        Kind::Symlink => "cannot create symlink in %q: existing file in the way",
-        Kind::EnsureDir | Kind::Unknown => "",
+        Kind::Directory if is_source => says!("cannot use %q as bind-mount source: not a directory"),
+        Kind::Directory => says!("cannot use %q as mount point: not a directory"),
+        Kind::File if is_source => says!("cannot use %q as bind-mount source: not a regular file"),
+        Kind::File => says!("cannot use %q as mount point: not a regular file"),
+        Kind::Symlink => says!("cannot create symlink in %q: existing file in the way"),
+        Kind::EnsureDir | Kind::Unknown => says!(""),
     };
     let found = walker.open(at).and_then(|fd| Ok((file::stat(&fd)?.kind, fd)));
     match (found, kind) {
         (Err(Errno::ENOENT), _) => return Ok(true),
-        (Err(errno), _) => return Err(Error::call("cannot inspect %q: lstat %s: %e", at, errno)),
+        (Err(errno), _) => return Err(Error::call(says!("cannot inspect %q: lstat %s: %e"), at, errno)),
         (Ok((FileType::Directory, _)), Kind::Directory | Kind::EnsureDir) => return Ok(false),
         // Special files of a mimic are put back like regular ones (L19).
         (Ok((FileType::Regular, _)), Kind::File) => return Ok(false),
@@ -489,7 +495,7 @@ fn is_missing<'t>(
             if has_text(&fd, entry) {
                 return Ok(false);
             }
-            says = "cannot create symbolic link %q: existing symbolic link in the way";
+            says = says!("cannot create symbolic link %q: existing symbolic link in the way");
         }
         _ => {}
     }

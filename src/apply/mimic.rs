@@ -8,7 +8,7 @@
 
 use super::create::{self, What};
 use super::{Apply, notes, place, save};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, says};
 use crate::kernel::file::{self, FileSystem, FileType, Open};
 use crate::kernel::mount::{self, Attach, Reach};
 use crate::kernel::{Errno, Fd};
@@ -46,14 +46,17 @@ impl<'t> Apply<'_, 't> {
     pub fn cover(&mut self, dir: &'t [u8], entry: &MountEntry<'t>) -> Result<'t, ()> {
         self.walker.changed(dir);
         self.cover_for(dir, entry).map_err(|error| error.within_directory(dir.len()))?;
-        self.log.detail(&Error::about("made a writable mimic over %q", dir));
+        self.log.detail(&Error::about(says!("made a writable mimic over %q"), dir));
         Ok(())
     }
 
     fn cover_for(&mut self, dir: &'t [u8], entry: &MountEntry<'t>) -> Result<'t, ()> {
         // The record names the entry in an option, and options end at a comma (L33).
         if entry.id().contains(&b',') {
-            return Err(Error::about("a path with a comma cannot be recorded as what it is needed for", dir));
+            return Err(Error::about(
+                says!("a path with a comma cannot be recorded as what it is needed for"),
+                dir,
+            ));
         }
         // A mount that waits for its successor would be covered, and nobody would find it there.
         for at in 0..self.plan.items.len() {
@@ -65,7 +68,7 @@ impl<'t> Apply<'_, 't> {
             .walker
             .open_directory(dir)
             .and_then(|fd| file::stat(&fd).map(|stat| (fd, stat)))
-            .map_err(|errno| Error::call("cannot open %q: %e", dir, errno))?;
+            .map_err(|errno| Error::call(says!("cannot open %q: %e"), dir, errno))?;
         self.list(&fd, dir)?;
         // All that can be foreseen to fail does so before the directory is covered.
         let lines = self.plan.record.len() + self.plan.mounts.len() + self.results.synthetic.len();
@@ -140,7 +143,7 @@ impl<'t> Apply<'_, 't> {
     fn list(&mut self, fd: &Fd, dir: &'t [u8]) -> Result<'t, ()> {
         let (children, arena) = (&mut self.results.children, &mut *self.arena);
         children.clear();
-        let no = |errno| Error::call("cannot list %q: %e", dir, errno);
+        let no = |errno| Error::call(says!("cannot list %q: %e"), dir, errno);
         let listing = file::open_at(fd, b".", Open::READ_DIR, 0).map_err(no)?;
         let mut buffer = [0u8; 16 << 10];
         let mut full = None;
@@ -176,7 +179,7 @@ impl<'t> Apply<'_, 't> {
         let safe = self.arena.concat(&[b"/tmp/.snap", dir]).map_err(|_| MEMORY.exceeded())?;
         let made =
             create::create(safe, What::Directory, &self.walker, self.ground, &mut None).map_err(|error| {
-                let says = "cannot create its directory of safe-keeping below /tmp/.snap: %e";
+                let says = says!("cannot create its directory of safe-keeping below /tmp/.snap: %e");
                 Error::call(says, dir, error.errno)
             })?;
         let (says, errno) = match open_safe(safe) {
@@ -190,7 +193,7 @@ impl<'t> Apply<'_, 't> {
                             done
                         }
                         Err(errno) => Err(Error::call(
-                            "cannot open its directory of safe-keeping below /tmp/.snap: %e",
+                            says!("cannot open its directory of safe-keeping below /tmp/.snap: %e"),
                             dir,
                             errno,
                         )),
@@ -200,10 +203,10 @@ impl<'t> Apply<'_, 't> {
                     let _ = file::remove_directory(&parent, name);
                     return done;
                 }
-                Err(errno) => ("cannot set aside %q: %e", errno),
+                Err(errno) => (says!("cannot set aside %q: %e"), errno),
             },
-            Err(Errno::NONE) => ("cannot use /tmp/.snap: it is not safely owned by root", Errno::NONE),
-            Err(errno) => ("cannot use /tmp/.snap: %e", errno),
+            Err(Errno::NONE) => (says!("cannot use /tmp/.snap: it is not safely owned by root"), Errno::NONE),
+            Err(errno) => (says!("cannot use /tmp/.snap: %e"), errno),
         };
         create::take_back(safe, What::Directory, &self.walker, made);
         Err(Error::call(says, dir, errno))
@@ -230,7 +233,7 @@ impl<'t> Apply<'_, 't> {
     fn cover_and_fill(&mut self, fd: &Fd, aside: &Fd, cover: &Cover<'t>) -> Result<'t, ()> {
         let dir = cover.dir;
         mount::new(b"tmpfs", fd, b"tmpfs", 0, &cover.data)
-            .map_err(|errno| Error::call("cannot mount tmpfs at %q: %e", dir, errno))?;
+            .map_err(|errno| Error::call(says!("cannot mount tmpfs at %q: %e"), dir, errno))?;
         let done = self.fill(fd, aside, dir);
         // When it cannot be taken away again the next run may.
         if done.is_ok() || mount::detach(fd).is_err() {
@@ -246,16 +249,16 @@ impl<'t> Apply<'_, 't> {
             let is_tmpfs = file::file_system(&top)?.magic == FileSystem::TMPFS;
             if is_tmpfs && new.dev != old.dev { Ok((top, new.dev)) } else { Err(Errno::ESTALE) }
         });
-        let (top, dev) = top.map_err(|errno| Error::call("cannot open %q: %e", dir, errno))?;
+        let (top, dev) = top.map_err(|errno| Error::call(says!("cannot open %q: %e"), dir, errno))?;
         for child in self.results.children.iter() {
             let name = path::name(child.dir);
             let (says, errno) = match file::open_at(aside, name, Open::PATH, 0) {
                 // Gone since it was listed.
                 Err(Errno::ENOENT) => continue,
-                Err(errno) => ("cannot open %q: %e", errno),
+                Err(errno) => (says!("cannot open %q: %e"), errno),
                 Ok(source) => match put(&source, &top, name, child.kind) {
                     Ok(()) => continue,
-                    Err(errno) => ("cannot put back %q: %e", errno),
+                    Err(errno) => (says!("cannot put back %q: %e"), errno),
                 },
             };
             return Err(Error::call(says, child.dir, errno));
@@ -270,7 +273,7 @@ impl<'t> Apply<'_, 't> {
     /// on top there: `expected` is the id of its mount, where the mount table told it.
     pub(super) fn uncover(&mut self, dir: &'t [u8], expected: Option<u32>) -> Result<'t, bool> {
         self.walker.changed(dir);
-        self.take_away(dir, expected).map_err(|errno| Error::call("cannot unmount %q: %e", dir, errno))
+        self.take_away(dir, expected).map_err(|errno| Error::call(says!("cannot unmount %q: %e"), dir, errno))
     }
 
     fn take_away(&self, dir: &[u8], expected: Option<u32>) -> crate::kernel::Result<bool> {

@@ -16,7 +16,7 @@ pub mod save;
 pub mod survey;
 pub mod walk;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, says};
 use crate::kernel::Errno;
 use crate::kernel::file::{self, FileSystem};
 use crate::limits::{MEMORY, PROFILE_ENTRIES, WRITTEN_ENTRY};
@@ -143,7 +143,7 @@ pub fn trust<'t>(
         });
         match looked {
             Ok(()) | Err(Errno::ENOENT | Errno::ENOTDIR) => {}
-            Err(errno) => done = Err(Error::call("cannot inspect %q: %e", dir, errno)),
+            Err(errno) => done = Err(Error::call(says!("cannot inspect %q: %e"), dir, errno)),
         }
     });
     done
@@ -311,7 +311,7 @@ impl<'t> Apply<'_, 't> {
                 && self.walker.is_barred(item.entry.dir)
             {
                 // Moved away with its directory, perhaps, to come back later.
-                done = Err(Error::call("cannot unmount %q: %e", item.entry.dir, Errno::ENOTDIR));
+                done = Err(Error::call(says!("cannot unmount %q: %e"), item.entry.dir, Errno::ENOTDIR));
             }
         } else {
             // All layers of it, from the top.
@@ -384,9 +384,11 @@ impl<'t> Apply<'_, 't> {
         };
         match done {
             Ok(()) => self.tell("unmounted", item.entry),
-            Err(errno) => {
-                self.warn("unmount", item.entry, Error::call("cannot unmount %q: %e", item.entry.dir, errno))
-            }
+            Err(errno) => self.warn(
+                "unmount",
+                item.entry,
+                Error::call(says!("cannot unmount %q: %e"), item.entry.dir, errno),
+            ),
         }
     }
 

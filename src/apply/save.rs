@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::notes;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, says};
 use crate::kernel::file::{self, Open};
 use crate::kernel::{Errno, Fd};
 use crate::limits::NAME;
@@ -71,7 +71,7 @@ pub fn update<'t>(at: &'t [u8], old: Option<&[u8]>, write: &dyn Fn(&mut dyn Out)
 /// that name is what a killed run has left.
 fn replace<'t>(at: &'t [u8], write: &dyn Fn(&mut dyn Out)) -> Result<'t, ()> {
     let (dir, name) = (path::parent(at), path::name(at));
-    let no = |errno| Error::call("open %s: %e", at, errno);
+    let no = |errno| Error::call(says!("open %s: %e"), at, errno);
     let folder = file::open(dir, Open::READ_DIR, 0).map_err(no)?;
     if let Some(record) = name.strip_suffix(notes::SUFFIX) {
         // And what it has left of the record.
@@ -82,9 +82,9 @@ fn replace<'t>(at: &'t [u8], write: &dyn Fn(&mut dyn Out)) -> Result<'t, ()> {
     let done = fill(&fd, write).and_then(|()| file::rename(&folder, &temporary, name));
     if let Err(errno) = done {
         let _ = file::unlink(&folder, &temporary);
-        return Err(Error::call("write %s: %e", at, errno));
+        return Err(Error::call(says!("write %s: %e"), at, errno));
     }
-    file::sync(&folder).map_err(|errno| Error::call("sync %s: %e", dir, errno))
+    file::sync(&folder).map_err(|errno| Error::call(says!("sync %s: %e"), dir, errno))
 }
 
 /// The name of the temporary file for a name in a directory. There is no such file any more.
@@ -99,11 +99,12 @@ fn cleared(folder: &Fd, name: &[u8]) -> heapless::Vec<u8, { NAME.max }> {
 
 /// Writes behind what is in a file, which is created where it is missing.
 pub fn append<'t>(at: &'t [u8], write: &dyn Fn(&mut dyn Out)) -> Result<'t, ()> {
-    let fd = file::open(at, Open::JOURNAL, 0o644).map_err(|errno| Error::call("open %s: %e", at, errno))?;
+    let fd =
+        file::open(at, Open::JOURNAL, 0o644).map_err(|errno| Error::call(says!("open %s: %e"), at, errno))?;
     // Root's, whoever started us: nobody else may write to it, should it stay as it is.
     file::chown(&fd, 0, 0)
         .and_then(|()| flush(&fd, write))
-        .map_err(|errno| Error::call("write %s: %e", at, errno))
+        .map_err(|errno| Error::call(says!("write %s: %e"), at, errno))
 }
 
 fn fill(fd: &Fd, write: &dyn Fn(&mut dyn Out)) -> crate::kernel::Result<()> {

@@ -6,7 +6,7 @@ use super::entry;
 use super::ground::{Answer, Ground};
 use super::notes::{self, Version};
 use super::walk;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Says, says};
 use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::{self, Errno, process};
 use crate::limits::{Limit, MEMORY, MOUNTINFO_LINE, MOUNTINFO_LINES, PROFILE_TEXT};
@@ -31,7 +31,7 @@ pub struct Text<'t> {
 /// Reads a whole file; nothing when there is none. Links are followed. Anything but a regular file is refused, and
 /// nothing is waited for.
 pub fn read<'t>(at: &'t [u8], arena: &mut Arena<'t>) -> Result<'t, Option<Text<'t>>> {
-    let mut says = "open %s: %e";
+    let mut says = says!("open %s: %e");
     let (len, version) = match read_into(at, arena.free(), &mut says) {
         Err(Errno::ENOENT) => return Ok(None),
         other => other.map_err(|errno| Error::call(says, at, errno))?,
@@ -45,15 +45,15 @@ pub fn read<'t>(at: &'t [u8], arena: &mut Arena<'t>) -> Result<'t, Option<Text<'
 }
 
 /// Reads a whole file, or one byte more than is accepted of it, so that too much is seen as such.
-fn read_into(at: &[u8], free: &mut [u8], says: &mut &'static str) -> kernel::Result<(usize, Version)> {
+fn read_into(at: &[u8], free: &mut [u8], says: &mut Says) -> kernel::Result<(usize, Version)> {
     let fd = file::open_follow(at, Open::READ)?;
-    *says = "read %s: %e";
+    *says = says!("read %s: %e");
     let stat = file::stat(&fd)?;
     match stat.kind {
         FileType::Regular => {}
         FileType::Directory => return Err(Errno::EISDIR),
         _ => {
-            *says = "read %s: not a regular file";
+            *says = says!("read %s: not a regular file");
             return Err(Errno::NONE);
         }
     }
@@ -149,12 +149,13 @@ pub fn mounts<'t>(
         }
         // Not granted, or no /proc: that is no error. Anything else is: to guess would be to mount twice.
         Err(errno) if !matches!(errno, Errno::EACCES | Errno::EPERM | Errno::ENOENT) => {
-            return Err(Error::call("cannot read mountinfo: %e", b"", errno));
+            return Err(Error::call(says!("cannot read mountinfo: %e"), b"", errno));
         }
         Err(errno) => {
             table.clear();
             log.debug(&|line| {
-                Error::call("cannot read mountinfo, trusting the record: %e", b"", errno).write(b"", line)
+                Error::call(says!("cannot read mountinfo, trusting the record: %e"), b"", errno)
+                    .write(b"", line)
             });
         }
     }

@@ -13,7 +13,7 @@ use heapless::{Vec, VecView};
 
 pub use super::expand::{ExpandFault, expand, expand_in_place};
 use super::{MountEntry, Options};
-use crate::error::{Errno, Error, Result};
+use crate::error::{Errno, Error, Result, Says, says};
 use crate::limits::{PROFILE_ENTRIES, PROFILE_LINE};
 use crate::text::escape::cut_field;
 use crate::text::number::parse_i64;
@@ -47,7 +47,7 @@ fn parse_lines<'t>(text: &'t mut [u8], into: &mut VecView<MountEntry<'t>>) -> Re
     Ok(())
 }
 
-const TOO_LONG: &str = "line %n is longer than 65535 bytes";
+const TOO_LONG: Says = says!("line %n is longer than 65535 bytes");
 const _: () = assert!(PROFILE_LINE.max == 65_535, "TOO_LONG names the limit");
 
 /// One line, without its end.
@@ -59,7 +59,7 @@ fn parse_line<'t>(line: &'t mut [u8], into: &mut VecView<MountEntry<'t>>) -> Res
         return Ok(());
     }
     if count < 3 {
-        return Err(Error::count("expected at least 3 fields, found %n", b"", Errno::NONE, count));
+        return Err(Error::count(says!("expected at least 3 fields, found %n"), b"", Errno::NONE, count));
     }
     let mut rest = line.get_mut(..len).unwrap_or_default();
     // (1) source, (2) target, (3) type
@@ -75,8 +75,8 @@ fn parse_line<'t>(line: &'t mut [u8], into: &mut VecView<MountEntry<'t>>) -> Res
     }
     let options = Options(cut_field(&mut rest, END));
     // (5) freq, (6) passno
-    let freq = integer(cut(&mut rest, END), "cannot parse dump frequency: %q")?;
-    let passno = integer(rest, "cannot parse check pass number: %q")?;
+    let freq = integer(cut(&mut rest, END), says!("cannot parse dump frequency: %q"))?;
+    let passno = integer(rest, says!("cannot parse check pass number: %q"))?;
     let entry = MountEntry { name, dir, fstype, options, freq, passno };
     if into.len() >= PROFILE_ENTRIES.max || into.push(entry).is_err() {
         return Err(PROFILE_ENTRIES.exceeded());
@@ -116,7 +116,7 @@ fn tidy(line: &mut [u8]) -> (usize, u32) {
 
 /// A number, 0 where there is none; else what to say.
 #[inline(never)]
-fn integer<'t>(field: &'t [u8], fault: &'static str) -> Result<'t, i64> {
+fn integer<'t>(field: &'t [u8], fault: Says) -> Result<'t, i64> {
     if field.is_empty() { Ok(0) } else { parse_i64(field).ok_or_else(|| Error::about(fault, field)) }
 }
 

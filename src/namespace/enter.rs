@@ -7,7 +7,7 @@
 //! that was there before may have been replaced while we waited.
 #![forbid(unsafe_code)]
 
-use crate::error::{Errno, Error, Result};
+use crate::error::{Errno, Error, Result, Says, says};
 use crate::kernel::file::{self, FileSystem, Open};
 use crate::kernel::{self, Fd, process};
 
@@ -23,18 +23,18 @@ pub fn join<'t>(path: &[u8]) -> Result<'t, bool> {
         // Where the kernel cannot tell kinds of namespaces apart, setns(2) does.
         Ok(file) => match process::join_mount_namespace(&file) {
             Err(Errno::EINVAL) if process::is_mount_namespace(&file) != Ok(true) => Ok(false),
-            Err(errno) => Err(Error::call("cannot switch mount namespace: %e", b"", errno)),
+            Err(errno) => Err(Error::call(says!("cannot switch mount namespace: %e"), b"", errno)),
             Ok(()) => Ok(true),
         },
         Err(errno) => outcome(OPENING, Err(errno)),
     }
 }
 
-const OPENING: &str = "cannot open mount namespace file: %e";
+const OPENING: Says = says!("cannot open mount namespace file: %e");
 
 /// Whether it was done; that there is no namespace is no error. `ENXIO` says so of a socket.
 #[inline(never)]
-fn outcome<'t>(says: &'static str, done: kernel::Result<()>) -> Result<'t, bool> {
+fn outcome<'t>(says: Says, done: kernel::Result<()>) -> Result<'t, bool> {
     match done {
         Ok(()) => Ok(true),
         Err(Errno::ENOENT | Errno::ENXIO) => Ok(false),

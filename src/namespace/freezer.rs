@@ -15,7 +15,7 @@
 
 use super::guard::Guard;
 use crate::apply::survey;
-use crate::error::{Errno, Error, Result, Within};
+use crate::error::{Errno, Error, Result, Says, Within, says};
 use crate::kernel::file::{self, DirEntry, FileSystem, FileType, Open};
 use crate::kernel::{self, Fd, process};
 use crate::limits::{self, CGROUP_LEVELS, FREEZE_GROUPS};
@@ -58,12 +58,12 @@ struct Words {
     /// By which controller our own group is found in `/proc/self/cgroup`.
     controller: &'static [u8],
     /// What is said when a request cannot be made: about the group.
-    cannot_open: &'static str,
-    cannot_write: &'static str,
+    cannot_open: Says,
+    cannot_write: Says,
     requesting: Within,
     /// What is said while waiting: about the state that was seen in version 1, about the group in 2.
-    cannot_read: &'static str,
-    too_late: &'static str,
+    cannot_read: Says,
+    too_late: Says,
     waiting: Within,
 }
 
@@ -75,11 +75,13 @@ static ONE: Words = Words {
     state: b"freezer.state",
     at_rest: b"FROZEN",
     controller: b"freezer",
-    cannot_open: "open %s/freezer.state: %e",
-    cannot_write: "write %s/freezer.state: %e",
+    cannot_open: says!("open %s/freezer.state: %e"),
+    cannot_write: says!("write %s/freezer.state: %e"),
     requesting: Within::Freezing,
-    cannot_read: "cannot determine the freeze state of processes of snap %i, %e",
-    too_late: "cannot finish freezing processes of snap %i (freezer state: %s): context deadline exceeded",
+    cannot_read: says!("cannot determine the freeze state of processes of snap %i, %e"),
+    too_late: says!(
+        "cannot finish freezing processes of snap %i (freezer state: %s): context deadline exceeded"
+    ),
     waiting: Within::Nothing,
 };
 
@@ -91,11 +93,11 @@ static TWO: Words = Words {
     state: b"cgroup.events",
     at_rest: b"frozen 1",
     controller: b"",
-    cannot_open: "cannot freeze processes in group %q: %e",
-    cannot_write: "cannot freeze processes in group %q: %e",
+    cannot_open: says!("cannot freeze processes in group %q: %e"),
+    cannot_write: says!("cannot freeze processes in group %q: %e"),
     requesting: Within::FinishingFreezing,
-    cannot_read: "cannot determine the freeze state of processes in group %q: %e",
-    too_late: "cannot freeze processes in group %q: context deadline exceeded",
+    cannot_read: says!("cannot determine the freeze state of processes in group %q: %e"),
+    too_late: says!("cannot freeze processes in group %q: context deadline exceeded"),
     waiting: Within::FinishingFreezing,
 };
 
@@ -151,7 +153,7 @@ impl Frozen {
                     all = false;
                     let mut room = [0; 1_000];
                     let name = name_of(request, &mut Arena::new(&mut room));
-                    log.warning(&Error::call("cannot thaw processes in group %q: %e", name, errno));
+                    log.warning(&Error::call(says!("cannot thaw processes in group %q: %e"), name, errno));
                 }
             }
         }
@@ -177,7 +179,11 @@ impl Frozen {
         match guard {
             Ok(guard) => self.guard = Some(guard),
             Err(errno) => {
-                log.warning(&Error::call("going on without freezing processes: no guard: %e", b"", errno));
+                log.warning(&Error::call(
+                    says!("going on without freezing processes: no guard: %e"),
+                    b"",
+                    errno,
+                ));
                 self.groups.clear();
             }
         }
@@ -207,7 +213,7 @@ impl<'t> Freezer<'t> {
                 let words = if fs.magic == FileSystem::CGROUP2 { &TWO } else { &ONE };
                 Ok(Freezer { root, words, instance })
             }
-            Err(_) => Err(Error::plain("FreezeSnapProcesses not implemented")),
+            Err(_) => Err(Error::plain(says!("FreezeSnapProcesses not implemented"))),
         }
     }
 
@@ -230,7 +236,7 @@ impl<'t> Freezer<'t> {
         match done {
             Ok(()) => {
                 let number = frozen.groups() as u32;
-                log.detail(&Error::count("froze %n control groups", b"", Errno::NONE, number));
+                log.detail(&Error::count(says!("froze %n control groups"), b"", Errno::NONE, number));
             }
             Err(_) => frozen.thaw(log),
         }
@@ -241,7 +247,7 @@ impl<'t> Freezer<'t> {
     /// so whatever is found frozen was forgotten. Trouble is a warning: without it nobody is worse off.
     pub fn release_stale(&self, log: &mut Log) {
         if let Err(trouble) = self.visit_all(b"", None, &mut Arena::new(&mut []), log) {
-            let says = "cannot look for frozen processes of snap %q: %e";
+            let says = says!("cannot look for frozen processes of snap %q: %e");
             log.warning(&Error::call(says, self.instance, trouble.errno));
         }
     }
@@ -349,7 +355,7 @@ impl<'t> Visitor<'_, 't> {
             match more {
                 Ok(true) if done.is_ok() => {}
                 Ok(_) => return done,
-                Err(errno) => return self.failed("cannot search control groups: %e", b"", errno),
+                Err(errno) => return self.failed(says!("cannot search control groups: %e"), b"", errno),
             }
         }
     }
@@ -357,7 +363,7 @@ impl<'t> Visitor<'_, 't> {
     /// Freezes one group, or thaws it if it is frozen. Our own and one above it are left alone.
     fn visit(&mut self, group: kernel::Result<Fd>, name: &[u8]) -> Result<'t, ()> {
         if is_inside(self.own, name) {
-            self.log.detail(&Error::about("not freezing the own control group %q", name));
+            self.log.detail(&Error::about(says!("not freezing the own control group %q"), name));
             return Ok(());
         }
         let mut says = self.words.cannot_open;
@@ -369,7 +375,7 @@ impl<'t> Visitor<'_, 't> {
     }
 
     /// The error is [`Errno::NONE`] when there is no room for one more group.
-    fn ask(&mut self, group: &Fd, name: &[u8], says: &mut &'static str) -> kernel::Result<()> {
+    fn ask(&mut self, group: &Fd, name: &[u8], says: &mut Says) -> kernel::Result<()> {
         let words = self.words;
         let (tells, word) = match self.frozen {
             // Opened before the request is made, so that no change can be missed.
@@ -391,7 +397,7 @@ impl<'t> Visitor<'_, 't> {
             None => {
                 *says = words.cannot_write;
                 file::write_all(&request, word)?;
-                let says = "thawed processes that an earlier update left frozen: %q";
+                let says = says!("thawed processes that an earlier update left frozen: %q");
                 self.log.warning(&Error::about(says, name));
             }
         }
@@ -400,7 +406,7 @@ impl<'t> Visitor<'_, 't> {
 
     /// A group that vanished meanwhile, or a directory on the way to it, is none: kernfs says `ENODEV` for open files.
     #[inline(never)]
-    fn failed(&mut self, says: &'static str, about: &[u8], errno: Errno) -> Result<'t, ()> {
+    fn failed(&mut self, says: Says, about: &[u8], errno: Errno) -> Result<'t, ()> {
         match errno {
             Errno::ENOENT | Errno::ENODEV | Errno::ENOTDIR => Ok(()),
             _ => Err(Error::call(says, keep(self.arena, about), errno)),
@@ -439,7 +445,7 @@ fn find_own_group<'t>(groups: &'t [u8], words: &Words) -> Result<'t, &'t [u8]> {
             continue;
         }
         if path.is_empty() || parse_u32(number).is_none() {
-            let says = "cannot parse proc cgroup entry %q: expected number:controllers:path";
+            let says = says!("cannot parse proc cgroup entry %q: expected number:controllers:path");
             return Err(Error::about(says, line));
         }
         if has_part(controllers, b',', words.controller) {
@@ -448,7 +454,7 @@ fn find_own_group<'t>(groups: &'t [u8], words: &Words) -> Result<'t, &'t [u8]> {
     }
     match words.version {
         Version::One => Ok(b""),
-        Version::Two => Err(Error::plain("cannot find tracking cgroup")),
+        Version::Two => Err(Error::plain(says!("cannot find tracking cgroup"))),
     }
 }
 
@@ -496,7 +502,7 @@ mod tests {
         assert_eq!(find_own_group(b"0::/\n", &ONE), Ok(&b""[..]));
         for none in [&b"1:name=systemd:/\n"[..], b""] {
             let error = find_own_group(none, &TWO).unwrap_err();
-            assert_eq!(error.says, "cannot find tracking cgroup");
+            assert_eq!(error.says.unpacked(), "cannot find tracking cgroup");
         }
     }
 
@@ -504,7 +510,7 @@ mod tests {
     fn a_line_that_is_not_number_text_text_is_an_error_when_it_comes_first() {
         for bad in ["x:freezer:/", "1:freezer", "1", ":a:/", "-1::/"] {
             let error = find_own_group(bad.as_bytes(), &TWO).unwrap_err();
-            assert!(error.says.starts_with("cannot parse proc cgroup entry %q"));
+            assert!(error.says.unpacked().starts_with("cannot parse proc cgroup entry %q"));
             assert_eq!(error.one, bad.as_bytes());
         }
         assert_eq!(find_own_group(b"0::/a\nrubbish\n", &TWO), Ok(&b"/a"[..]));

@@ -6,7 +6,7 @@
 //! and three ambient capabilities, and we only let go of two. Which of them it was shows in the ids alone.
 #![forbid(unsafe_code)]
 
-use crate::error::{Errno, Error, Result};
+use crate::error::{Errno, Error, Result, Says, says};
 use crate::kernel;
 use crate::kernel::process::{self, Capabilities};
 
@@ -17,9 +17,11 @@ pub fn require_capabilities() -> Result<'static, ()> {
         return Ok(());
     }
     let effective = process::effective_capabilities()
-        .map_err(|errno| Error::call("cannot query capabilities: %e", b"", errno))?;
+        .map_err(|errno| Error::call(says!("cannot query capabilities: %e"), b"", errno))?;
     match missing(effective) {
-        Some(name) => Err(Error::call("CAP_%s capability not in effective set: %e", name, Errno::EPERM)),
+        Some(name) => {
+            Err(Error::call(says!("CAP_%s capability not in effective set: %e"), name, Errno::EPERM))
+        }
         None => Ok(()),
     }
 }
@@ -55,28 +57,28 @@ fn protocol(real: u32, effective: u32) -> Protocol {
 /// directories are created and looked up with the user's own permissions; a FUSE mount of the user would not
 /// even let root in.
 pub fn become_user() -> Result<'static, ()> {
-    let mut says = "";
+    let mut says = says!("");
     drop_rights(&mut says).map_err(|errno| Error::call(says, b"", errno))
 }
 
 /// `says` is the sentence for the step that failed.
-fn drop_rights(says: &mut &'static str) -> kernel::Result<()> {
+fn drop_rights(says: &mut Says) -> kernel::Result<()> {
     if protocol(process::real_uid(), process::effective_uid()) == Protocol::SetUid {
         let (uid, gid) = (process::real_uid(), process::real_gid());
-        *says = "cannot set permitted capabilities mask: %e";
+        *says = says!("cannot set permitted capabilities mask: %e");
         process::set_capabilities(
             Capabilities::SYS_ADMIN.and(Capabilities::SETUID).and(Capabilities::SETGID),
         )?;
-        *says = "cannot tell kernel to keep capabilities over setuid: %e";
+        *says = says!("cannot tell kernel to keep capabilities over setuid: %e");
         process::keep_capabilities()?;
-        *says = "cannot drop supplementary groups: %e";
+        *says = says!("cannot drop supplementary groups: %e");
         process::set_only_group(gid)?;
-        *says = "cannot switch to real group ID: %e";
+        *says = says!("cannot switch to real group ID: %e");
         process::set_gid(gid)?;
-        *says = "cannot switch to real user ID: %e";
+        *says = says!("cannot switch to real user ID: %e");
         process::set_uid(uid)?;
     }
-    *says = "cannot enable capabilities after switching to real user: %e";
+    *says = says!("cannot enable capabilities after switching to real user: %e");
     process::set_capabilities(Capabilities::SYS_ADMIN)
 }
 

@@ -6,7 +6,7 @@
 //! behalf, and we only make sure that it does: a lock held by somebody else is all that can be seen, and enough.
 #![forbid(unsafe_code)]
 
-use crate::error::{Error, Result, Within};
+use crate::error::{Error, Result, Says, Within, says};
 use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::{self, Errno, Fd, process};
 use crate::text::path;
@@ -24,7 +24,7 @@ pub struct Held {
 /// Takes the lock of the snap, however long that takes; or, started by snap-confine, makes sure that it is
 /// taken. `directory` and its missing parents are created; `path` is a file in it.
 pub fn acquire<'t>(directory: &'t [u8], path: &'t [u8], from_snap_confine: bool) -> Result<'t, Held> {
-    let (mut says, mut about) = ("", directory);
+    let (mut says, mut about) = (says!(""), directory);
     let file = open(directory, path, &mut says, &mut about)
         .map_err(|errno| Error::call(says, about, errno).within(Within::OpeningLock))?;
     let was_free = match from_snap_confine {
@@ -33,10 +33,10 @@ pub fn acquire<'t>(directory: &'t [u8], path: &'t [u8], from_snap_confine: bool)
     };
     match was_free {
         Ok(false) => Ok(Held { _file: file }),
-        Ok(true) => {
-            Err(Error::plain("mount namespace of snap %i is not locked but --from-snap-confine was used"))
-        }
-        Err(errno) => Err(Error::call("cannot lock mount namespace of snap %i: %e", b"", errno)),
+        Ok(true) => Err(Error::plain(says!(
+            "mount namespace of snap %i is not locked but --from-snap-confine was used"
+        ))),
+        Err(errno) => Err(Error::call(says!("cannot lock mount namespace of snap %i: %e"), b"", errno)),
     }
 }
 
@@ -48,10 +48,10 @@ pub fn acquire<'t>(directory: &'t [u8], path: &'t [u8], from_snap_confine: bool)
 fn open<'t>(
     directory: &'t [u8],
     path: &'t [u8],
-    says: &mut &'static str,
+    says: &mut Says,
     about: &mut &'t [u8],
 ) -> kernel::Result<Fd> {
-    *says = "cannot create lock directory: mkdir %s: %e";
+    *says = says!("cannot create lock directory: mkdir %s: %e");
     let file = match file::open(path, Open::LOCK, FILE_MODE) {
         Err(Errno::ENOTDIR) => return Err(Errno::ENOTDIR),
         Err(Errno::ENOENT) => {
@@ -66,10 +66,10 @@ fn open<'t>(
         }
         file => file,
     };
-    (*says, *about) = ("open %s: %e", path);
+    (*says, *about) = (says!("open %s: %e"), path);
     let file = file?;
     if file::stat(&file)?.kind != FileType::Regular {
-        *says = "open %s: not a regular file";
+        *says = says!("open %s: not a regular file");
         return Err(Errno::EINVAL);
     }
     Ok(file)

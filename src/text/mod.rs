@@ -2,9 +2,12 @@
 //! Bytes: where they are kept, how they are written.
 #![forbid(unsafe_code)]
 
+use crate::error::{Says, Sentence};
+
 pub mod arena;
 pub mod escape;
 pub mod number;
+pub(crate) mod packed;
 pub mod path;
 pub mod sort;
 
@@ -19,6 +22,11 @@ impl dyn Out + '_ {
     /// Writes a decimal number.
     pub fn number(&mut self, number: u64) {
         write_number(self, number);
+    }
+
+    /// Writes a text of the program.
+    pub fn says(&mut self, says: Says) {
+        Sentence::plain(says).write(b"", self);
     }
 
     /// Writes bytes between double quotes; see [`write_quoted`].
