@@ -33,13 +33,13 @@ pub mod ms {
     pub const PROPAGATION: u32 = PRIVATE | SLAVE | SHARED;
 }
 
-/// The words that are flags of mount(2), each where its bit is; none of them takes another back. Where a comma is,
-/// there is no word: no word has one.
+/// The words that are flags of mount(2), each where its bit is, with its length before it; none of them takes another
+/// back. Where a comma is, there is no word: no word has one.
 ///
 /// Behind the flags are `rw`, which is none, and the recursive words in the order of those that are not.
-const WORDS: &[u8] =
-    b"ro nosuid nodev noexec sync remount mand dirsync , , noatime nodiratime bind move , silent \
-    acl , private slave shared relatime , , strictatime rw rbind rprivate rslave rshared";
+const WORDS: &[u8] = b"\x02ro\x06nosuid\x05nodev\x06noexec\x04sync\x07remount\x04mand\x07dirsync\x01,\x01,\
+    \x07noatime\x0anodiratime\x04bind\x04move\x01,\x06silent\x03acl\x01,\x07private\x05slave\x06shared\
+    \x08relatime\x01,\x01,\x0bstrictatime\x02rw\x05rbind\x08rprivate\x06rslave\x07rshared";
 
 const RBIND: u32 = 1 << 26;
 const RPROPAGATION: u32 = ms::PROPAGATION << TO_RECURSIVE;
@@ -51,10 +51,17 @@ const OTHERS: u32 = !0 << 25 | ms::PROPAGATION;
 /// The bit of a word in [`WORDS`]; 0 when it is none of ours but the file system's own.
 #[inline(never)]
 fn bit(word: &[u8]) -> u32 {
-    match place(WORDS, b' ', word) {
-        Some(at) => 1 << at,
-        None => 0,
+    let (mut rest, mut bit) = (WORDS, 1);
+    while let Some((len, behind)) = rest.split_first()
+        && let Some((known, behind)) = behind.split_at_checked(usize::from(*len))
+    {
+        if known == word {
+            return bit;
+        }
+        rest = behind;
+        bit <<= 1;
     }
+    0
 }
 
 /// Whether a word is one for the file system itself: none for mount(2), none for us, and not `defaults`, which no

@@ -10,10 +10,9 @@
 #![forbid(unsafe_code)]
 
 use super::{MountInfo, Options};
-use crate::limits::{KEPT_MOUNTS, Limit};
+use crate::limits::{KEPT_MOUNTS, Limit, PATH};
 use crate::text::arena::{Arena, Full};
 use crate::text::{path, sort};
-use core::ops::Range;
 
 /// One line of the table, by its place in [`Table`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +41,9 @@ pub struct Mount<'t> {
     pub fstype: &'t [u8],
     /// What the plan has found out about it; see [`Table::mark`].
     mark: u8,
+    /// In [`Table::by_dir`]: the first with the same mount point, and the first with the nearest mount point above it.
+    place: u32,
+    above: u32,
 }
 
 impl Mount<'_> {
@@ -71,6 +73,9 @@ pub struct Identity<'t> {
 
 impl PartialEq for Identity<'_> {
     fn eq(&self, other: &Self) -> bool {
+        if (self.root, self.rest) == (other.root, other.rest) {
+            return self.dev == other.dev;
+        }
         let mut at = 0;
         loop {
             let byte = self.byte(at);
@@ -120,6 +125,7 @@ pub struct Table<'t> {
     by_parent: &'t mut heapless::Vec<u64, { KEPT_MOUNTS.max }>,
     /// Sorted by mount point; of equals the later line is last.
     by_dir: &'t mut heapless::Vec<u32, { KEPT_MOUNTS.max }>,
+    scratch: &'t mut heapless::Vec<u32, { KEPT_MOUNTS.max }>,
     root: Option<MountRef>,
 }
 
@@ -127,13 +133,17 @@ pub struct Table<'t> {
 pub struct Memory<'t> {
     mounts: heapless::Vec<Mount<'t>, { KEPT_MOUNTS.max }>,
     by_parent: heapless::Vec<u64, { KEPT_MOUNTS.max }>,
-    by_dir: heapless::Vec<u32, { KEPT_MOUNTS.max }>,
+    by_dir: [heapless::Vec<u32, { KEPT_MOUNTS.max }>; 2],
 }
 
 impl Memory<'_> {
     /// Empty room.
     pub const fn new() -> Self {
-        Memory { mounts: heapless::Vec::new(), by_parent: heapless::Vec::new(), by_dir: heapless::Vec::new() }
+        Memory {
+            mounts: heapless::Vec::new(),
+            by_parent: heapless::Vec::new(),
+            by_dir: [const { heapless::Vec::new() }; 2],
+        }
     }
 }
 
@@ -161,8 +171,8 @@ impl From<Full> for Overflow {
 impl<'t> Table<'t> {
     /// A table without lines.
     pub const fn new(memory: &'t mut Memory<'t>) -> Self {
-        let Memory { mounts, by_parent, by_dir } = memory;
-        Table { mounts, by_parent, by_dir, root: None }
+        let Memory { mounts, by_parent, by_dir: [by_dir, scratch] } = memory;
+        Table { mounts, by_parent, by_dir, scratch, root: None }
     }
 
     /// Forgets everything.
@@ -187,6 +197,8 @@ impl<'t> Table<'t> {
             unbindable: line.unbindable,
             fstype: arena.copy(line.fstype)?,
             mark: 0,
+            place: NOWHERE,
+            above: NOWHERE,
         };
         self.mounts.push(mount).map_err(|_| Overflow::Limit(&KEPT_MOUNTS))
     }
@@ -194,17 +206,31 @@ impl<'t> Table<'t> {
     /// Builds the indices when all lines are in. `root` is the mount id of the process's root directory where the
     /// kernel told it; without it the table's own rule is used: the line at "/" whose parent is not listed.
     pub fn build(&mut self, root: Option<u32>) {
-        let Table { mounts, by_parent, by_dir, root: start } = self;
+        let Table { mounts, by_parent, by_dir, scratch, root: start } = self;
         by_parent.clear();
         by_dir.clear();
-        // Both have as many as there are mounts, which fitted.
+        // All have as many as there are mounts, which fitted.
         for at in 0..mounts.len() as u32 {
             let _ = by_dir.push(at);
         }
-        let mounts = &**mounts;
-        sort::sort(by_dir, |a, b| path::compare(dir(mounts, *a), dir(mounts, *b)).then(a.cmp(b)).is_lt());
+        let _ = scratch.resize(by_dir.len(), 0);
+        sort::merge_sort(by_dir, scratch, &|a, b| path::compare(dir(mounts, a), dir(mounts, b)).is_lt());
+        // The directories on the way to the last one: the first with its mount point.
+        let mut last = NOWHERE;
         for (at, place) in by_dir.iter().zip(0u32..) {
-            if let Some(mount) = mounts.get(*at as usize) {
+            let here = dir(mounts, *at);
+            while let Some(open) = by_dir.get(last as usize).and_then(|at| mounts.get(*at as usize))
+                && !path::covers(open.dir, here)
+            {
+                last = open.above;
+            }
+            let open = by_dir.get(last as usize).and_then(|at| mounts.get(*at as usize));
+            let above = match open {
+                Some(open) if open.dir == here => open.above,
+                _ => core::mem::replace(&mut last, place),
+            };
+            if let Some(mount) = mounts.get_mut(*at as usize) {
+                (mount.place, mount.above) = (last, above);
                 let _ = by_parent.push(key(mount.parent, place));
             }
         }
@@ -256,18 +282,26 @@ impl<'t> Table<'t> {
 
     /// The mount on `dir` of the mount `on`, whatever covers it; none of those with a mark of `beneath`.
     pub fn child(&self, on: MountRef, dir: &[u8], beneath: u8) -> Option<MountRef> {
-        self.child_among(on, &self.places(dir, false), beneath)
+        let place = self.nearest(dir);
+        self.there(place).filter(|there| there.dir == dir)?;
+        self.child_among(on, place, beneath)
     }
 
-    /// The same, with the places in [`Table::by_dir`] of all mounts on the directory.
+    /// The same, with the place of the directory in [`Table::by_dir`].
     #[inline(never)]
-    fn child_among(&self, on: MountRef, places: &Range<usize>, beneath: u8) -> Option<MountRef> {
+    fn child_among(&self, on: MountRef, place: u32, beneath: u8) -> Option<MountRef> {
         let id = self.get(on)?.id;
-        let end = sort::bound(self.by_parent, key(id, places.end as u32));
-        let last = *self.by_parent.get(end.wrapping_sub(1))?;
-        let child = MountRef(*self.by_dir.get(last as u32 as usize)?);
-        (last >= key(id, places.start as u32) && child != on && !self.is_marked(child, beneath))
-            .then_some(child)
+        // The last of them.
+        let mut at = sort::bound(self.by_parent, key(id, place));
+        let mut child = None;
+        while let Some(next) = self.by_parent.get(at).filter(|next| **next >> 32 == u64::from(id))
+            && let Some(next) = self.by_dir.get(*next as u32 as usize).copied().map(MountRef)
+            && self.get(next).is_some_and(|next| next.place == place)
+        {
+            child = Some(next);
+            at += 1;
+        }
+        child.filter(|child| *child != on && !self.is_marked(*child, beneath))
     }
 
     /// The mount on the same directory that another lies on.
@@ -289,14 +323,17 @@ impl<'t> Table<'t> {
     /// more than [`STACK`] only the lowest are told.
     pub fn stack(&self, dir: &[u8], above: u8, beneath: u8) -> heapless::Vec<MountRef, STACK> {
         let mut stack = heapless::Vec::new();
+        let Some(root) = self.root else { return stack };
+        let nearest = self.nearest(dir);
+        let own = self.there(nearest).filter(|there| there.dir == dir);
         // Nothing is mounted on "/" that could be reached.
-        let mut next = self.visible(path::parent(dir), above);
-        let places = self.places(dir, false);
+        let on = own.map_or(nearest, |there| there.above);
+        let mut next = Some(self.climb(root, b"/", on, above));
         while let Some(here) = next {
             if stack.push(here).is_err() {
                 break;
             }
-            next = self.child_among(here, &places, beneath);
+            next = own.and_then(|_| self.child_among(here, nearest, beneath));
         }
         stack
     }
@@ -309,16 +346,49 @@ impl<'t> Table<'t> {
 
     /// The same, starting on a mount that stands for `from`, which is a prefix of the path.
     pub fn walk(&self, start: MountRef, from: &[u8], at: &[u8], beneath: u8) -> MountRef {
+        self.climb(start, from, self.nearest(at), beneath)
+    }
+
+    /// The same, to a place in [`Table::by_dir`].
+    #[inline(never)]
+    fn climb(&self, start: MountRef, from: &[u8], place: u32, beneath: u8) -> MountRef {
+        let mut way = heapless::Vec::<u32, WAY>::new();
+        let mut next = place;
+        while let Some(there) = self.there(next).filter(|there| path::is_inside(there.dir, from)) {
+            // A path has no more components.
+            let _ = way.push(next);
+            next = there.above;
+        }
         let mut here = start;
-        for prefix in path::prefixes(at).filter(|prefix| path::is_inside(prefix, from)) {
-            let places = self.places(prefix, false);
+        for place in way.iter().rev() {
             // A chain cannot be longer than this.
-            for _ in places.clone() {
-                let Some(next) = self.child_among(here, &places, beneath) else { break };
+            for _ in 0..self.by_dir.len() {
+                let Some(next) = self.child_among(here, *place, beneath) else { break };
                 here = next;
             }
         }
         here
+    }
+
+    /// The place of the nearest mount point at or above a path, that of its first mount.
+    #[inline(never)]
+    fn nearest(&self, at: &[u8]) -> u32 {
+        let mut place = self.first_from(at) as u32;
+        if self.there(place).is_none_or(|there| there.dir != at) {
+            place = place.wrapping_sub(1);
+            while let Some(there) = self.there(place)
+                && !path::covers(there.dir, at)
+            {
+                place = there.above;
+            }
+        }
+        self.there(place).map_or(NOWHERE, |there| there.place)
+    }
+
+    /// The mount at a place in [`Table::by_dir`].
+    #[inline(never)]
+    fn there(&self, place: u32) -> Option<&Mount<'t>> {
+        self.by_dir.get(place as usize).and_then(|at| self.get(MountRef(*at)))
     }
 
     /// The topmost mount whose mount point is this very path, as above; none where nothing is mounted there.
@@ -345,20 +415,29 @@ impl<'t> Table<'t> {
     /// The mounts whose mount point is a path, or also those below it, visible or not, in the order of their mount
     /// points.
     pub fn listed(&self, dir: &[u8], below: bool) -> &[u32] {
-        self.by_dir.get(self.places(dir, below)).unwrap_or_default()
+        let start = self.first_from(dir);
+        let ours = |at: &&u32| {
+            let there = self.get(MountRef(**at)).map(|mount| mount.dir).unwrap_or_default();
+            if below { path::covers(dir, there) } else { there == dir }
+        };
+        let from = self.by_dir.get(start..).unwrap_or_default();
+        from.get(..from.iter().take_while(ours).count()).unwrap_or_default()
     }
 
-    /// Where they are in [`Table::by_dir`].
-    #[inline(never)]
-    fn places(&self, at: &[u8], below: bool) -> Range<usize> {
-        let there = |place: usize| self.by_dir.get(place).map(|at| dir(self.mounts, *at));
-        let len = self.by_dir.len();
-        let start =
-            sort::partition(len, &|place| there(place).is_some_and(|dir| path::compare(dir, at).is_lt()));
-        let ours = |dir: &[u8]| if below { path::covers(at, dir) } else { dir == at };
-        start..start + sort::partition(len - start, &|place| there(start + place).is_some_and(ours))
+    /// How many mount points come before a path.
+    fn first_from(&self, at: &[u8]) -> usize {
+        let before = |place: usize| {
+            let dir = self.by_dir.get(place).map(|at| dir(self.mounts, *at));
+            dir.is_some_and(|dir| path::compare(dir, at).is_lt())
+        };
+        sort::partition(self.by_dir.len(), &before)
     }
 }
+
+/// No place.
+const NOWHERE: u32 = u32::MAX;
+/// Components in a path.
+const WAY: usize = PATH.max / 2 + 1;
 
 /// The mount point of a line.
 #[inline(never)]

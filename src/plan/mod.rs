@@ -223,8 +223,10 @@ pub struct Plan<'t> {
     pub schedule: &'t mut heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
     /// The same items in the order in which their targets are made ready, round by round.
     pub readying: &'t mut heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
-    /// All targets and sources.
+    /// All targets, and behind them the sources.
     pub paths: Paths<'t>,
+    /// How many entries there are in both profiles.
+    count: usize,
     parts: &'t mut heapless::Vec<u64, { PROFILE_ENTRIES.max }>,
     by_dir: &'t mut heapless::Vec<u64, ITEMS>,
     stack: &'t mut heapless::Vec<u64, ITEMS>,
@@ -251,6 +253,7 @@ impl<'t> Plan<'t> {
             schedule,
             readying,
             paths: Paths::new(places),
+            count: 0,
             parts,
             by_dir,
             stack,

@@ -16,11 +16,19 @@ impl<'t> Plan<'t> {
         self.mimics.clear();
         self.parts.clear();
         self.paths.clear();
-        for entry in record.iter().chain(desired) {
-            self.paths.add(Some(entry.dir));
-            self.paths.add(has_source(entry).then_some(entry.name));
+        // First all targets, then all sources: much of each is in order.
+        let count = record.len() + desired.len();
+        let entry = |at: usize| record.get(at).or_else(|| desired.get(at.wrapping_sub(record.len())));
+        for number in 0..2 * count {
+            if number < count || entry(number - count).is_some_and(has_source) {
+                self.paths.add(number);
+            }
         }
-        self.paths.build();
+        self.paths.build(&|number| match number as usize {
+            number if number < count => entry(number).map_or(b"", |entry| entry.dir),
+            number => entry(number - count).map_or(b"", |entry| entry.name),
+        });
+        self.count = count;
         self.find_mimics();
         for at in 0..desired.len() {
             let Some(entry) = desired.get(at) else { break };
@@ -44,7 +52,7 @@ impl<'t> Plan<'t> {
         self.stack.clear();
         for (entry, at) in self.record.iter().zip(0u16..).filter(|(entry, _)| entry.is_synthetic()) {
             if entry.fstype == b"tmpfs" {
-                let dir = self.paths.id(2 * usize::from(at));
+                let dir = self.paths.id(at.into());
                 let last = self.mimics.get(self.gone.at(dir).wrapping_sub(1) as usize);
                 // A line that is there twice counts once.
                 if last.and_then(|last| self.line(last.line)).is_some_and(|last| last.same(entry)) {
@@ -72,7 +80,7 @@ impl<'t> Plan<'t> {
 
     /// One more item, for the entry of this number among all of both profiles.
     fn push(&mut self, entry: &'t MountEntry<'t>, number: usize, record: Option<u16>) {
-        let (dir, source) = (self.paths.id(2 * number), self.paths.id(2 * number + 1));
+        let (dir, source) = (self.paths.id(number), self.paths.id(number + self.count));
         let desired = record.is_none();
         // As many as there are entries, which fitted.
         let _ = self.items.push(Item {
@@ -133,7 +141,7 @@ impl<'t> Plan<'t> {
             if entry.origin() == Origin::Rootfs || of_mimic || entry.kind() == Kind::Unknown {
                 continue;
             }
-            let dir = self.paths.id(2 * usize::from(at));
+            let dir = self.paths.id(at.into());
             // Only the first with a target is mounted, and directories that are to be there; of those there are few.
             let mut looked_at = 0;
             let twin = self.find_at(dir, &mut |item| {

@@ -22,27 +22,29 @@ pub struct Place<'t> {
     path: &'t [u8],
     /// The nearest path of the set above it.
     above: PathId,
-    /// The first path behind it that does not lie below it; before all are sorted, how many were added before it.
+    /// The first path behind it that does not lie below it.
     end: PathId,
 }
 
 /// A sorted set of clean paths.
 pub struct Paths<'t> {
     places: &'t mut heapless::Vec<Place<'t>, MOST>,
-    /// The place of each in the order in which they were added.
+    /// The place of each by the number that it was added with.
     ids: &'t mut heapless::Vec<PathId, MOST>,
+    /// These numbers, sorted by path.
+    order: &'t mut heapless::Vec<u32, MOST>,
 }
 
 /// Room for them.
 pub struct Places<'t> {
     places: heapless::Vec<Place<'t>, MOST>,
-    ids: heapless::Vec<PathId, MOST>,
+    ids: [heapless::Vec<PathId, MOST>; 2],
 }
 
 impl Places<'_> {
     /// Empty room.
     pub const fn new() -> Self {
-        Places { places: heapless::Vec::new(), ids: heapless::Vec::new() }
+        Places { places: heapless::Vec::new(), ids: [const { heapless::Vec::new() }; 2] }
     }
 }
 
@@ -55,61 +57,49 @@ impl Default for Places<'_> {
 impl<'t> Paths<'t> {
     /// No paths.
     pub const fn new(memory: &'t mut Places<'t>) -> Self {
-        let Places { places, ids } = memory;
-        Paths { places, ids }
+        let Places { places, ids: [ids, order] } = memory;
+        Paths { places, ids, order }
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.places.clear();
         self.ids.clear();
+        self.order.clear();
     }
 
-    /// Adds a path, which may be there already; or notes that there is none. More than two for each entry are not
-    /// taken, and never come.
-    pub fn add(&mut self, path: Option<&'t [u8]>) {
-        let end = self.ids.len() as u32;
+    /// Adds the path of a number, higher than all before; two paths may be the same. More than two for each entry are
+    /// not taken, and never come.
+    pub fn add(&mut self, number: usize) {
+        let _ = self.ids.resize(number.min(MOST), NOWHERE);
         let _ = self.ids.push(NOWHERE);
-        if let Some(path) = path {
-            let _ = self.places.push(Place { path, above: NOWHERE, end });
-        }
+        let _ = self.order.push(number as u32);
     }
 
-    /// The place of the path that was added when there were so many before it.
+    /// The place of the path that was added with a number.
     pub fn id(&self, number: usize) -> PathId {
         self.ids.get(number).copied().unwrap_or(NOWHERE)
     }
 
-    /// Sorts, leaves each path once, and finds out who lies below whom.
-    pub fn build(&mut self) {
-        sort::sort(self.places, |a, b| path::compare(a.path, b.path) == Ordering::Less);
-        let mut kept = 0;
+    /// Sorts, takes each path once, and finds out who lies below whom.
+    pub fn build(&mut self, path_of: &dyn Fn(u32) -> &'t [u8]) {
+        let Paths { places, ids, order } = self;
+        sort::merge_sort(order, ids, &|a, b| path::compare(path_of(a), path_of(b)) == Ordering::Less);
+        ids.fill(NOWHERE);
         let mut last = NOWHERE;
-        for at in 0..self.places.len() {
-            let Some(&here) = self.places.get(at) else { break };
-            // Directories that have come to their end.
-            while let Some(open) = self.places.get_mut(last as usize) {
-                if path::covers(open.path, here.path) {
-                    break;
-                }
-                open.end = kept;
-                last = open.above;
+        for number in order.iter() {
+            let path = path_of(*number);
+            last = close(places, last, Some(path));
+            let next = places.len() as PathId;
+            if places.get(last as usize).is_none_or(|open| open.path != path) {
+                let _ = places.push(Place { path, above: last, end: NOWHERE });
+                last = next;
             }
-            let same = self.places.get(last as usize).is_some_and(|open| open.path == here.path);
-            if let Some(place) = self.places.get_mut(kept as usize).filter(|_| !same) {
-                *place = Place { above: last, ..here };
-                last = kept;
-                kept += 1;
-            }
-            if let Some(id) = self.ids.get_mut(here.end as usize) {
+            if let Some(id) = ids.get_mut(*number as usize) {
                 *id = last;
             }
         }
-        while let Some(open) = self.places.get_mut(last as usize) {
-            open.end = kept;
-            last = open.above;
-        }
-        self.places.truncate(kept as usize);
+        close(places, last, None);
     }
 
     fn search(&self, path: &[u8]) -> usize {
@@ -162,6 +152,19 @@ impl<'t> Paths<'t> {
     pub fn end(&self, id: PathId) -> PathId {
         self.places.get(id as usize).map_or(0, |place| place.end)
     }
+}
+
+/// Closes the directories that do not hold a path, from the last opened one on. Returns the one that does.
+fn close(places: &mut [Place<'_>], last: PathId, path: Option<&[u8]>) -> PathId {
+    let end = places.len() as PathId;
+    let mut last = last;
+    while let Some(open) = places.get_mut(last as usize)
+        && !path.is_some_and(|path| path::covers(open.path, path))
+    {
+        open.end = end;
+        last = open.above;
+    }
+    last
 }
 
 /// A number on each path, 0 at first, and the highest of all below it.
@@ -235,12 +238,10 @@ mod tests {
     use super::*;
     use std::boxed::Box;
 
-    fn set(paths: &[&'static str]) -> Paths<'static> {
+    fn set(paths: &'static [&'static str]) -> Paths<'static> {
         let mut set = Paths::new(Box::leak(Box::default()));
-        for path in paths {
-            set.add(Some(path.as_bytes()));
-        }
-        set.build();
+        (0..paths.len()).for_each(|number| set.add(number));
+        set.build(&|number| paths[number as usize].as_bytes());
         set
     }
 

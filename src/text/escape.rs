@@ -58,12 +58,14 @@ fn octal(byte: u8) -> [u8; 4] {
 /// Writes a field with its escapes.
 #[inline(never)]
 pub fn write_escaped(w: &mut dyn Out, bytes: &[u8]) {
-    for byte in bytes {
-        if matches!(byte, b' ' | b'\t' | b'\n' | b'\\') {
-            w.put(&octal(*byte));
-        } else {
-            w.put(core::slice::from_ref(byte));
-        }
+    let mut rest = bytes;
+    loop {
+        let plain = rest.iter().take_while(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\\')).count();
+        let (run, behind) = rest.split_at_checked(plain).unwrap_or_default();
+        w.put(run);
+        let Some((byte, behind)) = behind.split_first() else { return };
+        w.put(&octal(*byte));
+        rest = behind;
     }
 }
 

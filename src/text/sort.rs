@@ -16,6 +16,53 @@ pub fn sort<T>(list: &mut [T], mut before: impl FnMut(&T, &T) -> bool) {
     });
 }
 
+/// Sorts numbers of things so that none stands behind another that it is to come `before`, with as much room beside it:
+/// runs that are in order already are merged, so each doubling of their number costs a question or two for each number.
+/// Stable: what is the same stays in its order.
+#[inline(never)]
+pub fn merge_sort(list: &mut [u32], scratch: &mut [u32], before: &dyn Fn(u32, u32) -> bool) {
+    let len = list.len();
+    let (mut from, mut to) = (list, scratch.get_mut(..len).unwrap_or_default());
+    loop {
+        let mut start = 0;
+        let mut is_sorted = true;
+        while start < len {
+            let middle = run(from, start, before);
+            is_sorted &= middle == len;
+            let end = run(from, middle, before);
+            let (mut left, mut right) = (start, middle);
+            for place in to.iter_mut().take(end).skip(start) {
+                let one = from.get(left).filter(|_| left < middle);
+                let other = from.get(right).filter(|_| right < end);
+                let takes_right = match (one, other) {
+                    (Some(one), Some(other)) => before(*other, *one),
+                    (one, _) => one.is_none(),
+                };
+                let (at, taken) = if takes_right { (&mut right, other) } else { (&mut left, one) };
+                *place = taken.copied().unwrap_or_default();
+                *at += 1;
+            }
+            start = end;
+        }
+        if is_sorted {
+            // Now it is the same in both.
+            return;
+        }
+        core::mem::swap(&mut from, &mut to);
+    }
+}
+
+/// Where the run of numbers in order that begins there has its end.
+fn run(list: &[u32], start: usize, before: &dyn Fn(u32, u32) -> bool) -> usize {
+    let mut end = start + 1;
+    while let Some([one, other]) = list.get(end.wrapping_sub(1)..end + 1)
+        && !before(*other, *one)
+    {
+        end += 1;
+    }
+    end.min(list.len())
+}
+
 /// Sorts numbers, the smallest first: keys with a position in their lower half sort a list of anything.
 #[inline(never)]
 pub fn sort_keys(list: &mut [u64]) {
