@@ -10,8 +10,9 @@
 #![forbid(unsafe_code)]
 
 use super::{MountInfo, Options};
-use crate::limits::{KEPT_MOUNTS, Limit, PATH};
+use crate::limits::{KEPT_MOUNTS, Limit};
 use crate::text::arena::{Arena, Full};
+use crate::text::paths::{PathId, Paths, Places};
 use crate::text::{path, sort};
 
 /// One line of the table, by its place in [`Table`].
@@ -41,9 +42,6 @@ pub struct Mount<'t> {
     pub fstype: &'t [u8],
     /// What the plan has found out about it; see [`Table::mark`].
     mark: u8,
-    /// In [`Table::by_dir`]: the first with the same mount point, and the first with the nearest mount point above it.
-    place: u32,
-    above: u32,
 }
 
 impl Mount<'_> {
@@ -121,29 +119,24 @@ pub const STACK: usize = 64;
 /// The kept lines of one reading of mountinfo.
 pub struct Table<'t> {
     mounts: &'t mut heapless::Vec<Mount<'t>, { KEPT_MOUNTS.max }>,
-    /// The parent and the place in the other list, sorted.
+    /// The mount points.
+    dirs: Paths<'t>,
+    /// The parent and the place among the mounts sorted by mount point, where of equals the later line is last; sorted.
     by_parent: &'t mut heapless::Vec<u64, { KEPT_MOUNTS.max }>,
-    /// Sorted by mount point; of equals the later line is last.
-    by_dir: &'t mut heapless::Vec<u32, { KEPT_MOUNTS.max }>,
-    scratch: &'t mut heapless::Vec<u32, { KEPT_MOUNTS.max }>,
     root: Option<MountRef>,
 }
 
 /// Room for a table; lives in `.bss`.
 pub struct Memory<'t> {
     mounts: heapless::Vec<Mount<'t>, { KEPT_MOUNTS.max }>,
+    dirs: Places<'t>,
     by_parent: heapless::Vec<u64, { KEPT_MOUNTS.max }>,
-    by_dir: [heapless::Vec<u32, { KEPT_MOUNTS.max }>; 2],
 }
 
 impl Memory<'_> {
     /// Empty room.
     pub const fn new() -> Self {
-        Memory {
-            mounts: heapless::Vec::new(),
-            by_parent: heapless::Vec::new(),
-            by_dir: [const { heapless::Vec::new() }; 2],
-        }
+        Memory { mounts: heapless::Vec::new(), dirs: Places::new(), by_parent: heapless::Vec::new() }
     }
 }
 
@@ -171,15 +164,15 @@ impl From<Full> for Overflow {
 impl<'t> Table<'t> {
     /// A table without lines.
     pub const fn new(memory: &'t mut Memory<'t>) -> Self {
-        let Memory { mounts, by_parent, by_dir: [by_dir, scratch] } = memory;
-        Table { mounts, by_parent, by_dir, scratch, root: None }
+        let Memory { mounts, dirs, by_parent } = memory;
+        Table { mounts, dirs: Paths::new(dirs), by_parent, root: None }
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.mounts.clear();
+        self.dirs.clear();
         self.by_parent.clear();
-        self.by_dir.clear();
         self.root = None;
     }
 
@@ -197,8 +190,6 @@ impl<'t> Table<'t> {
             unbindable: line.unbindable,
             fstype: arena.copy(line.fstype)?,
             mark: 0,
-            place: NOWHERE,
-            above: NOWHERE,
         };
         self.mounts.push(mount).map_err(|_| Overflow::Limit(&KEPT_MOUNTS))
     }
@@ -206,33 +197,16 @@ impl<'t> Table<'t> {
     /// Builds the indices when all lines are in. `root` is the mount id of the process's root directory where the
     /// kernel told it; without it the table's own rule is used: the line at "/" whose parent is not listed.
     pub fn build(&mut self, root: Option<u32>) {
-        let Table { mounts, by_parent, by_dir, scratch, root: start } = self;
+        let Table { mounts, dirs, by_parent, root: start } = self;
+        let mounts = &**mounts;
+        dirs.clear();
         by_parent.clear();
-        by_dir.clear();
         // All have as many as there are mounts, which fitted.
-        for at in 0..mounts.len() as u32 {
-            let _ = by_dir.push(at);
-        }
-        let _ = scratch.resize(by_dir.len(), 0);
-        sort::merge_sort(by_dir, scratch, &|a, b| path::compare(dir(mounts, a), dir(mounts, b)).is_lt());
-        // The directories on the way to the last one: the first with its mount point.
-        let mut last = NOWHERE;
-        for (at, place) in by_dir.iter().zip(0u32..) {
-            let here = dir(mounts, *at);
-            while let Some(open) = by_dir.get(last as usize).and_then(|at| mounts.get(*at as usize))
-                && !path::covers(open.dir, here)
-            {
-                last = open.above;
-            }
-            let open = by_dir.get(last as usize).and_then(|at| mounts.get(*at as usize));
-            let above = match open {
-                Some(open) if open.dir == here => open.above,
-                _ => core::mem::replace(&mut last, place),
-            };
-            if let Some(mount) = mounts.get_mut(*at as usize) {
-                (mount.place, mount.above) = (last, above);
-                let _ = by_parent.push(key(mount.parent, place));
-            }
+        (0..mounts.len()).for_each(|at| dirs.add(at));
+        dirs.build(&|at| mounts.get(at as usize).map_or(b"", |mount| mount.dir));
+        for (at, place) in dirs.numbers().iter().zip(0u32..) {
+            let parent = mounts.get(*at as usize).map_or(0, |mount| mount.parent);
+            let _ = by_parent.push(key(parent, place));
         }
         sort::sort_keys(by_parent);
         *start = None;
@@ -282,26 +256,18 @@ impl<'t> Table<'t> {
 
     /// The mount on `dir` of the mount `on`, whatever covers it; none of those with a mark of `beneath`.
     pub fn child(&self, on: MountRef, dir: &[u8], beneath: u8) -> Option<MountRef> {
-        let place = self.nearest(dir);
-        self.there(place).filter(|there| there.dir == dir)?;
-        self.child_among(on, place, beneath)
+        self.child_at(on, self.dirs.find(dir), beneath)
     }
 
-    /// The same, with the place of the directory in [`Table::by_dir`].
+    /// The same, with the number of the directory.
     #[inline(never)]
-    fn child_among(&self, on: MountRef, place: u32, beneath: u8) -> Option<MountRef> {
+    fn child_at(&self, on: MountRef, dir: PathId, beneath: u8) -> Option<MountRef> {
         let id = self.get(on)?.id;
-        // The last of them.
-        let mut at = sort::bound(self.by_parent, key(id, place));
-        let mut child = None;
-        while let Some(next) = self.by_parent.get(at).filter(|next| **next >> 32 == u64::from(id))
-            && let Some(next) = self.by_dir.get(*next as u32 as usize).copied().map(MountRef)
-            && self.get(next).is_some_and(|next| next.place == place)
-        {
-            child = Some(next);
-            at += 1;
-        }
-        child.filter(|child| *child != on && !self.is_marked(*child, beneath))
+        let end = sort::bound(self.by_parent, key(id, self.dirs.first(dir.wrapping_add(1))));
+        let last = *self.by_parent.get(end.wrapping_sub(1))?;
+        let child = MountRef(*self.dirs.numbers().get(last as u32 as usize)?);
+        (last >= key(id, self.dirs.first(dir)) && child != on && !self.is_marked(child, beneath))
+            .then_some(child)
     }
 
     /// The mount on the same directory that another lies on.
@@ -324,16 +290,15 @@ impl<'t> Table<'t> {
     pub fn stack(&self, dir: &[u8], above: u8, beneath: u8) -> heapless::Vec<MountRef, STACK> {
         let mut stack = heapless::Vec::new();
         let Some(root) = self.root else { return stack };
-        let nearest = self.nearest(dir);
-        let own = self.there(nearest).filter(|there| there.dir == dir);
+        let own = self.dirs.find(dir);
         // Nothing is mounted on "/" that could be reached.
-        let on = own.map_or(nearest, |there| there.above);
+        let on = self.dirs.nearest(path::parent(dir));
         let mut next = Some(self.climb(root, b"/", on, above));
         while let Some(here) = next {
             if stack.push(here).is_err() {
                 break;
             }
-            next = own.and_then(|_| self.child_among(here, nearest, beneath));
+            next = self.child_at(here, own, beneath);
         }
         stack
     }
@@ -346,49 +311,23 @@ impl<'t> Table<'t> {
 
     /// The same, starting on a mount that stands for `from`, which is a prefix of the path.
     pub fn walk(&self, start: MountRef, from: &[u8], at: &[u8], beneath: u8) -> MountRef {
-        self.climb(start, from, self.nearest(at), beneath)
+        self.climb(start, from, self.dirs.nearest(at), beneath)
     }
 
-    /// The same, to a place in [`Table::by_dir`].
+    /// The same, to the nearest mount point.
     #[inline(never)]
-    fn climb(&self, start: MountRef, from: &[u8], place: u32, beneath: u8) -> MountRef {
-        let mut way = heapless::Vec::<u32, WAY>::new();
-        let mut next = place;
-        while let Some(there) = self.there(next).filter(|there| path::is_inside(there.dir, from)) {
-            // A path has no more components.
-            let _ = way.push(next);
-            next = there.above;
+    fn climb(&self, start: MountRef, from: &[u8], dir: PathId, beneath: u8) -> MountRef {
+        if self.dirs.path(dir).is_none_or(|dir| !path::is_inside(dir, from)) {
+            return start;
         }
-        let mut here = start;
-        for place in way.iter().rev() {
-            // A chain cannot be longer than this.
-            for _ in 0..self.by_dir.len() {
-                let Some(next) = self.child_among(here, *place, beneath) else { break };
-                here = next;
-            }
+        // As deep as a path has components.
+        let mut here = self.climb(start, from, self.dirs.above(dir), beneath);
+        // A chain cannot be longer than this.
+        for _ in 0..self.mounts.len() {
+            let Some(next) = self.child_at(here, dir, beneath) else { break };
+            here = next;
         }
         here
-    }
-
-    /// The place of the nearest mount point at or above a path, that of its first mount.
-    #[inline(never)]
-    fn nearest(&self, at: &[u8]) -> u32 {
-        let mut place = self.first_from(at) as u32;
-        if self.there(place).is_none_or(|there| there.dir != at) {
-            place = place.wrapping_sub(1);
-            while let Some(there) = self.there(place)
-                && !path::covers(there.dir, at)
-            {
-                place = there.above;
-            }
-        }
-        self.there(place).map_or(NOWHERE, |there| there.place)
-    }
-
-    /// The mount at a place in [`Table::by_dir`].
-    #[inline(never)]
-    fn there(&self, place: u32) -> Option<&Mount<'t>> {
-        self.by_dir.get(place as usize).and_then(|at| self.get(MountRef(*at)))
     }
 
     /// The topmost mount whose mount point is this very path, as above; none where nothing is mounted there.
@@ -415,37 +354,21 @@ impl<'t> Table<'t> {
     /// The mounts whose mount point is a path, or also those below it, visible or not, in the order of their mount
     /// points.
     pub fn listed(&self, dir: &[u8], below: bool) -> &[u32] {
-        let start = self.first_from(dir);
-        let ours = |at: &&u32| {
-            let there = self.get(MountRef(**at)).map(|mount| mount.dir).unwrap_or_default();
-            if below { path::covers(dir, there) } else { there == dir }
-        };
-        let from = self.by_dir.get(start..).unwrap_or_default();
-        from.get(..from.iter().take_while(ours).count()).unwrap_or_default()
-    }
-
-    /// How many mount points come before a path.
-    fn first_from(&self, at: &[u8]) -> usize {
-        let before = |place: usize| {
-            let dir = self.by_dir.get(place).map(|at| dir(self.mounts, *at));
-            dir.is_some_and(|dir| path::compare(dir, at).is_lt())
-        };
-        sort::partition(self.by_dir.len(), &before)
+        let start = self.dirs.first_from(dir);
+        let mut end = start;
+        while self
+            .dirs
+            .path(end)
+            .is_some_and(|there| if below { path::covers(dir, there) } else { dir == there })
+        {
+            end += 1;
+        }
+        let places = self.dirs.first(start) as usize..self.dirs.first(end) as usize;
+        self.dirs.numbers().get(places).unwrap_or_default()
     }
 }
 
-/// No place.
-const NOWHERE: u32 = u32::MAX;
-/// Components in a path.
-const WAY: usize = PATH.max / 2 + 1;
-
-/// The mount point of a line.
-#[inline(never)]
-fn dir<'t>(mounts: &[Mount<'t>], at: u32) -> &'t [u8] {
-    mounts.get(at as usize).map(|mount| mount.dir).unwrap_or_default()
-}
-
-/// A parent and a place in [`Table::by_dir`].
+/// A parent and a place among the mounts sorted by mount point.
 fn key(parent: u32, place: u32) -> u64 {
     u64::from(parent) << 32 | u64::from(place)
 }

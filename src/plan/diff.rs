@@ -3,8 +3,8 @@
 #![forbid(unsafe_code)]
 
 use super::order::{item_of, key};
-use super::paths::{NOWHERE, PathId};
 use super::{Action, Item, Plan, Removal, State, is_mount};
+use crate::text::paths::{NOWHERE, PathId};
 use crate::text::{path, sort};
 
 /// A mark of what changes without being mounted in this run.
@@ -276,10 +276,9 @@ impl<'t> Plan<'t> {
             }
         }
         let items = &mut **self.items;
-        sort::sort(self.mounts, |a, b| {
-            let under = |at: &u32| items.get(*at as usize).and_then(|item| item.under);
-            under(a) < under(b)
-        });
+        let under = |at: u32| items.get(at as usize).and_then(|item| item.under);
+        let _ = self.schedule.resize(self.mounts.len(), 0);
+        sort::merge_sort(self.mounts, self.schedule, &|a, b| under(a) < under(b));
         let (mut rank, mut last) = (0, None);
         for at in self.mounts.iter() {
             let Some(item) = items.get_mut(*at as usize) else { break };

@@ -19,13 +19,12 @@
 use crate::limits::PROFILE_ENTRIES;
 use crate::mount::table::{Mount, MountRef, Table};
 use crate::mount::{Kind, MountEntry, Origin};
+use crate::text::paths::{MarkList, Marks, PathId, Paths, Places};
 use crate::text::sort;
-use paths::{MarkList, Marks, PathId, Paths, Places};
 
 mod diff;
 mod needed;
 mod order;
-pub mod paths;
 
 /// A mount profile: its entries in the order of the file.
 pub type Profile<'t> = heapless::Vec<MountEntry<'t>, { PROFILE_ENTRIES.max }>;

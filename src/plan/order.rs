@@ -2,9 +2,9 @@
 //! From two profiles to items in the order of mounting.
 #![forbid(unsafe_code)]
 
-use super::paths::{NOWHERE, PathId};
 use super::{Action, Class, Item, Mimic, Plan, State, is_mount};
 use crate::mount::{Kind, MountEntry, Origin};
+use crate::text::paths::{NOWHERE, PathId};
 use crate::text::{path, sort};
 
 impl<'t> Plan<'t> {

@@ -9,6 +9,7 @@ pub mod escape;
 pub mod number;
 pub(crate) mod packed;
 pub mod path;
+pub mod paths;
 pub mod sort;
 
 /// Somewhere to write text to. Writing never fails: a sink that is full or closed drops what it is given, because

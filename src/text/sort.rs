@@ -32,15 +32,11 @@ pub fn merge_sort(list: &mut [u32], scratch: &mut [u32], before: &dyn Fn(u32, u3
             let end = run(from, middle, before);
             let (mut left, mut right) = (start, middle);
             for place in to.iter_mut().take(end).skip(start) {
-                let one = from.get(left).filter(|_| left < middle);
-                let other = from.get(right).filter(|_| right < end);
-                let takes_right = match (one, other) {
-                    (Some(one), Some(other)) => before(*other, *one),
-                    (one, _) => one.is_none(),
-                };
-                let (at, taken) = if takes_right { (&mut right, other) } else { (&mut left, one) };
-                *place = taken.copied().unwrap_or_default();
-                *at += 1;
+                let takes_right =
+                    left == middle || right < end && before(number(from, right), number(from, left));
+                let next = if takes_right { &mut right } else { &mut left };
+                *place = number(from, *next);
+                *next += 1;
             }
             start = end;
         }
@@ -55,12 +51,14 @@ pub fn merge_sort(list: &mut [u32], scratch: &mut [u32], before: &dyn Fn(u32, u3
 /// Where the run of numbers in order that begins there has its end.
 fn run(list: &[u32], start: usize, before: &dyn Fn(u32, u32) -> bool) -> usize {
     let mut end = start + 1;
-    while let Some([one, other]) = list.get(end.wrapping_sub(1)..end + 1)
-        && !before(*other, *one)
-    {
+    while end < list.len() && !before(number(list, end), number(list, end - 1)) {
         end += 1;
     }
     end.min(list.len())
+}
+
+fn number(list: &[u32], at: usize) -> u32 {
+    list.get(at).copied().unwrap_or_default()
 }
 
 /// Sorts numbers, the smallest first: keys with a position in their lower half sort a list of anything.

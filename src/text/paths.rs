@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-only
-//! All paths that a plan speaks of, as numbers: sorted so that a directory stands in front of everything below it. Who
+//! Many paths, as numbers: sorted so that a directory stands in front of everything below it. Who
 //! lies above or below whom is a comparison of numbers then.
 #![forbid(unsafe_code)]
 
+use super::{path, sort};
 use crate::limits::PROFILE_ENTRIES;
-use crate::text::{path, sort};
 use core::cmp::Ordering;
 
-/// Targets and sources of two profiles.
+/// Targets and sources of two profiles; there are not as many mount points.
 const MOST: usize = 4 * PROFILE_ENTRIES.max;
 
 /// The place of a path in [`Paths`].
@@ -24,6 +24,8 @@ pub struct Place<'t> {
     above: PathId,
     /// The first path behind it that does not lie below it.
     end: PathId,
+    /// Where its first number is among all, sorted.
+    first: u32,
 }
 
 /// A sorted set of clean paths.
@@ -81,18 +83,29 @@ impl<'t> Paths<'t> {
         self.ids.get(number).copied().unwrap_or(NOWHERE)
     }
 
+    /// The numbers that were added, sorted by their paths; of equals the lower number comes first.
+    pub fn numbers(&self) -> &[u32] {
+        self.order
+    }
+
+    /// Where the first number with a path stands among [`Paths::numbers`]: how many belong to paths before it.
+    #[inline(never)]
+    pub fn first(&self, id: PathId) -> u32 {
+        self.places.get(id as usize).map_or(self.order.len() as u32, |place| place.first)
+    }
+
     /// Sorts, takes each path once, and finds out who lies below whom.
     pub fn build(&mut self, path_of: &dyn Fn(u32) -> &'t [u8]) {
         let Paths { places, ids, order } = self;
         sort::merge_sort(order, ids, &|a, b| path::compare(path_of(a), path_of(b)) == Ordering::Less);
         ids.fill(NOWHERE);
         let mut last = NOWHERE;
-        for number in order.iter() {
+        for (number, first) in order.iter().zip(0u32..) {
             let path = path_of(*number);
             last = close(places, last, Some(path));
             let next = places.len() as PathId;
             if places.get(last as usize).is_none_or(|open| open.path != path) {
-                let _ = places.push(Place { path, above: last, end: NOWHERE });
+                let _ = places.push(Place { path, above: last, end: NOWHERE, first });
                 last = next;
             }
             if let Some(id) = ids.get_mut(*number as usize) {
@@ -103,7 +116,10 @@ impl<'t> Paths<'t> {
     }
 
     fn search(&self, path: &[u8]) -> usize {
-        self.places.partition_point(|place| path::compare(place.path, path) == Ordering::Less)
+        let before = |at: usize| {
+            self.places.get(at).is_some_and(|place| path::compare(place.path, path) == Ordering::Less)
+        };
+        sort::partition(self.places.len(), &before)
     }
 
     /// The place of a path or, where it was not added, of the next in order: if anything lies below it, the first such.
