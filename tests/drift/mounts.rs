@@ -3,6 +3,7 @@
 //! other flags.
 
 use crate::deeds::*;
+use crate::support::kernel::Version;
 use crate::support::story::*;
 use crate::{ends, ends_when, rests};
 
@@ -311,6 +312,11 @@ fn covered() -> Vec<Story> {
 }
 
 fn flags() -> Vec<Story> {
+    // Before mount_setattr(2) snap-confine's rules leave no way to name the flags, and the original loses them as well.
+    let kept = match Version(5, 12).is_to_come() {
+        true => "tmpfs:/ [rw] ro,relatime",
+        false => "tmpfs:/ [rw] ro,nosuid,nodev,relatime",
+    };
     const RO_VIEW: &str = "dir 0755 0:0 ro";
     const RW_VIEW: &str = "dir 0755 0:0 rw";
     vec![
@@ -342,7 +348,7 @@ fn flags() -> Vec<Story> {
                 .desire(RO)
                 .run()
                 .both([exit("0"), warnings(0)])
-                .both([line("mount /opt/spare", "tmpfs:/ [rw] ro,nosuid,nodev,relatime")]),
+                .both([line("mount /opt/spare", kept)]),
             |_| detach("/var/snap/acorn/common/a"),
         ),
         ends_when(

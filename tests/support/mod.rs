@@ -8,12 +8,14 @@
 //! | `SNAP_UPDATE_NS` | the program under test | `dist/x86_64-unknown-linux-musl/snap-update-ns` |
 //! | `SNAP_UPDATE_NS_ORIGINAL` | what it is compared with | `target/original/usr/lib/snapd/snap-update-ns` |
 //! | `SNAP_UPDATE_NS_RUNNER` | an emulator to put in front of ours | none |
+//! | `SNAP_UPDATE_NS_KERNEL` | a version of Linux, or `today`: what came later is unknown to the programs ([`kernel`]) | nothing is |
 //! | `STORIES_SHOW` | print every state, and every system call that is counted | do not |
 //!
 //! The value `original` for `SNAP_UPDATE_NS` puts the original in both places: a check of the bench itself.
 #![allow(dead_code, reason = "each test crate uses its own part")]
 
 pub mod image;
+pub mod kernel;
 pub mod load;
 pub mod program;
 pub mod sandbox;

@@ -18,6 +18,8 @@ pub enum Which {
 
 /// An opened program; its descriptor survives exec(2), because an emulator opens it by name.
 pub struct Program {
+    /// Which of the two.
+    pub which: Which,
     elf: OwnedFd,
     runner: Option<OwnedFd>,
 }
@@ -34,7 +36,7 @@ impl Program {
             None => None,
             Some(runner) => Some(open(Path::new(&runner)).map_err(|why| format!("{runner:?}: {why}"))?),
         };
-        Ok(Program { elf, runner })
+        Ok(Program { which, elf, runner })
     }
 
     /// What to execute, and the argument that goes before all others.

@@ -38,6 +38,7 @@ use rustix::thread::{
 };
 
 use super::image;
+use super::kernel::{self, Door, Kernel, Version};
 use super::program::{Program, Which};
 use super::seccomp::{Filter, Refused};
 
@@ -182,6 +183,7 @@ pub struct Outcome {
 impl Sandbox {
     fn build(place: &Path, image: &Image, name: &str) -> io::Result<Sandbox> {
         stay_on_this_cpu()?;
+        kernel::prepare();
         let disk_path = place.join("disk");
         furnish(&disk_path)?;
         let disk = OwnedFd::from(File::open(&disk_path)?);
@@ -338,7 +340,13 @@ impl Sandbox {
         };
         let mut streams = [(); 2]
             .map(|()| File::from(memfd_create("stream", MemfdFlags::CLOEXEC).expect("a place for a stream")));
-        let mut command = self.command(program, start);
+        let kernel = Version::asked().map(|version| {
+            // strace(1) and nsenter(1) ask for this and that themselves.
+            let noted = program.which == Which::Ours && start.inject.is_none();
+            Kernel::of(version, noted).expect("an older kernel")
+        });
+        let door = kernel.as_ref().map(|kernel| kernel.door().expect("a door of the older kernel"));
+        let mut command = self.command_behind(door, program, start);
         command.stdin(Stdio::null());
         command.stdout(streams[0].try_clone().expect("stdout"));
         command.stderr(streams[1].try_clone().expect("stderr"));
@@ -346,6 +354,10 @@ impl Sandbox {
             Ok(child) => wait(child, start.patience),
             Err(why) => format!("not started: {why}"),
         };
+        drop(command);
+        if let Some(kernel) = kernel {
+            kernel.end();
+        }
         drop(held);
         let [stdout, stderr] = streams.each_mut().map(|stream| {
             let mut bytes = Vec::new();
@@ -369,6 +381,11 @@ impl Sandbox {
 
     /// A program that is ready to be started.
     pub fn command(&self, program: &Program, start: &Start) -> Command {
+        self.command_behind(None, program, start)
+    }
+
+    /// The same, on an older kernel.
+    fn command_behind(&self, door: Option<Door>, program: &Program, start: &Start) -> Command {
         let (path, first) = program.command();
         let place = match (start.place, start.inject) {
             (Place::Host, _) | (_, Some(_)) => self.host.as_raw_fd(),
@@ -410,6 +427,9 @@ impl Sandbox {
                 rustix::process::chdir("/")?;
                 rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
                 filter.install()?;
+                if let Some(door) = &door {
+                    door.install()?;
+                }
                 assume(rights)
             });
         }

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
+use super::kernel::Version;
 use super::program::{self, Program, Which};
 use super::sandbox::{Lock, Outcome, Place, Rights, Sandbox, Start, in_sandbox};
 use super::state::State;
@@ -40,6 +41,8 @@ struct Run {
     both: Vec<Expect>,
     rows: Vec<Row>,
     ignored: Vec<&'static str>,
+    /// What is ignored on kernels before a version.
+    ignored_before: Vec<(Version, &'static str)>,
 }
 
 /// An intended difference.
@@ -48,6 +51,8 @@ struct Row {
     /// Beginnings of the keys that may differ; after an equals sign, a whole key.
     keys: Vec<&'static str>,
     ours: Vec<Expect>,
+    /// What the kernel must have for it.
+    since: Version,
 }
 
 /// One thing that must be so after a run.
@@ -293,7 +298,13 @@ impl Story {
     }
 
     fn start(self, start: Start) -> Story {
-        self.step(Step::Run(Run { start, both: Vec::new(), rows: Vec::new(), ignored: Vec::new() }))
+        self.step(Step::Run(Run {
+            start,
+            both: Vec::new(),
+            rows: Vec::new(),
+            ignored: Vec::new(),
+            ignored_before: Vec::new(),
+        }))
     }
 
     /// Changes how the last run is started.
@@ -320,8 +331,22 @@ impl Story {
         keys: [&'static str; K],
         ours: impl IntoIterator<Item = Expect>,
     ) -> Story {
-        let row = Row { id, keys: keys.to_vec(), ours: ours.into_iter().collect() };
+        let row = Row { id, keys: keys.to_vec(), ours: ours.into_iter().collect(), since: Version(0, 0) };
         self.last_run().rows.push(row);
+        self
+    }
+
+    /// The last difference needs something of the kernel, which has it since this version. On older ones there is none.
+    pub fn since(mut self, version: Version) -> Story {
+        if let Some(row) = self.last_run().rows.last_mut() {
+            row.since = version;
+        }
+        self
+    }
+
+    /// Keys that do not matter after the last run on kernels that are older than this.
+    pub fn ignoring_before<const K: usize>(mut self, version: Version, keys: [&'static str; K]) -> Story {
+        self.last_run().ignored_before.extend(keys.map(|key| (version, key)));
         self
     }
 
@@ -452,6 +477,10 @@ impl Run {
     /// What is wrong with ours, and with the expectations; empty when all is well.
     fn judge(&self, ours: &State, theirs: &State) -> String {
         let rehearsal = program::is_rehearsal();
+        let rows: Vec<&Row> = self.rows.iter().filter(|row| !rehearsal && !row.since.is_to_come()).collect();
+        let ignored_before = self.ignored_before.iter().filter(|(version, _)| version.is_to_come());
+        let ignored: Vec<&str> =
+            self.ignored.iter().copied().chain(ignored_before.map(|(_, key)| *key)).collect();
         let mut faults = String::new();
         for expect in &self.both {
             for (who, state) in [("the original", theirs), ("ours", ours)] {
@@ -468,12 +497,12 @@ impl Run {
         };
         let differences = ours.differences(theirs);
         for (key, ours, theirs) in &differences {
-            let announced = self.rows.iter().any(|row| begins(key, &row.keys)) && !rehearsal;
-            if !announced && !begins(key, &self.ignored) {
+            let announced = rows.iter().any(|row| begins(key, &row.keys));
+            if !announced && !begins(key, &ignored) {
                 faults += &format!("  {key}\n      ours: {ours}\n    theirs: {theirs}\n");
             }
         }
-        for row in self.rows.iter().filter(|_| !rehearsal) {
+        for row in rows {
             if !differences.iter().any(|(key, _, _)| begins(key, &row.keys)) && !row.keys.is_empty() {
                 faults += &format!("  {}: announced, but there is no such difference\n", row.id);
             }
