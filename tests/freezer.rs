@@ -265,10 +265,13 @@ fn what_a_killed_predecessor_left_frozen_is_thawed() {
     if let Some(root) = unified() {
         let forgotten = Group::busy(format!("{root}/snap.{snap}.app.scope"));
         let other = Group::busy(format!("{root}/snap.{snap}x.app.scope"));
+        let tree = Tree::new(format!("{root}/{snap}.slice"));
+        let deep = Group::busy(tree.0.join(format!("user@7.service/app.slice/snap.{snap}.svc.service")));
         forgotten.freeze();
         other.freeze();
+        deep.freeze();
         Freezer::new(root.as_bytes(), snap.as_bytes()).unwrap().release_stale(&mut log);
-        eventually("thawed", || !forgotten.is_frozen());
+        eventually("thawed", || !forgotten.is_frozen() && !deep.is_frozen());
         assert!(other.is_frozen());
     }
     if let Some(root) = freezer_controller() {

@@ -44,17 +44,18 @@ pub const ROOT: Owner = Owner { uid: 0, gid: 0 };
 pub fn create<'t>(
     at: &'t [u8],
     what: What<'t>,
-    walker: &Walker<'t>,
+    walker: &mut Walker<'t>,
     ground: &mut Ground<'t>,
     cure: &mut Option<&'t [u8]>,
 ) -> Result<'t, Made> {
     check_path(at, what)?;
     let mut maker = Maker { at, what, made: 0, home: None, ground: Some((walker, ground)), cure };
     let done = maker.make();
+    let made = maker.made;
     if done.is_err() {
-        take_back(at, what, walker, maker.made);
+        take_back(at, what, walker, made);
     }
-    done.map(|()| maker.made)
+    done.map(|()| made)
 }
 
 /// Makes the missing directories of `at` below `anchor`, which has to exist; with the rights of the user, whose
@@ -112,7 +113,7 @@ struct Maker<'m, 't> {
     /// Where the user's home begins, in which everything is the user's.
     home: Option<(&'t [u8], Owner)>,
     /// Who knows the way, and who is asked whether a name may be created; nobody, in the user's home.
-    ground: Option<(&'m Walker<'t>, &'m mut Ground<'t>)>,
+    ground: Option<(&'m mut Walker<'t>, &'m mut Ground<'t>)>,
     /// The directory over which a mimic would help.
     cure: &'m mut Option<&'t [u8]>,
 }
@@ -123,9 +124,9 @@ impl<'t> Maker<'_, 't> {
         // nearest directory above that is there already: most often it is the very parent.
         let mut dir: &'t [u8] = self.home.map_or(path::parent(self.at), |(anchor, _)| anchor);
         let opened = loop {
-            let opened = match &self.ground {
+            let opened = match &mut self.ground {
                 None => file::open(dir, Open::PATH_DIR, 0),
-                Some((walker, _)) => walker.open_directory(dir),
+                Some((walker, _)) => walker.take(dir),
             };
             match opened {
                 Ok(fd) => break Ok(fd),
@@ -139,20 +140,20 @@ impl<'t> Maker<'_, 't> {
                 continue;
             }
             let name = path::name(prefix);
-            let what = if prefix.len() < self.at.len() { What::Directory } else { self.what };
-            let is_directory = matches!(what, What::Directory);
-            let found =
-                if is_directory { file::open_at(&here, name, Open::PATH_DIR, 0) } else { Err(Errno::ENOENT) };
-            let opened = match found {
-                Ok(fd) => Ok(fd),
+            if prefix.len() == self.at.len() {
+                // That it is missing is why it is made.
+                self.make_one(&here, dir, prefix, self.what)?;
+                if let Some((walker, _)) = &mut self.ground {
+                    walker.keep(dir, Ok(here));
+                }
+                return Ok(());
+            }
+            let opened = match file::open_at(&here, name, Open::PATH_DIR, 0) {
                 Err(Errno::ENOENT) => {
-                    self.make_one(&here, dir, prefix, what)?;
-                    if !is_directory {
-                        return Ok(());
-                    }
+                    self.make_one(&here, dir, prefix, What::Directory)?;
                     file::open_at(&here, name, Open::PATH_DIR, 0)
                 }
-                Err(errno) => Err(errno),
+                opened => opened,
             };
             here = self.refused(opened, says!("cannot open directory %q: %e"), prefix)?;
             dir = prefix;
@@ -239,7 +240,7 @@ impl<'t> Maker<'_, 't> {
 pub fn take_back(at: &[u8], what: What<'_>, walker: &Walker<'_>, made: Made) {
     let mut here = at;
     while made > 0 && here.len() >= usize::from(made) {
-        let Ok(Some(parent)) = walker.open_parent(here) else { return };
+        let Ok(parent) = walker.open_parent(here) else { return };
         let is_leaf = here.len() == at.len() && !matches!(what, What::Directory);
         let remove = if is_leaf { file::unlink } else { file::remove_directory };
         if remove(&parent, path::name(here)).is_err() {

@@ -53,9 +53,9 @@ type Data = heapless::Vec<u8, 4095>;
 
 impl<'t> Apply<'_, 't> {
     /// Makes ready the target of an entry, with a mimic where it is needed; a link, or directories that are only to be
-    /// there, are done then. On failure nothing of it is left.
-    pub(super) fn prepare_target(&mut self, entry: &MountEntry<'t>) -> Outcome<'t> {
-        match self.try_target(entry) {
+    /// there, are done then. What was `seen` is not looked at. On failure nothing of it is left.
+    pub(super) fn prepare_target(&mut self, item: &Item<'t>, seen: bool) -> Outcome<'t> {
+        match self.try_target(item, seen) {
             Ok(Some(target)) => Outcome::Ready(Ready { target, source: 0 }),
             Ok(None) => Outcome::Nothing,
             Err(error) => Outcome::Failed(error),
@@ -83,8 +83,14 @@ impl<'t> Apply<'_, 't> {
     }
 
     /// How much of the target was made; nothing, where it is missing and the entry says to pass over it then.
-    fn try_target(&mut self, entry: &MountEntry<'t>) -> Result<'t, Option<Made>> {
-        let kind = entry.kind();
+    fn try_target(&mut self, item: &Item<'t>, seen: bool) -> Result<'t, Option<Made>> {
+        let (entry, kind) = (item.entry, item.kind);
+        if seen && item.under.is_none() {
+            return Ok(Some(0));
+        }
+        if seen && let Ok(made) = self.make(entry.dir, false, entry) {
+            return Ok(Some(made));
+        }
         let missing = is_missing(&self.walker, entry, kind, false)?;
         if (missing || kind == Kind::Symlink) && entry.ignore_missing() {
             return ignored(entry);
@@ -111,7 +117,7 @@ impl<'t> Apply<'_, 't> {
         let mut covered = None;
         loop {
             let mut cure = None;
-            let done = create::create(at, what(entry), &self.walker, self.ground, &mut cure);
+            let done = create::create(at, what(entry), &mut self.walker, self.ground, &mut cure);
             match cure {
                 Some(dir) if may_cover && covered != cure => self.cover(dir, entry)?,
                 _ => return done,
@@ -132,11 +138,10 @@ impl<'t> Apply<'_, 't> {
         let mut new = New { item, how: Attach::OnTop, says: says!("cannot mount at %q: %e") };
         let parent = self.walker.take_parent(entry.dir);
         let done = match &parent {
-            Ok(Some(parent)) => self.mount(&mut new, parent, old),
-            Ok(None) => Err(Errno::ENOENT),
+            Ok(parent) => self.mount(&mut new, parent, old),
             Err(errno) => Err(*errno),
         };
-        self.walker.keep_parent(entry.dir, parent);
+        self.walker.keep(path::parent(entry.dir), parent);
         self.walker.changed(entry.dir);
         *mistaken = matches!(done, Err(Errno::NONE | Errno::ENOENT | Errno::ENOTDIR));
         let top = done.map_err(|errno| Error::call(new.says, entry.dir, errno))?;
@@ -312,12 +317,11 @@ impl<'t> Apply<'_, 't> {
         };
         let parent = self.walker.take_parent(at);
         let done = match &parent {
-            Ok(Some(parent)) if is_link => self.remove_link(entry, parent),
-            Ok(Some(parent)) => unmount_from(entry, parent, expected, self.fresh_calls),
-            Ok(None) => Err(Errno::ENOENT),
+            Ok(parent) if is_link => self.remove_link(entry, parent),
+            Ok(parent) => unmount_from(entry, parent, expected, self.fresh_calls),
             Err(errno) => Err(*errno),
         };
-        self.walker.keep_parent(at, parent);
+        self.walker.keep(path::parent(at), parent);
         self.walker.changed(at);
         done.or_else(|errno| match errno {
             // It is not where it was: gone with what it lay on, or somebody put something else in the way.
@@ -366,7 +370,7 @@ impl<'t> Apply<'_, 't> {
         }
         let parent = self.walker.take_parent(entry.dir);
         let name = path::name(entry.dir);
-        if let Ok(Some(parent)) = &parent
+        if let Ok(parent) = &parent
             && self.is_ours_to_remove(entry.dir, parent)
         {
             // A directory that somebody filled, a file that somebody wrote to, a mount point: they stay. Nobody will come
@@ -379,7 +383,7 @@ impl<'t> Apply<'_, 't> {
                 let _ = file::unlink(parent, name).or_else(|_| file::unlink(parent, name));
             }
         }
-        self.walker.keep_parent(entry.dir, parent);
+        self.walker.keep(path::parent(entry.dir), parent);
     }
 
     /// Whether a placeholder was made by us. Where no note says so, because the entry was recorded by another version,

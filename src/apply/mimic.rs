@@ -177,11 +177,12 @@ impl<'t> Apply<'_, 't> {
     fn set_aside(&mut self, fd: &Fd, cover: &Cover<'t>) -> Result<'t, ()> {
         let dir = cover.dir;
         let safe = self.arena.concat(&[b"/tmp/.snap", dir]).map_err(|_| MEMORY.exceeded())?;
-        let made =
-            create::create(safe, What::Directory, &self.walker, self.ground, &mut None).map_err(|error| {
+        let made = create::create(safe, What::Directory, &mut self.walker, self.ground, &mut None).map_err(
+            |error| {
                 let says = says!("cannot create its directory of safe-keeping below /tmp/.snap: %e");
                 Error::call(says, dir, error.errno)
-            })?;
+            },
+        )?;
         let (says, errno) = match open_safe(safe) {
             Ok((parent, target)) => match mount::bind(fd, &target, Reach::Tree) {
                 Ok(()) => {
@@ -277,10 +278,13 @@ impl<'t> Apply<'_, 't> {
     }
 
     fn take_away(&self, dir: &[u8], expected: Option<u32>) -> crate::kernel::Result<bool> {
-        let Some(parent) = self.walker.open_parent(dir)? else { return Ok(false) };
-        let top = match file::open_at(&parent, path::name(dir), Open::PATH, 0) {
+        let found = self.walker.open_parent(dir).and_then(|parent| {
+            let top = file::open_at(&parent, path::name(dir), Open::PATH, 0)?;
+            Ok((parent, top))
+        });
+        let (parent, top) = match found {
             Err(Errno::ENOENT) => return Ok(false),
-            top => top?,
+            found => found?,
         };
         let found = place::look(&parent, &top)?;
         if found.mount_root == Some(false) {

@@ -444,7 +444,7 @@ impl<'t> Apply<'_, 't> {
         fatal.map_or(Ok(()), Err)
     }
 
-    /// Makes ready the target of an item, or its source behind that. Nothing is done where the target was seen already;
+    /// Makes ready the target of an item, or its source behind that. Nothing is looked at where that was done already;
     /// but sources of layouts may have to be made, and that before anything is mounted.
     fn make_ready(&mut self, at: u32, source: bool) {
         let Some(item) = self.plan.items.get(at as usize) else { return };
@@ -452,8 +452,7 @@ impl<'t> Apply<'_, 't> {
             (false, Outcome::Nothing) if item.entry.is_too_long() => {
                 Outcome::Failed(WRITTEN_ENTRY.exceeded())
             }
-            (false, Outcome::Nothing) if item.is_seen() => Outcome::Ready(Ready::default()),
-            (false, Outcome::Nothing) => self.prepare_target(item.entry),
+            (false, Outcome::Nothing) => self.prepare_target(item, item.is_seen()),
             (true, Outcome::Ready(ready)) if !item.is_seen() || item.class == Class::Layout => {
                 self.prepare_source(item.entry, ready)
             }
@@ -483,8 +482,9 @@ impl<'t> Apply<'_, 't> {
                 // Something is not as it was seen: step by step, then, and with the right words.
                 Err(_) if seen && mistaken => {
                     seen = false;
-                    outcome = match self.prepare_target(item.entry) {
+                    outcome = match self.prepare_target(item, false) {
                         Outcome::Ready(Ready { target, .. }) => {
+                            let target = if ready.target == 0 { target } else { ready.target };
                             self.prepare_source(item.entry, Ready { target, ..ready })
                         }
                         failed => {

@@ -5,7 +5,7 @@
 use super::entry;
 use super::ground::{Answer, Ground};
 use super::notes::{self, Version};
-use super::walk;
+use super::walk::{self, Walker};
 use crate::error::{Error, Result, Says, says};
 use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::{self, Errno, process};
@@ -165,6 +165,7 @@ pub fn mounts<'t>(
 /// Looks at the links, and at the directories that are only to be there; and finds out where the targets of absent
 /// entries would be created. To be called when the mounts are judged.
 pub fn targets<'t>(plan: &mut Plan<'t>, ground: &mut Ground<'t>) {
+    let mut walker = Walker::new();
     for item in plan.items.iter_mut() {
         let at = item.entry.dir;
         match item.kind {
@@ -183,7 +184,7 @@ pub fn targets<'t>(plan: &mut Plan<'t>, ground: &mut Ground<'t>) {
         }
         let asks = item.desired && item.state == State::Absent && item.kind != Kind::EnsureDir;
         if asks && path::is_absolute(at) {
-            find_missing(item, ground);
+            find_missing(item, &mut walker, ground);
         }
     }
 }
@@ -198,7 +199,7 @@ fn has_link(item: &Item<'_>) -> bool {
 }
 
 /// Where the target would have to be created, if it is missing, and whether only in a mimic.
-fn find_missing<'t>(item: &mut Item<'t>, ground: &mut Ground<'t>) {
+fn find_missing<'t>(item: &mut Item<'t>, walker: &mut Walker<'t>, ground: &mut Ground<'t>) {
     let target = item.entry.dir;
     if !matches!(file::lstat(target), Err(Errno::ENOENT | Errno::ENOTDIR)) {
         return;
@@ -206,12 +207,12 @@ fn find_missing<'t>(item: &mut Item<'t>, ground: &mut Ground<'t>) {
     let mut dir: &'t [u8] = target;
     while dir != b"/" {
         dir = path::parent(dir);
-        match walk::open(dir, Open::PATH_DIR) {
+        match walker.take(dir) {
             Ok(here) => {
                 let free = matches!(ground.ask(&here, target), Ok(Answer::Free));
                 item.under = Some(dir);
                 item.needs_mimic = !free && dir != b"/";
-                return;
+                return walker.keep(dir, Ok(here));
             }
             Err(Errno::ENOENT) => {}
             Err(_) => return,

@@ -40,17 +40,23 @@ impl<'t> Walker<'t> {
         self.kept = None;
     }
 
-    /// The same as [`Walker::open_parent`], without a call where the last was in the same directory.
-    pub fn take_parent(&mut self, path: &'t [u8]) -> Result<Option<Fd>> {
+    /// The same as [`Walker::open_directory`], without a call where that was worked in last.
+    #[inline(never)]
+    pub fn take(&mut self, dir: &[u8]) -> Result<Fd> {
         match self.kept.take() {
-            Some((dir, fd)) if dir == path::parent(path) => Ok(Some(fd)),
-            _ => self.open_parent(path),
+            Some((last, fd)) if last == dir => Ok(fd),
+            _ => self.open_directory(dir),
         }
     }
 
-    /// Keeps what [`Walker::take_parent`] gave for the next.
-    pub fn keep_parent(&mut self, path: &'t [u8], parent: Result<Option<Fd>>) {
-        self.kept = parent.ok().flatten().map(|fd| (path::parent(path), fd));
+    /// The same for the directory of a path's last component; `ENOENT` also where that is none.
+    pub fn take_parent(&mut self, path: &[u8]) -> Result<Fd> {
+        self.take(path::parent(path)).map_err(missing)
+    }
+
+    /// Keeps what [`Walker::take`] gave for the next.
+    pub fn keep(&mut self, dir: &'t [u8], fd: Result<Fd>) {
+        self.kept = fd.ok().map(|fd| (dir, fd));
     }
 
     /// Something was mounted or unmounted here: other directories may be seen at or below it.
@@ -94,14 +100,10 @@ impl<'t> Walker<'t> {
         matches!(self.open_directory(path::parent(path)), Err(Errno::ENOTDIR))
     }
 
-    /// The directory of a path's last component; nothing when that is missing, or is none.
+    /// The directory of a path's last component; `ENOENT` also where that is none.
     #[inline(never)]
-    pub fn open_parent(&self, path: &[u8]) -> Result<Option<Fd>> {
-        match self.open_directory(path::parent(path)) {
-            Ok(fd) => Ok(Some(fd)),
-            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
-            Err(errno) => Err(errno),
-        }
+    pub fn open_parent(&self, path: &[u8]) -> Result<Fd> {
+        self.open_directory(path::parent(path)).map_err(missing)
     }
 
     /// The object at an absolute path.
@@ -110,6 +112,11 @@ impl<'t> Walker<'t> {
         let (root, path) = self.start(path);
         open_from(root, path, how)
     }
+}
+
+/// What is no directory, as a directory is missing.
+fn missing(errno: Errno) -> Errno {
+    if errno == Errno::ENOTDIR { Errno::ENOENT } else { errno }
 }
 
 /// The object at an absolute path, where nothing waits.

@@ -267,16 +267,11 @@ impl<'t> Freezer<'t> {
         path.put(self.root);
         path.put(b"/freezer/snap.");
         path.put(self.instance);
-        let mut visitor =
-            Visitor { words, group: path::name(&path), own, frozen, arena, log, is_too_deep: false };
+        let mut visitor = Visitor { words, group: path::name(&path), own, frozen, arena, log };
         if words.version == Version::One {
             return visitor.visit(file::open_follow(&path, Open::PATH_DIR), &path);
         }
-        visitor.walk(file::open_follow(self.root, Open::READ_DIR), CGROUP_LEVELS.max)?;
-        if visitor.is_too_deep {
-            log.warning(&CGROUP_LEVELS.exceeded());
-        }
-        Ok(())
+        visitor.walk(file::open_follow(self.root, Open::READ_DIR), CGROUP_LEVELS.max)
     }
 
     /// Waits until all groups are at rest. When somebody else thaws one meanwhile, it is asked again.
@@ -328,12 +323,12 @@ struct Visitor<'v, 't> {
     frozen: Option<&'v mut Frozen>,
     arena: &'v mut Arena<'t>,
     log: &'v mut Log,
-    is_too_deep: bool,
 }
 
 impl<'t> Visitor<'_, 't> {
     /// Visits every group of the snap in a directory of the tree of version 2 and this many levels below. Groups of
-    /// the snap are not searched for further ones.
+    /// the snap are not searched for further ones. What was forgotten is looked for only where systemd puts programs of
+    /// snaps.
     fn walk(&mut self, directory: kernel::Result<Fd>, levels: usize) -> Result<'t, ()> {
         let mut listing = [0; LISTING];
         let mut done = Ok(());
@@ -341,10 +336,11 @@ impl<'t> Visitor<'_, 't> {
             let more = directory.as_ref().map_err(|errno| *errno).and_then(|directory| {
                 file::list(directory, &mut listing, |DirEntry { name, kind }| {
                     let is_ours = is_group_of(name, self.group);
-                    if !matches!(kind, Some(FileType::Directory) | None) {
-                        // The files of the directory itself.
+                    let searched = self.frozen.is_some() || holds_units(name);
+                    if !matches!(kind, Some(FileType::Directory) | None) || !is_ours && !searched {
+                        // The files of the directory itself, and who cannot have been frozen.
                     } else if !is_ours && levels == 1 {
-                        self.is_too_deep = true;
+                        self.log.warning(&CGROUP_LEVELS.exceeded());
                     } else {
                         let found = file::open_at(directory, name, Open::READ_DIR, 0);
                         done = if is_ours { self.visit(found, name) } else { self.walk(found, levels - 1) };
@@ -431,6 +427,12 @@ fn is_inside(own: &[u8], group: &[u8]) -> bool {
 fn is_group_of(name: &[u8], group: &[u8]) -> bool {
     name.strip_prefix(group).is_some_and(|rest| rest.first() == Some(&b'.'))
         && (name.ends_with(b".scope") || name.ends_with(b".service"))
+}
+
+/// Whether systemd makes groups of units in a group of this name: a slice, or the manager of a user. Scopes and services of
+/// snaps are units. A host has hundreds of other groups.
+fn holds_units(name: &[u8]) -> bool {
+    name.ends_with(b".slice") || name.starts_with(b"user@")
 }
 
 /// Our group's path in the tree of version 2 or in that of version 1 with the freezer, where it is empty when there

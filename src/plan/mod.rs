@@ -131,9 +131,10 @@ impl Item<'_> {
         self.desired && matches!(self.action, Action::Keep | Action::Mount(_))
     }
 
-    /// Whether the survey has seen its target, a directory or a file.
+    /// Whether the survey has seen its target, a directory or a file, or that it can be made.
     pub fn is_seen(&self) -> bool {
-        self.under.is_none() && is_mount(self.entry)
+        let is_made = self.under.is_some();
+        is_mount(self.entry) && !(self.needs_mimic || is_made && self.entry.ignore_missing())
     }
 
     /// The round in which it is mounted; the last of all for what is not mounted.

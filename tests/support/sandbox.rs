@@ -55,7 +55,7 @@ pub fn in_sandbox<T: Send>(name: &str, life: impl FnOnce(&Sandbox) -> T + Send) 
 pub enum Image {
     /// The file, to be mounted.
     File(PathBuf),
-    /// Where it is mounted already, in the mount namespace of the caller.
+    /// Where it is mounted already, in the mount namespace of the caller, who sees to the freezer's tree himself.
     Mounted(PathBuf),
 }
 
@@ -215,7 +215,10 @@ impl Sandbox {
         }
         chown(run.join("user/1000"), Some(USER), Some(USER))?;
         bind(&run, Path::new("/run"))?;
-        let freezer = Top::new("/sys/fs/cgroup/freezer").ok();
+        let freezer = match image {
+            Image::File(_) => Top::new("/sys/fs/cgroup/freezer").ok(),
+            Image::Mounted(_) => None,
+        };
         let host = this_namespace()?;
 
         let snap = build_snap(&world, &disk_path)?;
