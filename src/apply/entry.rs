@@ -107,9 +107,9 @@ impl<'t> Apply<'_, 't> {
     }
 
     /// Takes back what was created for an entry that could not be mounted.
-    pub fn take_back(&self, entry: &MountEntry<'t>, ready: Ready) {
-        create::take_back(entry.dir, what(entry), &self.walker, ready.target);
-        create::take_back(entry.name, what(entry), &self.walker, ready.source);
+    pub fn take_back(&mut self, entry: &MountEntry<'t>, ready: Ready) {
+        create::take_back(entry.dir, what(entry), &mut self.walker, ready.target);
+        create::take_back(entry.name, what(entry), &mut self.walker, ready.source);
     }
 
     /// Creates a path, covering with a mimic the directory in which that is not possible.
@@ -141,7 +141,7 @@ impl<'t> Apply<'_, 't> {
             Ok(parent) => self.mount(&mut new, parent, old),
             Err(errno) => Err(*errno),
         };
-        self.walker.keep(path::parent(entry.dir), parent);
+        self.walker.keep_parent(entry.dir, parent);
         self.walker.changed(entry.dir);
         *mistaken = matches!(done, Err(Errno::NONE | Errno::ENOENT | Errno::ENOTDIR));
         let top = done.map_err(|errno| Error::call(new.says, entry.dir, errno))?;
@@ -321,7 +321,7 @@ impl<'t> Apply<'_, 't> {
             Ok(parent) => unmount_from(entry, parent, expected, self.fresh_calls),
             Err(errno) => Err(*errno),
         };
-        self.walker.keep(path::parent(at), parent);
+        self.walker.keep_parent(at, parent);
         self.walker.changed(at);
         done.or_else(|errno| match errno {
             // It is not where it was: gone with what it lay on, or somebody put something else in the way.
@@ -383,7 +383,7 @@ impl<'t> Apply<'_, 't> {
                 let _ = file::unlink(parent, name).or_else(|_| file::unlink(parent, name));
             }
         }
-        self.walker.keep(path::parent(entry.dir), parent);
+        self.walker.keep_parent(entry.dir, parent);
     }
 
     /// Whether a placeholder was made by us. Where no note says so, because the entry was recorded by another version,

@@ -209,7 +209,7 @@ impl<'t> Apply<'_, 't> {
             Err(Errno::NONE) => (says!("cannot use /tmp/.snap: it is not safely owned by root"), Errno::NONE),
             Err(errno) => (says!("cannot use /tmp/.snap: %e"), errno),
         };
-        create::take_back(safe, What::Directory, &self.walker, made);
+        create::take_back(safe, What::Directory, &mut self.walker, made);
         Err(Error::call(says, dir, errno))
     }
 
@@ -277,8 +277,8 @@ impl<'t> Apply<'_, 't> {
         self.take_away(dir, expected).map_err(|errno| Error::call(says!("cannot unmount %q: %e"), dir, errno))
     }
 
-    fn take_away(&self, dir: &[u8], expected: Option<u32>) -> crate::kernel::Result<bool> {
-        let found = self.walker.open_parent(dir).and_then(|parent| {
+    fn take_away(&mut self, dir: &[u8], expected: Option<u32>) -> crate::kernel::Result<bool> {
+        let found = self.walker.take_parent(dir).and_then(|parent| {
             let top = file::open_at(&parent, path::name(dir), Open::PATH, 0)?;
             Ok((parent, top))
         });

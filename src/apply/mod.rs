@@ -18,7 +18,7 @@ pub mod walk;
 
 use crate::error::{Error, Result, says};
 use crate::kernel::Errno;
-use crate::kernel::file::{self, FileSystem};
+use crate::kernel::file::{self, FileSystem, Open};
 use crate::limits::{MEMORY, PROFILE_ENTRIES, WRITTEN_ENTRY};
 use crate::log::Log;
 use crate::mount::table::{Table, marks};
@@ -134,7 +134,7 @@ pub fn trust<'t>(
     ground.forget();
     let mut done = Ok(());
     plan.each_tmpfs(table, staying, &mut |dir, id| {
-        let looked = Walker::new().open(dir).and_then(|fd| {
+        let looked = walk::open(dir, Open::PATH).and_then(|fd| {
             let is_tmpfs = file::file_system(&fd)?.magic == FileSystem::TMPFS;
             if is_tmpfs && (id.is_none() || place::mount_id(&fd) == id) {
                 ground.trust_device(file::stat(&fd)?.dev);
@@ -484,7 +484,7 @@ impl<'t> Apply<'_, 't> {
                     seen = false;
                     outcome = match self.prepare_target(item, false) {
                         Outcome::Ready(Ready { target, .. }) => {
-                            let target = if ready.target == 0 { target } else { ready.target };
+                            let target = ready.target.max(target);
                             self.prepare_source(item.entry, Ready { target, ..ready })
                         }
                         failed => {

@@ -50,13 +50,23 @@ impl<'t> Walker<'t> {
     }
 
     /// The same for the directory of a path's last component; `ENOENT` also where that is none.
+    #[inline(never)]
     pub fn take_parent(&mut self, path: &[u8]) -> Result<Fd> {
-        self.take(path::parent(path)).map_err(missing)
+        match self.take(path::parent(path)) {
+            Err(Errno::ENOTDIR) => Err(Errno::ENOENT),
+            found => found,
+        }
     }
 
     /// Keeps what [`Walker::take`] gave for the next.
+    #[inline(never)]
     pub fn keep(&mut self, dir: &'t [u8], fd: Result<Fd>) {
         self.kept = fd.ok().map(|fd| (dir, fd));
+    }
+
+    /// Keeps what [`Walker::take_parent`] gave for the next.
+    pub fn keep_parent(&mut self, path: &'t [u8], parent: Result<Fd>) {
+        self.keep(path::parent(path), parent);
     }
 
     /// Something was mounted or unmounted here: other directories may be seen at or below it.
@@ -100,23 +110,12 @@ impl<'t> Walker<'t> {
         matches!(self.open_directory(path::parent(path)), Err(Errno::ENOTDIR))
     }
 
-    /// The directory of a path's last component; `ENOENT` also where that is none.
-    #[inline(never)]
-    pub fn open_parent(&self, path: &[u8]) -> Result<Fd> {
-        self.open_directory(path::parent(path)).map_err(missing)
-    }
-
     /// The object at an absolute path.
     #[inline(never)]
     pub fn open_as(&self, path: &[u8], how: Open) -> Result<Fd> {
         let (root, path) = self.start(path);
         open_from(root, path, how)
     }
-}
-
-/// What is no directory, as a directory is missing.
-fn missing(errno: Errno) -> Errno {
-    if errno == Errno::ENOTDIR { Errno::ENOENT } else { errno }
 }
 
 /// The object at an absolute path, where nothing waits.

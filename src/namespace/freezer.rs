@@ -330,6 +330,10 @@ impl<'t> Visitor<'_, 't> {
     /// the snap are not searched for further ones. What was forgotten is looked for only where systemd puts programs of
     /// snaps.
     fn walk(&mut self, directory: kernel::Result<Fd>, levels: usize) -> Result<'t, ()> {
+        if levels == 0 {
+            self.log.warning(&CGROUP_LEVELS.exceeded());
+            return Ok(());
+        }
         let mut listing = [0; LISTING];
         let mut done = Ok(());
         loop {
@@ -339,8 +343,6 @@ impl<'t> Visitor<'_, 't> {
                     let searched = self.frozen.is_some() || holds_units(name);
                     if !matches!(kind, Some(FileType::Directory) | None) || !is_ours && !searched {
                         // The files of the directory itself, and who cannot have been frozen.
-                    } else if !is_ours && levels == 1 {
-                        self.log.warning(&CGROUP_LEVELS.exceeded());
                     } else {
                         let found = file::open_at(directory, name, Open::READ_DIR, 0);
                         done = if is_ours { self.visit(found, name) } else { self.walk(found, levels - 1) };
@@ -359,7 +361,6 @@ impl<'t> Visitor<'_, 't> {
     /// Freezes one group, or thaws it if it is frozen. Our own and one above it are left alone.
     fn visit(&mut self, group: kernel::Result<Fd>, name: &[u8]) -> Result<'t, ()> {
         if is_inside(self.own, name) {
-            self.log.detail(&Error::about(says!("not freezing the own control group %q"), name));
             return Ok(());
         }
         let mut says = self.words.cannot_open;

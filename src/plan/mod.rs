@@ -132,9 +132,11 @@ impl Item<'_> {
     }
 
     /// Whether the survey has seen its target, a directory or a file, or that it can be made.
+    #[inline(never)]
     pub fn is_seen(&self) -> bool {
-        let is_made = self.under.is_some();
-        is_mount(self.entry) && !(self.needs_mimic || is_made && self.entry.ignore_missing())
+        matches!(self.kind, Kind::Directory | Kind::File)
+            && !self.needs_mimic
+            && (self.under.is_none() || !self.entry.ignore_missing())
     }
 
     /// The round in which it is mounted; the last of all for what is not mounted.
