@@ -82,7 +82,7 @@ fn a_time_is_told_to_the_nanosecond() {
     let told = fs::metadata(&path).expect("stat");
     let wanted = (told.ctime() as u64).wrapping_mul(1_000_000_000).wrapping_add(told.ctime_nsec() as u64);
     let ours = same(&path).changed;
-    // The clocks of the machines that scripts/boot boots are beyond 2038.
+    // The machines that scripts/boot boots make this test a second time, in 2040.
     assert_eq!(ours, wanted, "{}", told.ctime());
 }
 
@@ -112,6 +112,9 @@ fn an_inode_number_beyond_32_bits_is_told_whole() {
     assert!(output.status.success(), "{text}");
     let number: u64 =
         text.lines().find_map(|line| line.strip_prefix("inode ")).expect(&text).parse().expect(&text);
+    if cfg!(target_pointer_width = "32") && u32::try_from(number).is_ok() {
+        return skip("a 32-bit kernel gives no such number to an overlay's file");
+    }
     assert!(number > u64::from(u32::MAX), "the test shows nothing: {number}");
 }
 

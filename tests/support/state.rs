@@ -295,7 +295,10 @@ impl<'t> Mount<'t> {
             Err(_) if device == names.root => format!("root:{}", self.root),
             Err(_) if device == names.run => format!("run:{}", self.root),
             Err(_) if self.device == *names.shm => format!("shm:{}", self.root),
-            Err(_) if self.kind == "tmpfs" => format!("tmpfs:{} [{}]", self.root, self.super_options),
+            // How wide inode numbers are is the kernel's choice, where nobody asked for it.
+            Err(_) if self.kind == "tmpfs" => {
+                format!("tmpfs:{} [{}]", self.root, self.super_options.replace(",inode64", ""))
+            }
             Err(_) => format!("{}:{}", self.kind, self.root),
         };
         let mut words = vec![what.as_str(), self.options];
