@@ -423,7 +423,7 @@ fn says(said: &str, errno: Errno) -> bool {
         || (errno == Errno::EROFS && words.contains("read-only"));
     fixed
         || reason
-            && ["/", "\"", "mount namespace", "control groups", "capabilities"]
+            && ["/", "\"", "mountinfo", "mount namespace", "control groups", "capabilities"]
                 .iter()
                 .any(|thing| words.contains(thing))
 }
