@@ -56,10 +56,10 @@ DO
 
 step "content is disconnected while the service runs" << 'DO'
     patiently snap disconnect acorn:seeds
-    expect ask /snap/acorn/current/import/v /snap/acorn/current/new/seeds /opt/acorn/v << 'SEEN'
+    expect ask /snap/acorn/current/import/v /snap/acorn/current/new/seeds/more/v /opt/acorn/v << 'SEEN'
 the same process
 /snap/acorn/current/import/v: birch export 2
-/snap/acorn/current/new/seeds: nothing
+/snap/acorn/current/new/seeds/more/v: nothing
 /opt/acorn/v: acorn lib 1
 SEEN
 DO
