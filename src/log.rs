@@ -14,6 +14,7 @@ use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::process::{self, Stream, Variable};
 use crate::limits;
 use crate::text::{Out, has_part};
+use core::mem::ManuallyDrop;
 use heapless::Vec;
 
 /// Bytes gathered before they are written: any sentence but one with the longest of paths in it.
@@ -23,7 +24,8 @@ const LINE_BUFFER: usize = 4_000;
 #[derive(Debug)]
 pub struct Log {
     debug: bool,
-    file: Option<Fd>,
+    /// Open until the process ends.
+    file: Option<ManuallyDrop<Fd>>,
 }
 
 /// Who started us and for what: the first line of the log file.
@@ -71,7 +73,7 @@ impl Log {
         });
         let sentence = match opened {
             Ok(fd) => {
-                *self = Log { debug: true, file: Some(fd) };
+                *self = Log { debug: true, file: Some(ManuallyDrop::new(fd)) };
                 let says = match (run.from_snap_confine, run.user_mounts) {
                     (true, true) => says!("snap-confine, user mounts"),
                     (true, false) => says!("snap-confine, system mounts"),
@@ -93,13 +95,13 @@ impl Log {
 
     /// Writes a line that is always wanted.
     pub fn warn(&mut self, say: &dyn Fn(&mut dyn Out)) {
-        line(Stream::Error, self.file.as_ref(), b"", say);
+        line(Stream::Error, self.file.as_deref(), b"", say);
     }
 
     /// Writes a line for those who want to know everything; `say` is not called when nobody does.
     pub fn debug(&mut self, say: &dyn Fn(&mut dyn Out)) {
         if self.debug {
-            line(Stream::Error, self.file.as_ref(), b"DEBUG: ", say);
+            line(Stream::Error, self.file.as_deref(), b"DEBUG: ", say);
         }
     }
 

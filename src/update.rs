@@ -202,7 +202,8 @@ fn carry_out<'t>(
     make_plan(plan, table, ground, arena, log)?;
     let (walker, fresh_calls, journal) = (Walker::new(), !confined, None);
     let beneath = fresh_calls && plan.changes_anything() && mount::can_attach_beneath();
-    let mut apply = Apply {
+    // What it holds in the end goes with the process.
+    let mut apply = ManuallyDrop::new(Apply {
         plan,
         table,
         ground,
@@ -216,10 +217,12 @@ fn carry_out<'t>(
         beneath,
         journal,
         user,
-    };
+    });
+    let apply = &mut *apply;
     apply.check_room()?;
     let Some((freezer, old)) = system else { return apply.run() };
-    let mut frozen = Frozen::new();
+    // Thawed below, and where freezing fails.
+    let mut frozen = ManuallyDrop::new(Frozen::new());
     let name = old.notes.0;
     if apply.plan.changes_anything() {
         process::clear_umask();
@@ -237,7 +240,7 @@ fn carry_out<'t>(
     // The truth, also after a failure. The record first: what was intended counts until it is true. Where nothing was, the
     // notes: without them an entry counts as another version's.
     let notes_first = apply.journal.is_none();
-    let saved = record(&apply, old, notes_first).and_then(|()| record(&apply, old, !notes_first));
+    let saved = record(apply, old, notes_first).and_then(|()| record(apply, old, !notes_first));
     if let (Err(_), Err(unsaved)) = (&done, &saved) {
         apply.log.warning(unsaved);
     }

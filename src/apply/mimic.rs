@@ -15,7 +15,7 @@ use crate::kernel::{Errno, Fd};
 use crate::limits::{MEMORY, PROFILE_ENTRIES};
 use crate::mount::{MountEntry, Options};
 use crate::plan::Class;
-use crate::text::{Out, write_number};
+use crate::text::{Out, has_byte, write_number};
 use crate::text::{path, sort};
 
 /// Something that the covered directory holds.
@@ -52,7 +52,7 @@ impl<'t> Apply<'_, 't> {
 
     fn cover_for(&mut self, dir: &'t [u8], entry: &MountEntry<'t>) -> Result<'t, ()> {
         // The record names the entry in an option, and options end at a comma (L33).
-        if entry.id().contains(&b',') {
+        if has_byte(entry.id(), b',') {
             return Err(Error::about(
                 says!("a path with a comma cannot be recorded as what it is needed for"),
                 dir,

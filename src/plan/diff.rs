@@ -5,7 +5,7 @@
 use super::order::{item_of, key};
 use super::{Action, Item, Plan, Removal, State, is_mount};
 use crate::text::paths::{NOWHERE, PathId};
-use crate::text::{path, sort};
+use crate::text::{has_byte, path, sort};
 
 /// A mark of what changes without being mounted in this run.
 const CHANGED: u32 = 1;
@@ -79,7 +79,7 @@ impl<'t> Plan<'t> {
             let owned = self.find_at(self.paths.find(owner), owns).is_some();
             let heir = self.find_inside(mimic.dir, &mut Item::is_wanted);
             let heir = heir.and_then(|heir| self.items.get(heir)).map(|item| item.entry.id());
-            let nameable = heir.is_some_and(|heir| !heir.contains(&b','));
+            let nameable = heir.is_some_and(|heir| !has_byte(heir, b','));
             if let Some(mimic) = self.mimics.get_mut(at) {
                 mimic.goes = !mimic.whole || (!owned && heir.is_none());
                 mimic.heir = heir.filter(|heir| nameable && !owned && *heir != owner);

@@ -142,6 +142,11 @@ pub fn position(text: &[u8], byte: u8) -> usize {
     at
 }
 
+/// Whether there is such a byte.
+pub fn has_byte(text: &[u8], byte: u8) -> bool {
+    position(text, byte) < text.len()
+}
+
 /// Takes the first part off a text, with its separator. What is left of a text without one is empty.
 #[inline(never)]
 pub fn cut<'t>(text: &mut &'t mut [u8], separator: u8) -> &'t mut [u8] {
