@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use crate::kernel::sentences::{self, Kept};
+use crate::text::arena::Arena;
 use crate::text::{Out, packed};
 
 pub use crate::kernel::sentences::Says;
@@ -30,7 +31,8 @@ pub type Result<'t, T> = core::result::Result<T, Error<'t>>;
 ///
 /// The gaps of [`Sentence::says`] are filled when it is written: `%q` is [`Sentence::one`] in quotes, `%s` is it bare,
 /// `%p` is the first [`Sentence::number`] bytes of it in quotes (a directory above it), `%n` is [`Sentence::number`]
-/// itself, `%e` is the text of [`Sentence::errno`] and `%i` the snap's instance name in quotes.
+/// itself, `%e` is the text of [`Sentence::errno`] and `%i` the snap's instance name in quotes; `%b` is that bare, or
+/// whatever else is given in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sentence<'t> {
     /// The sentence with its gaps.
@@ -94,9 +96,16 @@ impl Filler<'_, '_> {
             b'p' => w.quoted(one.get(..number as usize).unwrap_or(one)),
             b'n' => w.number(number.into()),
             b'e' => self.sentence.errno.write(w),
+            b'b' => w.put(self.instance),
             _ => w.quoted(self.instance),
         }
     }
+}
+
+/// A text with one or two others in its gaps, kept in the arena: `%s` and `%b`.
+#[inline(never)]
+pub fn compose<'t>(says: Says, one: &[u8], other: &[u8], arena: &mut Arena<'t>) -> Result<'t, &'t [u8]> {
+    Ok(arena.write(&|w| Sentence { one, ..Sentence::plain(says) }.write(other, w))?)
 }
 
 /// A kept sentence: a number.

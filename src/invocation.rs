@@ -7,7 +7,6 @@
 #![forbid(unsafe_code)]
 
 use crate::error::{Error, Result, Says, Sentence, says};
-use crate::limits;
 use crate::text::arena::{Arena, Full};
 use crate::text::number::parse_u64;
 use crate::text::split;
@@ -218,10 +217,8 @@ impl<'t> Invocation<'t> {
     /// The names of the files, for the user with this id where they differ.
     pub fn names<'a>(&self, uid: u32, arena: &mut Arena<'a>) -> core::result::Result<Names<'a>, Full> {
         let says = if self.user_mounts { FILES_OF_USER } else { FILES_OF_SNAP };
-        // An instance name and a number are far shorter than a path may be.
-        let mut names = heapless::Vec::<u8, { limits::PATH.max }>::new();
-        Sentence { one: self.instance, number: uid, ..Sentence::plain(says) }.write(b"", &mut names);
-        let mut names = split(arena.concat(&[&names])?, b' ');
+        let names = Sentence { one: self.instance, number: uid, ..Sentence::plain(says) };
+        let mut names = split(arena.write(&|w| names.write(b"", w))?, b' ');
         let mut name = || names.next().unwrap_or_default();
         Ok(Names {
             namespace: name(),

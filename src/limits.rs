@@ -24,6 +24,12 @@ impl Limit {
     }
 }
 
+impl From<Full> for &Limit {
+    fn from(_: Full) -> Self {
+        &MEMORY
+    }
+}
+
 impl From<Full> for Error<'_> {
     #[cold]
     #[inline(never)]

@@ -9,7 +9,7 @@ use crate::apply::ground::Ground;
 use crate::apply::notes::{self, Notes, Version};
 use crate::apply::walk::Walker;
 use crate::apply::{self, Apply, Results, save, survey};
-use crate::error::{Errno, Error, Result, Within, says};
+use crate::error::{Errno, Error, Result, Within, compose, says};
 use crate::invocation::{self, Invocation, Names};
 use crate::kernel::file::{self, Open};
 use crate::kernel::mount;
@@ -24,7 +24,7 @@ use crate::namespace::freezer::{self, Freezer, Frozen};
 use crate::namespace::{enter, identity, lock};
 use crate::plan::{self, Action, Plan, Profile, State};
 use crate::text::arena::Arena;
-use crate::text::{Out, path, split};
+use crate::text::{path, split};
 
 /// Room for everything; lives in `.bss`.
 pub struct Memory<'t> {
@@ -157,7 +157,7 @@ fn system<'t>(invocation: Invocation<'t>, names: &Names<'t>, run: &'t mut Run<'t
     read_profile(names.desired, desired, arena, Within::LoadingDesired)?;
     let (record, version) = read_profile(names.record, recorded, arena, Within::LoadingRecord)?;
     let lines = recorded.len();
-    let name = arena.concat(&[names.record, notes::SUFFIX])?;
+    let name = compose(says!("%s.made"), names.record, b"", arena)?;
     // Notes that cannot be read are no notes.
     let mut noted: &[u8] = b"";
     if let Ok(Some(read)) = survey::read(name, arena) {
@@ -169,7 +169,7 @@ fn system<'t>(invocation: Invocation<'t>, names: &Names<'t>, run: &'t mut Run<'t
     for path in split(FREE, b'\n') {
         world.ground.add_free(path);
     }
-    let own = arena.concat(&[b"/snap/", instance])?;
+    let own = compose(says!("/snap/%s"), instance, b"", arena)?;
     world.ground.add_free(own);
     // The same without the instance's key.
     world.ground.add_free(split(own, b'_').next().unwrap_or_default());
@@ -396,22 +396,12 @@ fn home() -> Result<'static, &'static [u8]> {
 }
 
 fn bad_home<'t>(entry: &MountEntry<'t>, bad: Error<'_>, arena: &mut Arena<'t>) -> Error<'t> {
-    struct Free<'f>(&'f mut [u8], usize);
-    impl Out for Free<'_> {
-        fn put(&mut self, bytes: &[u8]) {
-            for (to, from) in self.0.iter_mut().skip(self.1).zip(bytes) {
-                *to = *from;
-                self.1 += 1;
-            }
-        }
-    }
-    let mut free = Free(arena.free(), 0);
-    let out: &mut dyn Out = &mut free;
-    entry.write(out);
-    out.put(b"): cannot use invalid home directory ");
-    out.quoted(bad.one);
-    out.put(b": ");
-    bad.write(b"", out);
-    let len = free.1;
-    Error::about(says!("cannot expand mount entry (%s"), arena.take(len).map_or(b"", |text| text))
+    let text = arena.write(&|out| {
+        entry.write(out);
+        out.put(b"): cannot use invalid home directory ");
+        out.quoted(bad.one);
+        out.put(b": ");
+        bad.write(b"", out);
+    });
+    Error::about(says!("cannot expand mount entry (%s"), text.unwrap_or_default())
 }

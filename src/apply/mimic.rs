@@ -8,7 +8,7 @@
 
 use super::create::{self, What};
 use super::{Apply, notes, place, save};
-use crate::error::{Error, Result, says};
+use crate::error::{Error, Result, compose, says};
 use crate::kernel::file::{self, FileSystem, FileType, Open};
 use crate::kernel::mount::{self, Attach, Reach};
 use crate::kernel::{Errno, Fd};
@@ -83,9 +83,13 @@ impl<'t> Apply<'_, 't> {
         data.put(b",gid=");
         write_number(&mut data, stat.gid.into());
         let id = entry.id();
-        let options = self.options(b"", id, b",", &data)?;
-        let of_directory = self.options(b"rbind,", id, b",x-snapd.detach", b"")?;
-        let of_file = self.options(b"bind,x-snapd.kind=file,", id, b"", b"")?;
+        let arena = &mut *self.arena;
+        let says = says!("x-snapd.synthetic,x-snapd.needed-by=%s,%b");
+        let options = compose(says, id, &data, arena)?;
+        let says = says!("rbind,x-snapd.synthetic,x-snapd.needed-by=%s,x-snapd.detach");
+        let of_directory = compose(says, id, b"", arena)?;
+        let says = says!("bind,x-snapd.kind=file,x-snapd.synthetic,x-snapd.needed-by=%s");
+        let of_file = compose(says, id, b"", arena)?;
         let cover = Cover { dir, data, options, class: Class::of(entry) };
         let lines = self.results.synthetic.len();
         if let Some(journal) = self.journal {
@@ -118,13 +122,6 @@ impl<'t> Apply<'_, 't> {
             self.put_on_record(cover.class, child.dir, options, None);
         }
         done
-    }
-
-    /// The options of a synthetic entry; `id` is that of the entry which it serves.
-    #[inline(never)]
-    fn options(&mut self, before: &[u8], id: &[u8], after: &[u8], data: &[u8]) -> Result<'t, &'t [u8]> {
-        let parts = [before, b"x-snapd.synthetic,x-snapd.needed-by=", id, after, data];
-        self.arena.concat(&parts).map_err(|_| MEMORY.exceeded())
     }
 
     /// Puts a part on record, or the tmpfs.
@@ -176,7 +173,7 @@ impl<'t> Apply<'_, 't> {
     /// again.
     fn set_aside(&mut self, fd: &Fd, cover: &Cover<'t>) -> Result<'t, ()> {
         let dir = cover.dir;
-        let safe = self.arena.concat(&[b"/tmp/.snap", dir]).map_err(|_| MEMORY.exceeded())?;
+        let safe = compose(says!("/tmp/.snap%s"), dir, b"", self.arena)?;
         let made = create::create(safe, What::Directory, &mut self.walker, self.ground, &mut None).map_err(
             |error| {
                 let says = says!("cannot create its directory of safe-keeping below /tmp/.snap: %e");

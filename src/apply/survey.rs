@@ -9,10 +9,10 @@ use super::walk::{self, Walker};
 use crate::error::{Error, Result, Says, says};
 use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::{self, Errno, process};
-use crate::limits::{Limit, MEMORY, MOUNTINFO_LINE, MOUNTINFO_LINES, PROFILE_TEXT};
+use crate::limits::{Limit, MOUNTINFO_LINE, MOUNTINFO_LINES, PROFILE_TEXT};
 use crate::log::Log;
 use crate::mount::info::{self, Lines};
-use crate::mount::table::{Overflow, Table};
+use crate::mount::table::Table;
 use crate::mount::{Kind, MountInfo};
 use crate::plan::{Item, Plan, State};
 use crate::text::arena::Arena;
@@ -125,11 +125,7 @@ pub fn mounts<'t>(
                 || plan.paths.is_on_the_way(line.dir)
                 || plan.binds_from_above(line.dir)
             {
-                over = match table.keep(line, arena) {
-                    Ok(()) => None,
-                    Err(Overflow::Limit(limit)) => Some(limit),
-                    Err(Overflow::Arena) => Some(&MEMORY),
-                };
+                over = table.keep(line, arena).err();
             }
             over.is_none()
         });
@@ -141,11 +137,8 @@ pub fn mounts<'t>(
         Ok(_) => {
             let root = super::place::look_at_root();
             table.build(root);
-            log.debug(&|line| {
-                line.put(b"read ");
-                line.number(count as u64);
-                line.put(b" lines of mountinfo");
-            });
+            let says = says!("read %n lines of mountinfo");
+            log.detail(&Error::count(says, b"", Errno::NONE, count as u32));
         }
         // Not granted, or no /proc: that is no error. Anything else is: to guess would be to mount twice.
         Err(errno) if !matches!(errno, Errno::EACCES | Errno::EPERM | Errno::ENOENT) => {
@@ -153,10 +146,8 @@ pub fn mounts<'t>(
         }
         Err(errno) => {
             table.clear();
-            log.debug(&|line| {
-                Error::call(says!("cannot read mountinfo, trusting the record: %e"), b"", errno)
-                    .write(b"", line)
-            });
+            let says = says!("cannot read mountinfo, trusting the record: %e");
+            log.detail(&Error::call(says, b"", errno));
         }
     }
     Ok(())

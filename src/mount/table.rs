@@ -11,7 +11,7 @@
 
 use super::{MountInfo, Options};
 use crate::limits::{KEPT_MOUNTS, Limit};
-use crate::text::arena::{Arena, Full};
+use crate::text::arena::Arena;
 use crate::text::paths::{PathId, Paths, Places};
 use crate::text::{path, sort};
 
@@ -146,21 +146,6 @@ impl Default for Memory<'_> {
     }
 }
 
-/// Why a table could not be taken in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Overflow {
-    /// A named limit.
-    Limit(&'static Limit),
-    /// The arena.
-    Arena,
-}
-
-impl From<Full> for Overflow {
-    fn from(_: Full) -> Self {
-        Overflow::Arena
-    }
-}
-
 impl<'t> Table<'t> {
     /// A table without lines.
     pub const fn new(memory: &'t mut Memory<'t>) -> Self {
@@ -176,8 +161,8 @@ impl<'t> Table<'t> {
         self.root = None;
     }
 
-    /// Keeps a line.
-    pub fn keep(&mut self, line: &MountInfo<'_>, arena: &mut Arena<'t>) -> Result<(), Overflow> {
+    /// Keeps a line; or tells the limit that it is over.
+    pub fn keep(&mut self, line: &MountInfo<'_>, arena: &mut Arena<'t>) -> Result<(), &'static Limit> {
         let is_bound_read_only = line.options.has(b"ro");
         let mount = Mount {
             id: line.id,
@@ -191,7 +176,7 @@ impl<'t> Table<'t> {
             fstype: arena.copy(line.fstype)?,
             mark: 0,
         };
-        self.mounts.push(mount).map_err(|_| Overflow::Limit(&KEPT_MOUNTS))
+        self.mounts.push(mount).map_err(|_| &KEPT_MOUNTS)
     }
 
     /// Builds the indices when all lines are in. `root` is the mount id of the process's root directory where the

@@ -2,6 +2,7 @@
 //! A bump allocator over borrowed bytes: what it hands out lives as long as they do, and is never given back.
 #![forbid(unsafe_code)]
 
+use super::Out;
 use super::path::put;
 
 /// The arena has not enough bytes left.
@@ -44,6 +45,15 @@ impl<'t> Arena<'t> {
         Ok(self.join(parts)?)
     }
 
+    /// Hands out what is written.
+    #[inline(never)]
+    pub fn write(&mut self, write: &dyn Fn(&mut dyn Out)) -> Result<&'t [u8], Full> {
+        let mut writer = Writer { free: self.free, len: 0 };
+        write(&mut writer);
+        let len = writer.len;
+        Ok(self.take(len)?)
+    }
+
     #[inline(never)]
     fn join(&mut self, parts: &[&[u8]]) -> Result<&'t mut [u8], Full> {
         let taken = self.take(parts.iter().map(|part| part.len()).sum())?;
@@ -54,5 +64,22 @@ impl<'t> Arena<'t> {
             }
         }
         Ok(taken)
+    }
+}
+
+/// Writes to the front of what is free, and counts on behind its end.
+struct Writer<'w> {
+    free: &'w mut [u8],
+    len: usize,
+}
+
+impl Out for Writer<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            if let Some(place) = self.free.get_mut(self.len) {
+                *place = *byte;
+            }
+            self.len += 1;
+        }
     }
 }
