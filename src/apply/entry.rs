@@ -153,6 +153,7 @@ impl<'t> Apply<'_, 't> {
     }
 
     /// Makes a new mount at its name in a directory. The descriptor of a copy's root is given back.
+    #[inline(never)]
     fn mount(
         &mut self,
         new: &mut New<'_, 't>,

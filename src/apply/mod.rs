@@ -296,6 +296,7 @@ impl<'t> Apply<'_, 't> {
         self.results.outcomes.get(at as usize).copied().unwrap_or(Outcome::Nothing)
     }
 
+    #[inline(never)]
     fn remove(&mut self, at: u32) {
         let Some(item) = self.plan.items.get(at as usize) else { return };
         let mut done = Ok(());
@@ -411,6 +412,7 @@ impl<'t> Apply<'_, 't> {
         lines_of(plan, at, mimic, &mut |line| self.keep(line, stays));
     }
 
+    #[inline(never)]
     fn mount_all(&mut self) -> Result<'t, ()> {
         let plan = self.plan;
         let item = |at: &u32| plan.items.get(*at as usize);
@@ -463,6 +465,7 @@ impl<'t> Apply<'_, 't> {
 
     /// Mounts what is ready, and reports what is not; the error of the first entry that must not fail by `fatal`, to
     /// be said on standard output in the end.
+    #[inline(never)]
     fn mount_one(&mut self, at: u32, item: &Item<'t>, fatal: &mut Option<Error<'t>>) {
         let old = self.replaced(item);
         let mut outcome = self.outcome(at);

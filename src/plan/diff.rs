@@ -20,6 +20,7 @@ impl<'t> Plan<'t> {
     /// A mimic stays while a desired entry has its target in it, and is handed over to that one when the entry that
     /// it was made for is no longer desired (L39). It goes when it is broken, when what it lies on changes, and when
     /// a new mimic will cover a directory above it.
+    #[inline(never)]
     pub fn decide(&mut self) {
         self.find_heirs();
         self.coming.reset(&self.paths);
@@ -87,6 +88,7 @@ impl<'t> Plan<'t> {
         }
     }
 
+    #[inline(never)]
     fn decide_items(&mut self) {
         self.early.reset(&self.paths);
         for at in 0..self.items.len() {
