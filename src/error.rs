@@ -8,6 +8,7 @@
 use crate::kernel::sentences::{self, Kept};
 use crate::text::arena::Arena;
 use crate::text::{Out, packed};
+use core::num::NonZeroU32;
 
 pub use crate::kernel::sentences::Says;
 
@@ -191,12 +192,12 @@ const WITHIN: Says = says!(
 
 /// An error number of errno(3), as Linux numbers them on x86, arm and arm64 alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Errno(pub u32);
+pub struct Errno(NonZeroU32);
 
 macro_rules! errnos {
     ($($name:ident $number:literal $text:literal)*) => {
         #[allow(missing_docs)]
-        impl Errno { $(pub const $name: Errno = Errno($number);)* }
+        impl Errno { $(pub const $name: Errno = Errno::new($number);)* }
 
         /// The numbers that have a text.
         const NUMBERS: &[u8] = &[$($number),*];
@@ -206,7 +207,7 @@ macro_rules! errnos {
 }
 
 errnos! {
-    NONE 0 "success"
+    NONE 255 "success"
     EPERM 1 "operation not permitted"
     ENOENT 2 "no such file or directory"
     EIO 5 "input/output error"
@@ -240,12 +241,20 @@ errnos! {
 
 impl Errno {
     /// Never seen above the door to the kernel: a call that was interrupted is made again.
-    pub const EINTR: Errno = Errno(4);
+    pub const EINTR: Errno = Errno::new(4);
+
+    /// The error of this number, which is not 0.
+    pub const fn new(number: u32) -> Self {
+        Errno(match NonZeroU32::new(number) {
+            Some(number) => number,
+            None => NonZeroU32::MAX,
+        })
+    }
 
     /// Writes the text of strerror(3) in the C locale, in lower case; `errno N` where it is not in our table.
     #[inline(never)]
     pub fn write(self, w: &mut dyn Out) {
-        let at = NUMBERS.iter().take_while(|number| u32::from(**number) != self.0).count();
-        Sentence { number: self.0, ..Sentence::plain(TEXTS.line(at)) }.write(b"", w);
+        let at = NUMBERS.iter().take_while(|number| u32::from(**number) != self.0.get()).count();
+        Sentence { number: self.0.get(), ..Sentence::plain(TEXTS.line(at)) }.write(b"", w);
     }
 }

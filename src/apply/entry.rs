@@ -9,7 +9,7 @@ use crate::error::{Error, Result, Says, says};
 use crate::kernel::file::{self, FileType, Open, Stat};
 use crate::kernel::mount::{self, Attach, Reach};
 use crate::kernel::{Errno, Fd, process};
-use crate::mount::{Kind, MountEntry, Origin};
+use crate::mount::{Kind, MountEntry, MountId, Origin};
 use crate::plan::Item;
 use crate::text::path;
 
@@ -130,7 +130,7 @@ impl<'t> Apply<'_, 't> {
     /// takes the place of: where the kernel can do that, a process that looks sees the old one or the new one at any
     /// moment, and never neither. `mistaken` tells of a failure that something of the wrong kind may be the reason of, or
     /// that nothing is there.
-    pub fn perform(&mut self, item: &Item<'t>, old: Option<u32>, mistaken: &mut bool) -> Result<'t, ()> {
+    pub fn perform(&mut self, item: &Item<'t>, old: Option<MountId>, mistaken: &mut bool) -> Result<'t, ()> {
         let entry = item.entry;
         if !matches!(item.kind, Kind::Directory | Kind::File) {
             return Ok(());
@@ -158,7 +158,7 @@ impl<'t> Apply<'_, 't> {
         &mut self,
         new: &mut New<'_, 't>,
         parent: &Fd,
-        old: Option<u32>,
+        old: Option<MountId>,
     ) -> crate::kernel::Result<Option<Fd>> {
         let entry = new.item.entry;
         let flags = entry.options.flags();
@@ -309,7 +309,7 @@ impl<'t> Apply<'_, 't> {
 
     /// Takes away what is there of an entry, if anything is. `expected` is the id of its mount, where the mount table
     /// told it: another mount in its place is not ours, and is an error.
-    pub fn unmount(&mut self, entry: &MountEntry<'t>, expected: Option<u32>) -> Result<'t, ()> {
+    pub fn unmount(&mut self, entry: &MountEntry<'t>, expected: Option<MountId>) -> Result<'t, ()> {
         let at = entry.dir;
         let is_link = match entry.kind() {
             Kind::Directory | Kind::File => false,
@@ -339,11 +339,11 @@ impl<'t> Apply<'_, 't> {
     }
 
     /// Whether a mount that was there before anything was done still is there.
-    fn is_mounted(&mut self, id: u32) -> bool {
+    fn is_mounted(&mut self, id: MountId) -> bool {
         let mut found = false;
         if let Ok(buffer) = self.arena.take(survey::LINE_BUFFER) {
             let _ = survey::each_mount(buffer, &mut |line| {
-                found |= line.id == id;
+                found |= line.id == id.get();
                 !found
             });
         }
@@ -430,7 +430,7 @@ fn attach_copy(new: &New<'_, '_>, source: &Fd, parent: &Fd, target: &Fd) -> crat
 fn unmount_from(
     entry: &MountEntry<'_>,
     parent: &Fd,
-    expected: Option<u32>,
+    expected: Option<MountId>,
     shows: bool,
 ) -> crate::kernel::Result<()> {
     let name = path::name(entry.dir);

@@ -13,7 +13,7 @@ use crate::kernel::file::{self, FileSystem, FileType, Open};
 use crate::kernel::mount::{self, Attach, Reach};
 use crate::kernel::{Errno, Fd};
 use crate::limits::{MEMORY, PROFILE_ENTRIES};
-use crate::mount::{MountEntry, Options};
+use crate::mount::{MountEntry, MountId, Options};
 use crate::plan::Class;
 use crate::text::{Out, has_byte, write_number};
 use crate::text::{path, sort};
@@ -269,12 +269,12 @@ impl<'t> Apply<'_, 't> {
 impl<'t> Apply<'_, 't> {
     /// Takes the tmpfs of a mimic away, in one step with all its parts; what it covered is there again. True if it is not
     /// on top there: `expected` is the id of its mount, where the mount table told it.
-    pub(super) fn uncover(&mut self, dir: &'t [u8], expected: Option<u32>) -> Result<'t, bool> {
+    pub(super) fn uncover(&mut self, dir: &'t [u8], expected: Option<MountId>) -> Result<'t, bool> {
         self.walker.changed(dir);
         self.take_away(dir, expected).map_err(|errno| Error::call(says!("cannot unmount %q: %e"), dir, errno))
     }
 
-    fn take_away(&mut self, dir: &[u8], expected: Option<u32>) -> crate::kernel::Result<bool> {
+    fn take_away(&mut self, dir: &[u8], expected: Option<MountId>) -> crate::kernel::Result<bool> {
         let found = self.walker.take_parent(dir).and_then(|parent| {
             let top = file::open_at(&parent, path::name(dir), Open::PATH, 0)?;
             Ok((parent, top))

@@ -22,7 +22,7 @@ use crate::kernel::file::{self, FileSystem, Open};
 use crate::limits::{MEMORY, PROFILE_ENTRIES, WRITTEN_ENTRY};
 use crate::log::Log;
 use crate::mount::table::{Table, marks};
-use crate::mount::{Kind, MountEntry, Options, Origin};
+use crate::mount::{Kind, MountEntry, MountId, Options, Origin};
 use crate::plan::{Action, Class, Item, Mimic, Plan, Removal, State};
 use crate::text::Out;
 use crate::text::arena::Arena;
@@ -55,8 +55,8 @@ pub struct Results<'t> {
     synthetic: heapless::Vec<(Class, MountEntry<'t>), { PROFILE_ENTRIES.max }>,
     /// The lines of the old record that stay.
     kept: heapless::Vec<bool, { PROFILE_ENTRIES.max }>,
-    /// For each item the id of the mount that goes when another has taken its place; 0 for none.
-    replaced: heapless::Vec<u32, { 2 * PROFILE_ENTRIES.max }>,
+    /// For each item the mount that goes when another has taken its place.
+    replaced: heapless::Vec<Option<MountId>, { 2 * PROFILE_ENTRIES.max }>,
     children: Children<'t>,
 }
 
@@ -175,7 +175,7 @@ impl<'t> Apply<'_, 't> {
         // As many as there are items.
         let _ = self.results.outcomes.resize(plan.items.len(), Outcome::Nothing);
         self.results.replaced.clear();
-        let _ = self.results.replaced.resize(plan.items.len(), 0);
+        let _ = self.results.replaced.resize(plan.items.len(), None);
         self.results.synthetic.clear();
         if let Err(error) = self.keep_lines() {
             // Nothing was done, so all is as it was.
@@ -321,7 +321,7 @@ impl<'t> Apply<'_, 't> {
             while let Some(line) = layer.and_then(|mount| self.table.get(mount)) {
                 if line.is_marked(marks::OURS)
                     && done.is_ok()
-                    && let Some(above) = last.replace(line.id)
+                    && let Some(above) = core::mem::replace(&mut last, MountId::new(line.id))
                 {
                     done = self.unmount(item.entry, Some(above));
                 }
@@ -329,10 +329,10 @@ impl<'t> Apply<'_, 't> {
             }
             if self.beneath
                 && item.replaced
-                && let (Ok(()), Some(id), Some(place)) =
+                && let (Ok(()), Some(_), Some(place)) =
                     (&done, last, self.results.replaced.get_mut(at as usize))
             {
-                *place = id;
+                *place = last;
                 return;
             }
             if last.is_some() && done.is_ok() {
@@ -358,8 +358,8 @@ impl<'t> Apply<'_, 't> {
     }
 
     /// The mount that goes when an item's has taken its place.
-    fn replaced(&self, item: &Item<'t>) -> Option<u32> {
-        let id = |at: u32| self.results.replaced.get(at as usize).copied().filter(|id| *id != 0);
+    fn replaced(&self, item: &Item<'t>) -> Option<MountId> {
+        let id = |at: u32| self.results.replaced.get(at as usize).copied().flatten();
         self.plan.with_target_of(item).find_map(id)
     }
 
@@ -374,7 +374,7 @@ impl<'t> Apply<'_, 't> {
     fn remove_replaced(&mut self, at: u32) {
         let plan = self.plan;
         let Some(item) = plan.items.get(at as usize) else { return };
-        let id = self.results.replaced.get_mut(at as usize).map(core::mem::take).filter(|id| *id != 0);
+        let id = self.results.replaced.get_mut(at as usize).and_then(Option::take);
         if id.is_none() {
             return;
         }
@@ -399,7 +399,7 @@ impl<'t> Apply<'_, 't> {
         let Some(mimic) = plan.mimics.get(at as usize) else { return };
         let Some(entry) = plan.line(mimic.line) else { return };
         let mount = mimic.mount.filter(|_| !copy).and_then(|mount| self.table.get(mount));
-        let stays = match self.uncover(entry.dir, mount.map(|mount| mount.id)) {
+        let stays = match self.uncover(entry.dir, mount.and_then(|mount| MountId::new(mount.id))) {
             Ok(stays) => stays,
             Err(error) => {
                 self.warn("unmount", entry, error);

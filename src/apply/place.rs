@@ -5,6 +5,7 @@
 use crate::kernel::file::{self, Open};
 use crate::kernel::mount::{self, Place};
 use crate::kernel::{Fd, Result};
+use crate::mount::MountId;
 use crate::text::number::parse_u32;
 use crate::text::split;
 
@@ -18,18 +19,18 @@ pub fn look(parent: &Fd, top: &Fd) -> Result<Place> {
 }
 
 /// The id of the mount on which an open object lies.
-pub fn mount_id(fd: &Fd) -> Option<u32> {
+pub fn mount_id(fd: &Fd) -> Option<MountId> {
     if let Ok(Place { mount: Some(id), .. }) = mount::place_at(Some(fd), b"") {
         return Some(id);
     }
     let mut buffer = [0u8; 512];
     let text = file::read_fdinfo(fd, &mut buffer).ok()?;
     let line = split(text, b'\n').find_map(|line| line.strip_prefix(b"mnt_id:"))?;
-    parse_u32(line.trim_ascii())
+    MountId::new(parse_u32(line.trim_ascii())?)
 }
 
 /// The id of the mount that is the root.
-pub fn look_at_root() -> Option<u32> {
+pub fn look_at_root() -> Option<MountId> {
     match mount::place_at(None, b"/") {
         Ok(Place { mount: Some(id), .. }) => Some(id),
         _ => mount_id(&file::open(b"/", Open::PATH_DIR, 0).ok()?),

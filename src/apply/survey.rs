@@ -13,7 +13,7 @@ use crate::limits::{Limit, MOUNTINFO_LINE, MOUNTINFO_LINES, PROFILE_TEXT};
 use crate::log::Log;
 use crate::mount::info::{self, Lines};
 use crate::mount::table::Table;
-use crate::mount::{Kind, MountInfo};
+use crate::mount::{Kind, MountId, MountInfo};
 use crate::plan::{Item, Plan, State};
 use crate::text::arena::Arena;
 use crate::text::path;
@@ -135,7 +135,7 @@ pub fn mounts<'t>(
     }
     match done {
         Ok(_) => {
-            let root = super::place::look_at_root();
+            let root = super::place::look_at_root().map(MountId::get);
             table.build(root);
             let says = says!("read %n lines of mountinfo");
             log.detail(&Error::count(says, b"", Errno::NONE, count as u32));

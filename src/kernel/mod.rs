@@ -74,7 +74,7 @@ pub(crate) unsafe fn call(number: c_long, a: usize, b: usize, c: usize, d: usize
         if !(-4095..0).contains(&value) {
             return Ok(value as u32);
         }
-        let errno = Errno(value.unsigned_abs() as u32);
+        let errno = Errno::new(value.unsigned_abs() as u32);
         if errno != Errno::EINTR {
             return Err(errno);
         }

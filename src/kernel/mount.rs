@@ -7,6 +7,7 @@
 //! that snapd's profiles grant.
 
 use super::{Errno, Fd, FdPath, HERE, PATH_BUFFER, Result, call, call_at, done, terminate};
+use crate::mount::MountId;
 use crate::text::{position, split};
 use core::ffi::{CStr, c_int, c_long, c_ulong};
 use core::mem::MaybeUninit;
@@ -136,7 +137,7 @@ pub fn can_attach_beneath() -> bool {
     // SAFETY: both paths are empty, and end in NUL.
     let done =
         unsafe { done(SYS_MOVE_MOUNT, usize::MAX, raw(c""), usize::MAX, raw(c""), EMPTY_PATHS | BENEATH) };
-    done == Err(Errno(libc::EBADF as u32))
+    done == Err(Errno::new(libc::EBADF as u32))
 }
 
 const EMPTY_PATHS: usize = 0x44;
@@ -219,8 +220,8 @@ fn unmount(path: &FdPath, flags: c_int) -> Result<()> {
 /// Where an object lies among the mounts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
-    /// Mount id, field 1 of mountinfo; absent before Linux 5.8 where /proc does not tell either.
-    pub mount: Option<u32>,
+    /// Its mount; absent before Linux 5.8 where /proc does not tell either.
+    pub mount: Option<MountId>,
     /// Whether the object is the root of a mount; absent where the kernel does not say (before 5.8).
     pub mount_root: Option<bool>,
 }
@@ -263,8 +264,8 @@ pub fn place_at(dir: Option<&Fd>, name: &[u8]) -> Result<Place> {
     // SAFETY: all bit patterns are valid, and it was zeroed before the call.
     let answer = unsafe { answer.assume_init() };
     Ok(Place {
-        // An emulator may hand on the mask and not what it tells of; no mount that can be seen has the number 0.
-        mount: (answer.mask & STATX_MNT_ID != 0 && answer.mount != 0).then_some(answer.mount as u32),
+        // An emulator may hand on the mask and not what it tells of.
+        mount: MountId::new(if answer.mask & STATX_MNT_ID != 0 { answer.mount as u32 } else { 0 }),
         mount_root: (answer.attributes_mask & STATX_ATTR_MOUNT_ROOT != 0)
             .then_some(answer.attributes & STATX_ATTR_MOUNT_ROOT != 0),
     })

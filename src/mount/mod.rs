@@ -14,6 +14,7 @@ pub use options::{Flags, Options};
 use crate::limits::PROFILE_LINE;
 use crate::text::escape::write_escaped;
 use crate::text::{Length, Out};
+use core::num::NonZeroU32;
 
 /// One line of a mount profile, with the fields of getmntent(3). They point into the profile's own text.
 ///
@@ -33,6 +34,9 @@ pub struct MountEntry<'t> {
     /// For fsck(8): read, compared and written, nothing more.
     pub passno: i64,
 }
+
+/// The id of a mount, field 1 of mountinfo. No mount that can be seen has the number 0.
+pub type MountId = NonZeroU32;
 
 /// What an entry needs at its target: `x-snapd.kind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,7 +18,7 @@
 
 use crate::limits::PROFILE_ENTRIES;
 use crate::mount::table::{Mount, MountRef, Table};
-use crate::mount::{Kind, MountEntry, Origin};
+use crate::mount::{Kind, MountEntry, MountId, Origin};
 use crate::text::paths::{MarkList, Marks, PathId, Paths, Places};
 use crate::text::sort;
 
@@ -330,10 +330,18 @@ impl<'t> Plan<'t> {
 
     /// Calls `each` for every directory on which the record has a tmpfs that is there, with the id of its mount where the
     /// table tells it: the namespace's root, mimics, and entries of that type; only those that stay, if `staying`.
-    pub fn each_tmpfs(&self, table: &Table<'t>, staying: bool, each: &mut dyn FnMut(&'t [u8], Option<u32>)) {
+    pub fn each_tmpfs(
+        &self,
+        table: &Table<'t>,
+        staying: bool,
+        each: &mut dyn FnMut(&'t [u8], Option<MountId>),
+    ) {
         let mut take = |line: &MountEntry<'t>, mount: Option<MountRef>| {
             let whole = |mount: &&Mount<'t>| mount.dir == line.dir && mount.is_whole(b"tmpfs");
-            let id = mount.and_then(|mount| table.get(mount)).filter(whole).map(|mount| mount.id);
+            let id = mount
+                .and_then(|mount| table.get(mount))
+                .filter(whole)
+                .and_then(|mount| MountId::new(mount.id));
             if line.fstype == b"tmpfs" && (id.is_some() || table.is_empty()) {
                 each(line.dir, id);
             }
