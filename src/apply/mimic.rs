@@ -50,6 +50,7 @@ impl<'t> Apply<'_, 't> {
         Ok(())
     }
 
+    #[inline(never)]
     fn cover_for(&mut self, dir: &'t [u8], entry: &MountEntry<'t>) -> Result<'t, ()> {
         // The record names the entry in an option, and options end at a comma (L33).
         if has_byte(entry.id(), b',') {
