@@ -4,7 +4,7 @@
 //! Everything is opened close-on-exec. Only the functions with *follow* in their name follow a symbolic link in
 //! the last component.
 
-use super::{Errno, Fd, FdPath, HERE, PATH_BUFFER, Result, call, call_at, done, terminate};
+use super::{ANY, Errno, Fd, FdPath, HERE, PATH_BUFFER, Result, call, call_at, done, terminate, word};
 use crate::text::position;
 use core::ffi::{c_int, c_long, c_ulong};
 use core::mem::MaybeUninit;
@@ -127,7 +127,8 @@ pub fn open_at(dir: &Fd, name: &[u8], how: Open, mode: u32) -> Result<Fd> {
 fn open_flags(dir: usize, path: &[u8], flags: c_int, mode: u32) -> Result<Fd> {
     let flags = flags | libc::O_CLOEXEC | libc::O_LARGEFILE;
     // SAFETY: flags and mode are what openat(2) takes.
-    unsafe { call_at(libc::SYS_openat, dir, path, flags as usize, mode as usize, 0) }.map(Fd::own)
+    unsafe { call_at(libc::SYS_openat, dir, path, word(flags as usize), word(mode as usize), ANY) }
+        .map(Fd::own)
 }
 
 /// Opens a path with no symbolic link anywhere in it, in one call: openat2(2), Linux 5.6. Without a directory to start
@@ -142,8 +143,9 @@ pub fn open_no_symlinks(dir: Option<&Fd>, path: &[u8], how: Open) -> Result<Fd> 
     let dir = dir.map_or(HERE, Fd::raw);
     loop {
         // SAFETY: the structure outlives the call, and the size is the structure's.
-        let opened =
-            unsafe { call_at(SYS_OPENAT2, dir, path, &raw const how as usize, size_of::<OpenHow>(), 0) };
+        let opened = unsafe {
+            call_at(SYS_OPENAT2, dir, path, word(&raw const how as usize), word(size_of::<OpenHow>()), ANY)
+        };
         match opened {
             Err(Errno::EAGAIN) => {}
             done => return done.map(Fd::own),
@@ -189,7 +191,7 @@ pub fn lstat(path: &[u8]) -> Result<Stat> {
 fn stat_flags(dir: usize, path: &[u8], flags: c_int) -> Result<Stat> {
     let mut stat = MaybeUninit::<KernelStat>::uninit();
     // SAFETY: `stat` has the size that the kernel fills.
-    unsafe { call_at(SYS_FSTATAT, dir, path, stat.as_mut_ptr() as usize, flags as usize, 0) }?;
+    unsafe { call_at(SYS_FSTATAT, dir, path, word(stat.as_mut_ptr() as usize), word(flags as usize), ANY) }?;
     // SAFETY: the call succeeded, so it filled the structure.
     let stat = unsafe { stat.assume_init() };
     Ok(Stat {
@@ -251,7 +253,7 @@ fn stat_fs(number: c_long, what: usize) -> Result<FileSystem> {
     let (second, third) = if cfg!(target_arch = "arm") { (size_of::<StatFs>(), place) } else { (place, 0) };
     // SAFETY: `what` is a descriptor or a string that ends in NUL and outlives the call; `StatFs` has the size and layout of
     // the kernel's structure.
-    unsafe { call(number, what, second, third, 0, 0) }?;
+    unsafe { call(number, what, second, word(third), ANY, ANY) }?;
     // SAFETY: the call succeeded, so it filled the structure.
     let fs = unsafe { fs.assume_init() };
     Ok(FileSystem {
@@ -264,7 +266,7 @@ fn stat_fs(number: c_long, what: usize) -> Result<FileSystem> {
 /// read(2) into `buffer`; 0 at the end of the file.
 pub fn read(fd: &Fd, buffer: &mut [u8]) -> Result<usize> {
     // SAFETY: pointer and length are one slice's.
-    unsafe { call(libc::SYS_read, fd.raw(), buffer.as_mut_ptr() as usize, buffer.len(), 0, 0) }
+    unsafe { call(libc::SYS_read, fd.raw(), buffer.as_mut_ptr() as usize, word(buffer.len()), ANY, ANY) }
         .map(|got| got as usize)
 }
 
@@ -278,7 +280,7 @@ pub fn read_fdinfo<'b>(fd: &Fd, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
     let path = FdPath::info(fd);
     let flags = (libc::O_RDONLY | libc::O_CLOEXEC) as usize;
     // SAFETY: the path ends in NUL and outlives the call.
-    let info = unsafe { call(libc::SYS_openat, HERE, path.raw(), flags, 0, 0) }.map(Fd::own)?;
+    let info = unsafe { call(libc::SYS_openat, HERE, path.raw(), word(flags), word(0), ANY) }.map(Fd::own)?;
     read_once(&info, buffer)
 }
 
@@ -292,7 +294,7 @@ pub fn write_all(fd: &Fd, bytes: &[u8]) -> Result<()> {
 pub(super) fn write_number(fd: usize, mut bytes: &[u8]) -> Result<()> {
     while !bytes.is_empty() {
         // SAFETY: pointer and length are one slice's.
-        match unsafe { call(libc::SYS_write, fd, bytes.as_ptr() as usize, bytes.len(), 0, 0) }? {
+        match unsafe { call(libc::SYS_write, fd, bytes.as_ptr() as usize, word(bytes.len()), ANY, ANY) }? {
             0 => return Err(Errno::EIO),
             put => bytes = bytes.get(put as usize..).unwrap_or_default(),
         }
@@ -303,19 +305,22 @@ pub(super) fn write_number(fd: usize, mut bytes: &[u8]) -> Result<()> {
 /// mkdirat(2); the caller's umask is 0.
 pub fn make_directory(dir: &Fd, name: &[u8], mode: u32) -> Result<()> {
     // SAFETY: what follows is a mode.
-    unsafe { call_at(libc::SYS_mkdirat, dir.raw(), name, mode as usize, 0, 0) }.map(drop)
+    unsafe { call_at(libc::SYS_mkdirat, dir.raw(), name, word(mode as usize), ANY, ANY) }.map(drop)
 }
 
 /// mknodat(2) of an empty regular file; the caller's umask is 0.
 pub fn make_file(dir: &Fd, name: &[u8], mode: u32) -> Result<()> {
     // SAFETY: what follows are a mode and no device.
-    unsafe { call_at(libc::SYS_mknodat, dir.raw(), name, (libc::S_IFREG | mode) as usize, 0, 0) }.map(drop)
+    unsafe {
+        call_at(libc::SYS_mknodat, dir.raw(), name, word((libc::S_IFREG | mode) as usize), word(0), ANY)
+    }
+    .map(drop)
 }
 
 /// mkdir(2) of an absolute path: links in directory position are followed.
 pub fn make_directory_path(path: &[u8], mode: u32) -> Result<()> {
     // SAFETY: what follows is a mode.
-    unsafe { call_at(libc::SYS_mkdirat, HERE, path, mode as usize, 0, 0) }.map(drop)
+    unsafe { call_at(libc::SYS_mkdirat, HERE, path, word(mode as usize), ANY, ANY) }.map(drop)
 }
 
 /// symlinkat(2)
@@ -324,7 +329,7 @@ pub fn make_symlink(dir: &Fd, name: &[u8], text: &[u8]) -> Result<()> {
     let text = terminate(text, &mut first)? as usize;
     let name = terminate(name, &mut second)? as usize;
     // SAFETY: both strings end in NUL and outlive the call.
-    unsafe { done(libc::SYS_symlinkat, text, dir.raw(), name, 0, 0) }
+    unsafe { done(libc::SYS_symlinkat, text, dir.raw(), word(name), ANY, ANY) }
 }
 
 /// renameat(2) inside one directory.
@@ -332,7 +337,7 @@ pub fn rename(dir: &Fd, from: &[u8], to: &[u8]) -> Result<()> {
     let mut buffer = PATH_BUFFER;
     let to = terminate(to, &mut buffer)? as usize;
     // SAFETY: what follows are a directory and a string that ends in NUL and outlives the call.
-    unsafe { call_at(libc::SYS_renameat, dir.raw(), from, dir.raw(), to, 0) }.map(drop)
+    unsafe { call_at(libc::SYS_renameat, dir.raw(), from, word(dir.raw()), word(to), ANY) }.map(drop)
 }
 
 /// readlinkat(2) of an open link (`O_PATH`); the text is cut at the buffer's end, as the call does.
@@ -348,8 +353,9 @@ pub fn path_of<'b>(fd: &Fd, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
 /// `path` is the address of a C string.
 fn link_text(dir: usize, path: usize, buffer: &mut [u8]) -> Result<&[u8]> {
     // SAFETY: both callers' paths end in NUL and outlive the call; pointer and length are one slice's.
-    let got =
-        unsafe { call(libc::SYS_readlinkat, dir, path, buffer.as_mut_ptr() as usize, buffer.len(), 0) }?;
+    let got = unsafe {
+        call(libc::SYS_readlinkat, dir, path, word(buffer.as_mut_ptr() as usize), word(buffer.len()), ANY)
+    }?;
     Ok(buffer.get(..got as usize).unwrap_or_default())
 }
 
@@ -365,14 +371,23 @@ pub fn chown_at(dir: &Fd, name: &[u8], uid: u32, gid: u32) -> Result<()> {
 
 fn chown_at_or(dir: &Fd, name: &[u8], uid: u32, gid: u32, flags: c_int) -> Result<()> {
     // SAFETY: what follows are two ids and flags.
-    unsafe { call_at(libc::SYS_fchownat, dir.raw(), name, uid as usize, gid as usize, flags as usize) }
-        .map(drop)
+    unsafe {
+        call_at(
+            libc::SYS_fchownat,
+            dir.raw(),
+            name,
+            word(uid as usize),
+            word(gid as usize),
+            word(flags as usize),
+        )
+    }
+    .map(drop)
 }
 
 /// fchmod(2); not of an `O_PATH` descriptor.
 pub fn chmod(fd: &Fd, mode: u32) -> Result<()> {
     // SAFETY: no memory is passed.
-    unsafe { done(libc::SYS_fchmod, fd.raw(), mode as usize, 0, 0, 0) }
+    unsafe { done(libc::SYS_fchmod, fd.raw(), mode as usize, ANY, ANY, ANY) }
 }
 
 /// unlinkat(2) of something that is not a directory.
@@ -387,13 +402,13 @@ pub fn remove_directory(dir: &Fd, name: &[u8]) -> Result<()> {
 
 fn unlink_flags(dir: &Fd, name: &[u8], flags: c_int) -> Result<()> {
     // SAFETY: what follows are flags.
-    unsafe { call_at(libc::SYS_unlinkat, dir.raw(), name, flags as usize, 0, 0) }.map(drop)
+    unsafe { call_at(libc::SYS_unlinkat, dir.raw(), name, word(flags as usize), ANY, ANY) }.map(drop)
 }
 
 /// fsync(2)
 pub fn sync(fd: &Fd) -> Result<()> {
     // SAFETY: no memory is passed.
-    unsafe { done(libc::SYS_fsync, fd.raw(), 0, 0, 0, 0) }
+    unsafe { done(libc::SYS_fsync, fd.raw(), 0, ANY, ANY, ANY) }
 }
 
 /// One name in a directory.
@@ -414,8 +429,9 @@ pub fn list(dir: &Fd, buffer: &mut [u8], mut each: impl FnMut(DirEntry<'_>) -> b
 #[inline(never)]
 fn list_each(dir: &Fd, buffer: &mut [u8], each: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<bool> {
     // SAFETY: pointer and length are one slice's.
-    let got =
-        unsafe { call(libc::SYS_getdents64, dir.raw(), buffer.as_mut_ptr() as usize, buffer.len(), 0, 0) }?;
+    let got = unsafe {
+        call(libc::SYS_getdents64, dir.raw(), buffer.as_mut_ptr() as usize, word(buffer.len()), ANY, ANY)
+    }?;
     // struct linux_dirent64: ino 8, off 8, reclen 2, type 1, name
     let mut rest = buffer.get(..got as usize).unwrap_or_default();
     while let Some(&[.., low, high, kind]) = rest.first_chunk::<19>() {
@@ -447,5 +463,5 @@ fn list_each(dir: &Fd, buffer: &mut [u8], each: &mut dyn FnMut(DirEntry<'_>) -> 
 /// lseek(2) to the start of the file.
 pub fn rewind(fd: &Fd) -> Result<()> {
     // SAFETY: no memory is passed.
-    unsafe { done(libc::SYS_lseek, fd.raw(), 0, libc::SEEK_SET as usize, 0, 0) }
+    unsafe { done(libc::SYS_lseek, fd.raw(), 0, word(libc::SEEK_SET as usize), ANY, ANY) }
 }

@@ -52,12 +52,23 @@ impl Drop for Fd {
     fn drop(&mut self) {
         // SAFETY: the number is ours alone (`Fd` is not `Copy`), so nobody uses it after this. Linux has freed it
         // even where close(2) was interrupted: so it is not made again.
-        unsafe { trap(libc::SYS_close, self.raw(), 0, 0, 0, 0) };
+        unsafe { trap(libc::SYS_close, self.raw(), 0, ANY, ANY, ANY) };
     }
 }
 
 /// `AT_FDCWD` as a register.
 pub(crate) const HERE: usize = libc::AT_FDCWD as usize;
+
+/// What is passed to a call behind its second argument; it need not be there.
+pub(crate) type Word = MaybeUninit<usize>;
+
+/// What is passed behind the last argument that a call has: whatever is in the register.
+pub(crate) const ANY: Word = MaybeUninit::uninit();
+
+/// An argument.
+pub(crate) fn word(value: usize) -> Word {
+    MaybeUninit::new(value)
+}
 
 /// A system call, made again when a signal interrupted it.
 ///
@@ -66,7 +77,7 @@ pub(crate) const HERE: usize = libc::AT_FDCWD as usize;
 /// The arguments are what the call of this number expects: pointers to live memory of the size that it reads or
 /// writes, strings with a NUL at their end.
 #[inline(never)]
-pub(crate) unsafe fn call(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize) -> Result<u32> {
+pub(crate) unsafe fn call(number: c_long, a: usize, b: usize, c: Word, d: Word, e: Word) -> Result<u32> {
     loop {
         // SAFETY: the caller answers for the arguments.
         let value = unsafe { trap(number, a, b, c, d, e) };
@@ -87,7 +98,7 @@ pub(crate) unsafe fn call(number: c_long, a: usize, b: usize, c: usize, d: usize
 ///
 /// That of [`call`].
 #[inline(always)]
-unsafe fn trap(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize) -> c_long {
+unsafe fn trap(number: c_long, a: usize, b: usize, c: Word, d: Word, e: Word) -> c_long {
     let value;
     // SAFETY: these are the registers of the kernel's convention, and it keeps all but those that are named; for the
     // memory the caller answers.
@@ -118,7 +129,7 @@ unsafe fn trap(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize)
 ///
 /// That of [`call`].
 #[inline(never)]
-pub(crate) unsafe fn done(number: c_long, a: usize, b: usize, c: usize, d: usize, e: usize) -> Result<()> {
+pub(crate) unsafe fn done(number: c_long, a: usize, b: usize, c: Word, d: Word, e: Word) -> Result<()> {
     // SAFETY: the caller answers for the arguments.
     unsafe { call(number, a, b, c, d, e) }.map(drop)
 }
@@ -133,9 +144,9 @@ pub(crate) unsafe fn call_at(
     number: c_long,
     dir: usize,
     path: &[u8],
-    c: usize,
-    d: usize,
-    e: usize,
+    c: Word,
+    d: Word,
+    e: Word,
 ) -> Result<u32> {
     let mut buffer = PATH_BUFFER;
     let path = terminate(path, &mut buffer)?;

@@ -6,7 +6,7 @@
 //! before it matches, and compares the whole set of flags with its rules; so the flags here are exactly those
 //! that snapd's profiles grant.
 
-use super::{Errno, Fd, FdPath, HERE, PATH_BUFFER, Result, call, call_at, done, terminate};
+use super::{ANY, Errno, Fd, FdPath, HERE, PATH_BUFFER, Result, call, call_at, done, terminate, word};
 use crate::mount::MountId;
 use crate::text::{position, split};
 use core::ffi::{CStr, c_int, c_long, c_ulong};
@@ -35,7 +35,7 @@ impl Reach {
 fn mount(source: usize, target: &Fd, fstype: usize, flags: c_ulong, data: usize) -> Result<()> {
     let target = FdPath::of(target);
     // SAFETY: every string ends in NUL and outlives the call; `data` is null or such a string.
-    unsafe { done(libc::SYS_mount, source, target.raw(), fstype, flags as usize, data) }
+    unsafe { done(libc::SYS_mount, source, target.raw(), word(fstype), word(flags as usize), word(data)) }
 }
 
 /// The address of a C string.
@@ -77,7 +77,8 @@ pub fn copy(dir: &Fd, name: &[u8], reach: Reach) -> Result<Fd> {
     let recursive = if reach == Reach::Tree { AT_RECURSIVE } else { 0 };
     let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC | libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW;
     // SAFETY: what follows are flags.
-    unsafe { call_at(SYS_OPEN_TREE, dir.raw(), name, flags as usize | recursive, 0, 0) }.map(Fd::own)
+    unsafe { call_at(SYS_OPEN_TREE, dir.raw(), name, word(flags as usize | recursive), ANY, ANY) }
+        .map(Fd::own)
 }
 
 /// Where a mount is attached.
@@ -97,7 +98,7 @@ pub fn attach(tree: &Fd, dir: &Fd, name: &[u8], how: Attach) -> Result<()> {
     let mut buffer = PATH_BUFFER;
     let name = terminate(name, &mut buffer)? as usize;
     // SAFETY: both paths end in NUL and outlive the call.
-    unsafe { done(SYS_MOVE_MOUNT, tree.raw(), raw(c""), dir.raw(), name, flags) }
+    unsafe { done(SYS_MOVE_MOUNT, tree.raw(), raw(c""), word(dir.raw()), word(name), word(flags)) }
 }
 
 /// A tmpfs that is not attached anywhere yet, with options as mount(2) has them: words with commas between, of up to 31
@@ -108,7 +109,7 @@ pub fn new_tmpfs(options: &[u8]) -> Result<Fd> {
     const CREATE: usize = 6;
     const LONGEST_OPTION: usize = 31;
     // SAFETY: the name ends in NUL.
-    let context = unsafe { call(SYS_FSOPEN, raw(c"tmpfs"), CLOEXEC, 0, 0, 0) }.map(Fd::own)?;
+    let context = unsafe { call(SYS_FSOPEN, raw(c"tmpfs"), CLOEXEC, ANY, ANY, ANY) }.map(Fd::own)?;
     let mut options = split(options, b',');
     let mut next = Some(&b"source=tmpfs"[..]);
     while let Some(option) = next {
@@ -121,13 +122,15 @@ pub fn new_tmpfs(options: &[u8]) -> Result<Fd> {
         }
         let name = text.as_ptr() as usize;
         // SAFETY: both strings end in NUL and outlive the call: everything behind the option is 0, and one byte is there.
-        unsafe { done(SYS_FSCONFIG, context.raw(), SET_STRING, name, name + equals + 1, 0) }?;
+        unsafe {
+            done(SYS_FSCONFIG, context.raw(), SET_STRING, word(name), word(name + equals + 1), word(0))
+        }?;
         next = options.next();
     }
     // SAFETY: no memory is passed.
     unsafe {
-        done(SYS_FSCONFIG, context.raw(), CREATE, 0, 0, 0)?;
-        call(SYS_FSMOUNT, context.raw(), CLOEXEC, 0, 0, 0).map(Fd::own)
+        done(SYS_FSCONFIG, context.raw(), CREATE, word(0), word(0), word(0))?;
+        call(SYS_FSMOUNT, context.raw(), CLOEXEC, word(0), ANY, ANY).map(Fd::own)
     }
 }
 
@@ -135,8 +138,16 @@ pub fn new_tmpfs(options: &[u8]) -> Result<Fd> {
 /// of which there are none here.
 pub fn can_attach_beneath() -> bool {
     // SAFETY: both paths are empty, and end in NUL.
-    let done =
-        unsafe { done(SYS_MOVE_MOUNT, usize::MAX, raw(c""), usize::MAX, raw(c""), EMPTY_PATHS | BENEATH) };
+    let done = unsafe {
+        done(
+            SYS_MOVE_MOUNT,
+            usize::MAX,
+            raw(c""),
+            word(usize::MAX),
+            word(raw(c"")),
+            word(EMPTY_PATHS | BENEATH),
+        )
+    };
     done == Err(Errno::new(libc::EBADF as u32))
 }
 
@@ -197,7 +208,7 @@ fn set_attributes(target: &Fd, reach: usize, set: u64, propagation: c_ulong) -> 
     let flags = libc::AT_EMPTY_PATH as usize | reach;
     let (attr, size) = (&raw const attr as usize, size_of::<MountAttr>());
     // SAFETY: the empty path ends in NUL; the size is the structure's.
-    unsafe { done(SYS_MOUNT_SETATTR, target.raw(), raw(c""), flags, attr, size) }
+    unsafe { done(SYS_MOUNT_SETATTR, target.raw(), raw(c""), word(flags), word(attr), word(size)) }
 }
 
 /// Takes away the top mount at a name in a directory, if it is not in use. A symbolic link is not followed, and no
@@ -214,7 +225,7 @@ pub fn detach(fd: &Fd) -> Result<()> {
 
 fn unmount(path: &FdPath, flags: c_int) -> Result<()> {
     // SAFETY: the path ends in NUL and outlives the call.
-    unsafe { done(libc::SYS_umount2, path.raw(), flags as usize, 0, 0, 0) }
+    unsafe { done(libc::SYS_umount2, path.raw(), flags as usize, ANY, ANY, ANY) }
 }
 
 /// Where an object lies among the mounts.
@@ -256,9 +267,9 @@ pub fn place_at(dir: Option<&Fd>, name: &[u8]) -> Result<Place> {
             libc::SYS_statx,
             dir.map_or(HERE, Fd::raw),
             name,
-            FLAGS as usize,
-            STATX_MNT_ID as usize,
-            place,
+            word(FLAGS as usize),
+            word(STATX_MNT_ID as usize),
+            word(place),
         )
     }?;
     // SAFETY: all bit patterns are valid, and it was zeroed before the call.

@@ -4,7 +4,7 @@
 //! The program has one thread. Identity is changed by the bare system calls: the C library's functions also
 //! change the other threads, of which there are none. On 32-bit Arm they are the calls with 32-bit ids.
 
-use super::{Errno, Fd, Result, call, done, file};
+use super::{ANY, Errno, Fd, Result, call, done, file, word};
 use core::ffi::{CStr, c_char, c_int, c_long};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -23,39 +23,39 @@ use libc::{
 /// getuid(2): who started us.
 pub fn real_uid() -> u32 {
     // SAFETY: no memory is passed; the call cannot fail.
-    unsafe { call(SYS_GETUID, 0, 0, 0, 0, 0) }.unwrap_or_default()
+    unsafe { call(SYS_GETUID, 0, 0, ANY, ANY, ANY) }.unwrap_or_default()
 }
 
 /// geteuid(2): whose rights we have.
 pub fn effective_uid() -> u32 {
     // SAFETY: no memory is passed; the call cannot fail.
-    unsafe { call(SYS_GETEUID, 0, 0, 0, 0, 0) }.unwrap_or_default()
+    unsafe { call(SYS_GETEUID, 0, 0, ANY, ANY, ANY) }.unwrap_or_default()
 }
 
 /// getgid(2)
 pub fn real_gid() -> u32 {
     // SAFETY: no memory is passed; the call cannot fail.
-    unsafe { call(SYS_GETGID, 0, 0, 0, 0, 0) }.unwrap_or_default()
+    unsafe { call(SYS_GETGID, 0, 0, ANY, ANY, ANY) }.unwrap_or_default()
 }
 
 /// setgroups(2): the only supplementary group is `gid` from here on.
 pub fn set_only_group(gid: u32) -> Result<()> {
     // SAFETY: one group is announced and one is there.
-    unsafe { done(SYS_SETGROUPS, 1, &raw const gid as usize, 0, 0, 0) }
+    unsafe { done(SYS_SETGROUPS, 1, &raw const gid as usize, ANY, ANY, ANY) }
 }
 
 /// setresgid(2): real, effective and saved group.
 pub fn set_gid(gid: u32) -> Result<()> {
     let id = gid as usize;
     // SAFETY: no memory is passed.
-    unsafe { done(SYS_SETRESGID, id, id, id, 0, 0) }
+    unsafe { done(SYS_SETRESGID, id, id, word(id), ANY, ANY) }
 }
 
 /// setresuid(2): real, effective and saved user.
 pub fn set_uid(uid: u32) -> Result<()> {
     let id = uid as usize;
     // SAFETY: no memory is passed.
-    unsafe { done(SYS_SETRESUID, id, id, id, 0, 0) }
+    unsafe { done(SYS_SETRESUID, id, id, word(id), ANY, ANY) }
 }
 
 /// A set of capabilities, one bit each; capabilities(7).
@@ -115,7 +115,7 @@ pub fn effective_capabilities() -> Result<Capabilities> {
     let mut header = CapabilityHeader::ours();
     let mut data = [CapabilityData::default(); 2];
     // SAFETY: version 3 writes two records, and there is room for two.
-    unsafe { done(libc::SYS_capget, &raw mut header as usize, data.as_mut_ptr() as usize, 0, 0, 0) }?;
+    unsafe { done(libc::SYS_capget, &raw mut header as usize, data.as_mut_ptr() as usize, ANY, ANY, ANY) }?;
     let [low, high] = data;
     Ok(Capabilities(u64::from(low.effective) | u64::from(high.effective) << 32))
 }
@@ -126,45 +126,47 @@ pub fn set_capabilities(set: Capabilities) -> Result<()> {
     let half = |bits: u32| CapabilityData { effective: bits, permitted: bits, inheritable: 0 };
     let data = [half(set.0 as u32), half((set.0 >> 32) as u32)];
     // SAFETY: version 3 reads two records, and two are there.
-    unsafe { done(libc::SYS_capset, &raw mut header as usize, data.as_ptr() as usize, 0, 0, 0) }
+    unsafe { done(libc::SYS_capset, &raw mut header as usize, data.as_ptr() as usize, ANY, ANY, ANY) }
 }
 
 /// prctl(2), `PR_SET_KEEPCAPS`: permitted capabilities survive the change from root to another user.
 pub fn keep_capabilities() -> Result<()> {
     // SAFETY: no memory is passed.
-    unsafe { done(libc::SYS_prctl, libc::PR_SET_KEEPCAPS as usize, 1, 0, 0, 0) }
+    unsafe { done(libc::SYS_prctl, libc::PR_SET_KEEPCAPS as usize, 1, ANY, ANY, ANY) }
 }
 
 /// ioctl_ns(2), `NS_GET_NSTYPE`, Linux 4.11: whether the namespace file is that of a mount namespace; `ENOTTY`
 /// on older kernels.
 pub fn is_mount_namespace(file: &Fd) -> Result<bool> {
     // SAFETY: the request takes no argument.
-    let kind = unsafe { call(libc::SYS_ioctl, file.raw(), 0xb703, 0, 0, 0) };
+    let kind = unsafe { call(libc::SYS_ioctl, file.raw(), 0xb703, ANY, ANY, ANY) };
     kind.map(|kind| kind == libc::CLONE_NEWNS as u32)
 }
 
 /// setns(2) into a mount namespace. Root and working directory become the namespace's root.
 pub fn join_mount_namespace(file: &Fd) -> Result<()> {
     // SAFETY: no memory is passed.
-    unsafe { done(libc::SYS_setns, file.raw(), libc::CLONE_NEWNS as usize, 0, 0, 0) }
+    unsafe { done(libc::SYS_setns, file.raw(), libc::CLONE_NEWNS as usize, ANY, ANY, ANY) }
 }
 
 /// umask(2) of 0: files get exactly the mode that is asked for.
 pub fn clear_umask() {
     // SAFETY: no memory is passed; the call cannot fail.
-    let _ = unsafe { call(libc::SYS_umask, 0, 0, 0, 0, 0) };
+    let _ = unsafe { call(libc::SYS_umask, 0, 0, ANY, ANY, ANY) };
 }
 
 /// flock(2), exclusive, waiting for as long as it takes.
 pub fn lock(file: &Fd) -> Result<()> {
     // SAFETY: no memory is passed.
-    unsafe { done(libc::SYS_flock, file.raw(), libc::LOCK_EX as usize, 0, 0, 0) }
+    unsafe { done(libc::SYS_flock, file.raw(), libc::LOCK_EX as usize, ANY, ANY, ANY) }
 }
 
 /// flock(2), exclusive, without waiting: false when somebody else holds it.
 pub fn try_lock(file: &Fd) -> Result<bool> {
     // SAFETY: no memory is passed.
-    match unsafe { done(libc::SYS_flock, file.raw(), (libc::LOCK_EX | libc::LOCK_NB) as usize, 0, 0, 0) } {
+    match unsafe {
+        done(libc::SYS_flock, file.raw(), (libc::LOCK_EX | libc::LOCK_NB) as usize, ANY, ANY, ANY)
+    } {
         Ok(()) => Ok(true),
         Err(Errno::EAGAIN) => Ok(false),
         Err(other) => Err(other),
@@ -179,7 +181,9 @@ fn change_mask(how: c_int, set: Signals) -> Signals {
     let mut before: Signals = 0;
     let (new, old) = (&raw const set as usize, &raw mut before as usize);
     // SAFETY: both sets have the size that is told.
-    let _ = unsafe { call(libc::SYS_rt_sigprocmask, how as usize, new, old, size_of::<Signals>(), 0) };
+    let _ = unsafe {
+        call(libc::SYS_rt_sigprocmask, how as usize, new, word(old), word(size_of::<Signals>()), ANY)
+    };
     before
 }
 
@@ -236,7 +240,7 @@ pub enum Fork {
 /// fork(2), by clone(2) without flags but the signal of a child's end.
 pub fn fork() -> Result<Fork> {
     // SAFETY: without CLONE_VM the child has memory of its own and returns on a copy of this stack.
-    let child = unsafe { call(libc::SYS_clone, libc::SIGCHLD as usize, 0, 0, 0, 0) }?;
+    let child = unsafe { call(libc::SYS_clone, libc::SIGCHLD as usize, 0, word(0), word(0), word(0)) }?;
     Ok(if child == 0 { Fork::Child } else { Fork::Parent(child) })
 }
 
@@ -244,7 +248,7 @@ pub fn fork() -> Result<Fork> {
 pub fn pipe() -> Result<(Fd, Fd)> {
     let mut ends: [c_int; 2] = [0; 2];
     // SAFETY: two numbers are written, and there is room for two.
-    unsafe { done(libc::SYS_pipe2, ends.as_mut_ptr() as usize, libc::O_CLOEXEC as usize, 0, 0, 0) }?;
+    unsafe { done(libc::SYS_pipe2, ends.as_mut_ptr() as usize, libc::O_CLOEXEC as usize, ANY, ANY, ANY) }?;
     let [read, write] = ends;
     Ok((Fd::own(read as u32), Fd::own(write as u32)))
 }
@@ -252,13 +256,13 @@ pub fn pipe() -> Result<(Fd, Fd)> {
 /// wait4(2): until this child has ended.
 pub fn wait_for(child: u32) {
     // SAFETY: the status is not asked for. An error means that there is no such child (any more).
-    let _ = unsafe { call(libc::SYS_wait4, child as usize, 0, 0, 0, 0) };
+    let _ = unsafe { call(libc::SYS_wait4, child as usize, 0, word(0), word(0), ANY) };
 }
 
 /// setsid(2): what is sent to the starter's group of processes no longer reaches this one.
 pub fn leave_group() {
     // SAFETY: no memory is passed. It fails only for the leader of a group, which a new process is not.
-    let _ = unsafe { call(libc::SYS_setsid, 0, 0, 0, 0, 0) };
+    let _ = unsafe { call(libc::SYS_setsid, 0, 0, ANY, ANY, ANY) };
 }
 
 /// Closes every descriptor that `keeps` does not name, whoever opened it. For a new process that shall hold on to nothing
@@ -277,7 +281,8 @@ pub fn close_all(keeps: &dyn Fn(&Fd) -> bool) {
             drop(fd);
             if number > kept + NEAR {
                 // SAFETY: no memory is passed; nobody uses the numbers behind the kept ones after this.
-                let closed = unsafe { call(SYS_CLOSE_RANGE, number as usize, u32::MAX as usize, 0, 0, 0) };
+                let closed =
+                    unsafe { call(SYS_CLOSE_RANGE, number as usize, u32::MAX as usize, word(0), ANY, ANY) };
                 if closed.is_ok() {
                     return;
                 }
@@ -295,7 +300,7 @@ const NEAR: u32 = 64;
 pub fn leave(status: c_int) -> ! {
     loop {
         // SAFETY: it never returns, and nothing of the library has to be ended.
-        let _ = unsafe { call(libc::SYS_exit_group, status as usize, 0, 0, 0, 0) };
+        let _ = unsafe { call(libc::SYS_exit_group, status as usize, 0, ANY, ANY, ANY) };
     }
 }
 
@@ -309,7 +314,7 @@ fn wait(fd: usize, milliseconds: u64) -> bool {
     let (poll, time) = (&raw mut poll as usize, &raw mut time as usize);
     // SAFETY: one structure is announced and one is there; the time has the kernel's form; there is no set of
     // signals.
-    unsafe { call(libc::SYS_ppoll, poll, 1, time, 0, 0) }.is_ok_and(|ready| ready > 0)
+    unsafe { call(libc::SYS_ppoll, poll, 1, word(time), word(0), word(0)) }.is_ok_and(|ready| ready > 0)
 }
 
 /// `struct timespec` as these calls have it: seconds and nanoseconds. On 32-bit Arm it lasts for 68 years, from the
@@ -337,7 +342,7 @@ pub fn uptime() -> Moment {
     let mut time: Time = [0; 2];
     // SAFETY: the structure has the kernel's form.
     let _ = unsafe {
-        call(libc::SYS_clock_gettime, libc::CLOCK_MONOTONIC as usize, &raw mut time as usize, 0, 0, 0)
+        call(libc::SYS_clock_gettime, libc::CLOCK_MONOTONIC as usize, &raw mut time as usize, ANY, ANY, ANY)
     };
     let [seconds, nanoseconds] = time;
     Moment { seconds: seconds as u64, nanoseconds: nanoseconds as u32 }
@@ -357,10 +362,12 @@ pub fn raise_open_files() {
     let mut limit = ResourceLimit::default();
     let place = &raw mut limit as usize;
     // SAFETY: no new limit is given, and there is room for the old one.
-    if unsafe { done(libc::SYS_prlimit64, 0, OPEN_FILES, 0, place, 0) }.is_ok() {
+    if unsafe { done(libc::SYS_prlimit64, 0, OPEN_FILES, word(0), word(place), ANY) }.is_ok() {
         limit.soft = limit.hard;
         // SAFETY: the new limit is there, and the old one is not asked for.
-        let _ = unsafe { done(libc::SYS_prlimit64, 0, OPEN_FILES, &raw const limit as usize, 0, 0) };
+        let _ = unsafe {
+            done(libc::SYS_prlimit64, 0, OPEN_FILES, word(&raw const limit as usize), word(0), ANY)
+        };
     }
 }
 
