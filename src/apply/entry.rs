@@ -427,6 +427,7 @@ fn attach_copy(new: &New<'_, '_>, source: &Fd, parent: &Fd, target: &Fd) -> crat
 }
 
 /// Takes away the mount of an entry; `NONE` when another is in its place, `ENOENT` when there is none.
+#[inline(never)]
 fn unmount_from(
     entry: &MountEntry<'_>,
     parent: &Fd,

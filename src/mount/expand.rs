@@ -42,6 +42,7 @@ pub fn expand<'t>(
 }
 
 /// The same for an entry where it is. When it fails, the entry is of no use any more.
+#[inline(never)]
 pub fn expand_in_place<'t>(
     entry: &mut MountEntry<'t>,
     home: Option<&'t [u8]>,

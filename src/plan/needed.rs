@@ -171,6 +171,7 @@ fn judge_mount<'t>(
 
 /// Whether a mount shows what an entry asks for; and if it does, whether it does so exactly, with the flags and with
 /// what is mounted below.
+#[inline(never)]
 fn matches<'t>(entry: &MountEntry<'t>, mount: MountRef, table: &Table<'t>) -> Option<bool> {
     let line = table.get(mount)?;
     let flags = entry.options.flags();
