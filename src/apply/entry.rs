@@ -353,8 +353,15 @@ impl<'t> Apply<'_, 't> {
     /// Removes a link that is still the one on record, where it is ours to remove (L9).
     fn remove_link(&mut self, entry: &MountEntry<'t>, parent: &Fd) -> crate::kernel::Result<()> {
         let name = path::name(entry.dir);
-        let is_same = file::open_at(parent, name, Open::PATH, 0).is_ok_and(|fd| has_text(&fd, entry));
-        if !is_same || !self.is_ours_to_remove(entry.dir, parent) {
+        let mut buffer = [0u8; 4096];
+        let link = file::open_at(parent, name, Open::PATH, 0);
+        let text = match link.and_then(|fd| file::read_link(&fd, &mut buffer)) {
+            Ok(text) => text,
+            // Gone, or no link.
+            Err(Errno::ENOENT | Errno::EINVAL) => return Ok(()),
+            Err(errno) => return Err(errno),
+        };
+        if Some(text) != entry.symlink_text() || !self.is_ours_to_remove(entry.dir, parent) {
             return Ok(());
         }
         match file::unlink(parent, name) {

@@ -61,7 +61,7 @@ impl<'t> Apply<'_, 't> {
         }
         // A mount that waits for its successor would be covered, and nobody would find it there.
         for at in 0..self.plan.items.len() {
-            if self.plan.items.get(at).is_some_and(|item| path::is_inside(item.entry.dir, dir)) {
+            if self.plan.items.get(at).is_some_and(|item| path::covers(dir, item.entry.dir)) {
                 self.remove_replaced(at as u32);
             }
         }

@@ -24,8 +24,8 @@ use crate::log::Log;
 use crate::mount::table::{Table, marks};
 use crate::mount::{Kind, MountEntry, MountId, Options, Origin};
 use crate::plan::{Action, Class, Item, Mimic, Plan, Removal, State};
-use crate::text::Out;
 use crate::text::arena::Arena;
+use crate::text::{Out, path};
 use create::{Made, Owner};
 use entry::Ready;
 use ground::Ground;
@@ -309,7 +309,7 @@ impl<'t> Apply<'_, 't> {
                 done = self.unmount(item.entry, None);
             } else if item.record.is_some()
                 && item.kind != Kind::Symlink
-                && self.walker.is_barred(item.entry.dir)
+                && self.may_come_back(item.entry.dir)
             {
                 // Moved away with its directory, perhaps, to come back later.
                 done = Err(Error::call(says!("cannot unmount %q: %e"), item.entry.dir, Errno::ENOTDIR));
@@ -394,12 +394,32 @@ impl<'t> Apply<'_, 't> {
     }
 
     /// Takes away a mimic, or a copy of it; it stays on record while something else lies on it.
+    /// Whether what is on record and not in the table may be there all the same: a link is in the way to it, or it is back
+    /// with a directory that somebody had moved while the table was read.
+    fn may_come_back(&self, dir: &[u8]) -> bool {
+        match self.walker.open_directory(path::parent(dir)) {
+            Ok(parent) => {
+                let now = file::open_at(&parent, path::name(dir), Open::PATH, 0);
+                let now = now.and_then(|top| place::look(&parent, &top));
+                self.table.listed(dir, false).is_empty() && now.is_ok_and(|now| now.mount_root == Some(true))
+            }
+            Err(errno) => errno == Errno::ENOTDIR,
+        }
+    }
+
     fn remove_mimic(&mut self, at: u32, copy: bool) {
         let plan = self.plan;
         let Some(mimic) = plan.mimics.get(at as usize) else { return };
         let Some(entry) = plan.line(mimic.line) else { return };
         let mount = mimic.mount.filter(|_| !copy).and_then(|mount| self.table.get(mount));
-        let stays = match self.uncover(entry.dir, mount.and_then(|mount| MountId::new(mount.id))) {
+        // What the table does not show is not there: what is there then was there before.
+        let is_gone = mount.is_none() && !copy && !self.table.is_empty();
+        let done = if is_gone {
+            Ok(false)
+        } else {
+            self.uncover(entry.dir, mount.and_then(|mount| MountId::new(mount.id)))
+        };
+        let stays = match done {
             Ok(stays) => stays,
             Err(error) => {
                 self.warn("unmount", entry, error);

@@ -69,8 +69,10 @@ impl<'t> Walker<'t> {
         self.keep(path::parent(path), parent);
     }
 
-    /// Something was mounted or unmounted here: other directories may be seen at or below it.
+    /// Something was mounted or unmounted here: other directories may be seen at or below it, and what waited there does
+    /// so no longer.
     pub fn changed(&mut self, at: &[u8]) {
+        self.waiting.retain(|(dir, _)| !path::covers(at, dir));
         self.kept.take_if(|(dir, _)| path::covers(at, dir));
     }
 
@@ -103,11 +105,6 @@ impl<'t> Walker<'t> {
     #[inline(never)]
     pub fn stat(&self, path: &[u8]) -> Result<Stat> {
         file::stat(&self.open(path)?)
-    }
-
-    /// Whether a link, or a file, stands in the way to a path.
-    pub fn is_barred(&self, path: &[u8]) -> bool {
-        matches!(self.open_directory(path::parent(path)), Err(Errno::ENOTDIR))
     }
 
     /// The object at an absolute path.

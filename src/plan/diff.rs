@@ -184,6 +184,13 @@ impl<'t> Plan<'t> {
     /// What has another bind at its target when the plan is performed can stay until then: unless a mimic comes or goes
     /// above, or an entry that is mounted earlier has its source or its target in what is there.
     fn find_replaced(&mut self) {
+        // What is mounted anew would cover what stays below it.
+        for item in self.items.iter() {
+            if matches!(item.action, Action::Mount(_)) && item.state == State::Absent && is_mount(item.entry)
+            {
+                self.coming.raise(&self.paths, item.dir, CHANGED);
+            }
+        }
         // The sources of what is mounted are marked still.
         let count = self.items.len() as u32;
         for at in 0..self.items.len() {

@@ -32,6 +32,20 @@ fn whole() -> [Expect; 9] {
 
 fn broken() -> Vec<Story> {
     vec![
+        // The mount in its place is on a tmpfs, too, and was there before the mimic.
+        story("with the directory of a layout that a crash had taken away, somebody else's went as well")
+            .disturb(|sandbox| {
+                mkdir("/dev/shm/own");
+                write("/dev/shm/own/file", "somebody's");
+                bind("/dev/shm/own", "/opt/box");
+                let mimic =
+                    "tmpfs /opt/box tmpfs x-snapd.synthetic,x-snapd.needed-by=/opt/box/new,mode=0755 0 0";
+                let text = std::fs::read_to_string(sandbox.record()).expect("read the record");
+                std::fs::write(sandbox.record(), format!("{text}{mimic}\n")).expect("write the record");
+            })
+            .desire("")
+            .run()
+            .both([exit("0"), warnings(0), file("/opt/box/file", "somebody's"), layers("/opt/box", 1)]),
         ends(
             story("somebody unmounted the directory of the layout, and it never came back")
                 .desire(FRESH)

@@ -21,7 +21,17 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../crash/calls.rs"]
+#[allow(dead_code, reason = "the crash tests use the rest")]
+mod calls;
+#[path = "../crash/freezer.rs"]
+#[allow(dead_code, reason = "the crash tests use the rest")]
+mod freezer;
 mod sequence;
+mod soak;
+#[path = "../crash/tracer.rs"]
+#[allow(dead_code, reason = "the crash tests use the rest")]
+mod tracer;
 mod world;
 
 use std::collections::BTreeMap;

@@ -101,6 +101,14 @@ impl Nursery {
         Ok(Nursery { namespace: this_namespace()?, program })
     }
 
+    fn command(&self, debug: bool) -> Command {
+        let (path, first) = self.program.command();
+        let mut command = Command::new(path);
+        command.arg0("snap-update-ns").args(first.iter()).env_clear();
+        command.env("SNAPD_DEBUG", if debug { "1" } else { "0" });
+        command
+    }
+
     /// Builds a world in a thread of its own and lives there.
     pub fn world<T: Send>(&self, life: impl FnOnce(&World) -> T + Send) -> T {
         thread::scope(|scope| {
@@ -168,17 +176,26 @@ impl World {
         Ok(World { host, disk, start: table().lines().map(String::from).collect() })
     }
 
+    /// The program as snapd starts it, on the host's side.
+    pub fn command(&self, nursery: &Nursery, debug: bool) -> Command {
+        let mut command = nursery.command(debug);
+        command.arg(SNAP).stdin(Stdio::null());
+        let host = self.host.as_raw_fd();
+        // SAFETY: between fork and exec only system calls are made.
+        unsafe {
+            command.pre_exec(move || {
+                let host = std::os::fd::BorrowedFd::borrow_raw(host);
+                move_into_link_name_space(host, Some(LinkNameSpaceType::Mount))?;
+                Ok(rustix::process::chdir("/")?)
+            });
+        }
+        command
+    }
+
     /// Runs the program, which finds the lock held or free as its context wants it.
     pub fn run(&self, nursery: &Nursery, context: Context, debug: bool) -> Outcome {
-        let (path, first) = nursery.program.command();
-        let mut command = Command::new(path);
-        command
-            .arg0("snap-update-ns")
-            .args(first.iter())
-            .env_clear()
-            .env("SNAPD_DEBUG", if debug { "1" } else { "0" });
         let mut lock = None;
-        match context {
+        let mut command = match context {
             Context::SnapConfine => {
                 let file = File::options()
                     .create(true)
@@ -188,21 +205,12 @@ impl World {
                     .expect("open the lock");
                 flock(&file, FlockOperation::NonBlockingLockExclusive).expect("the lock is free");
                 lock = Some(file);
+                let mut command = nursery.command(debug);
                 command.args(["--from-snap-confine", SNAP]);
+                command
             }
-            Context::Snapd => {
-                command.arg(SNAP);
-                let host = self.host.as_raw_fd();
-                // SAFETY: between fork and exec only system calls are made.
-                unsafe {
-                    command.pre_exec(move || {
-                        let host = std::os::fd::BorrowedFd::borrow_raw(host);
-                        move_into_link_name_space(host, Some(LinkNameSpaceType::Mount))?;
-                        Ok(rustix::process::chdir("/")?)
-                    });
-                }
-            }
-        }
+            Context::Snapd => self.command(nursery, debug),
+        };
         let done = command.stdin(Stdio::null()).output().expect("start the program");
         drop(lock);
         let said = String::from_utf8_lossy(&done.stderr);
