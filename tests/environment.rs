@@ -25,9 +25,19 @@ fn run(test: &str, variables: &[(&str, &str)]) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
+/// What the start of the program does: it tells where the environment is.
+fn start() {
+    unsafe extern "C" {
+        static environ: *const *const std::ffi::c_char;
+    }
+    // SAFETY: it is the C library's array, and nobody changes it in the children of these tests.
+    unsafe { process::set_environment(environ) };
+}
+
 #[test]
 #[ignore = "run by the tests below"]
 fn tell() {
+    start();
     let value = |which| process::variable(which).map(|value| String::from_utf8_lossy(value));
     eprint!("{:?}", [Variable::Debug, Variable::RealHome].map(value));
 }
@@ -35,6 +45,7 @@ fn tell() {
 #[test]
 #[ignore = "run by the tests below"]
 fn log() {
+    start();
     let mut log = Log::from_surroundings();
     log.warn(&|line| line.put(b"warning"));
     log.debug(&|line| line.put(b"detail"));

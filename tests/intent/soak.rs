@@ -49,6 +49,7 @@ struct Tally {
 const MOMENTS: usize = 20;
 
 #[test]
+#[ignore = "long, and not clean yet (docs/crash-safety.md): scripts/soak"]
 fn after_any_troubles_one_quiet_run_makes_everything_right() {
     if let Err(why) = support::sandbox::possible() {
         eprintln!("SKIPPED: {why}");
