@@ -28,18 +28,23 @@ impl<'t> Plan<'t> {
         for item in self.items.iter().filter(|item| !item.desired && item.state != State::Absent) {
             self.gone.raise(&self.paths, item.dir, CHANGED);
         }
-        for item in self.items.iter() {
+        for at in (0..self.items.len()).rev() {
+            // What lies in a later entry's mount has to wait until that is taken away, be it for a moment.
+            if let Some(item) = self.items.get(at).filter(|item| item.state != State::Absent) {
+                self.gone.raise(&self.paths, item.dir, CHANGED);
+                continue;
+            }
+            self.find_lost_target(at);
+            let Some(item) = self.items.get(at).filter(|item| item.is_wanted() && item.needs_mimic) else {
+                continue;
+            };
             let under = item.under.unwrap_or_default();
-            let at = self.paths.find(under);
-            // Where an entry is taken away nobody has seen yet whether a mimic is needed below it.
-            if item.state == State::Absent && item.is_wanted() && (item.needs_mimic || self.gone.at(at) > 0) {
-                // Everything below the directory; it need not be a path of the plan itself.
-                let mut here = self.paths.first_from(under);
-                while let Some(path) = self.paths.path(here).filter(|path| path::covers(under, path)) {
-                    let is_inside = path.len() > under.len();
-                    self.coming.raise(&self.paths, here, if is_inside { INSIDE } else { CHANGED });
-                    here = if is_inside { self.paths.end(here) } else { here + 1 };
-                }
+            // Everything below the directory; it need not be a path of the plan itself.
+            let mut here = self.paths.first_from(under);
+            while let Some(path) = self.paths.path(here).filter(|path| path::covers(under, path)) {
+                let is_inside = path.len() > under.len();
+                self.coming.raise(&self.paths, here, if is_inside { INSIDE } else { CHANGED });
+                here = if is_inside { self.paths.end(here) } else { here + 1 };
             }
         }
         // A mimic that goes can make others go. Each round finds at least one more, or is the last; should that take
@@ -61,7 +66,8 @@ impl<'t> Plan<'t> {
         for item in self.items.iter().filter(|item| item.is_wanted()) {
             self.coming.raise(&self.paths, item.source, item.kind as u32 + 1);
         }
-        self.find_lost_targets();
+        // What goes with a mimic.
+        (0..self.items.len()).for_each(|at| self.find_lost_target(at));
         self.list_removals();
         self.list_mounts();
     }
@@ -97,7 +103,9 @@ impl<'t> Plan<'t> {
             let before = target.max(source);
             // What covers the source of an earlier entry waits until that is mounted.
             let covered = self.early.from(item.dir);
-            let moves = before > 0 || self.loses_ground(item);
+            // What is mounted below the source of a recursive bind does not belong to a plain one.
+            let wider = &mut |other: &Item<'t>| !other.desired && other.recursive && !item.recursive;
+            let moves = before > 0 || self.loses_ground(item) || self.find_at(item.dir, wider).is_some();
             let action = match (item.action, item.desired, item.state) {
                 (Action::Duplicate | Action::Unknown, ..) => continue,
                 (_, false, _) => Action::Unmount,
@@ -167,22 +175,23 @@ impl<'t> Plan<'t> {
         added
     }
 
-    /// The targets that go with a mimic are missing again: it will have to be made anew, and in its turn.
-    fn find_lost_targets(&mut self) {
-        for item in self.items.iter_mut() {
-            let mut above = self.paths.above(item.dir);
-            while above != NOWHERE && self.gone.at(above) == 0 {
-                above = self.paths.above(above);
-            }
-            if above != NOWHERE && item.under.is_none() && matches!(item.action, Action::Mount(_)) {
-                item.under = self.paths.path(above);
-                item.needs_mimic = true;
-            }
+    /// The target of an entry is missing again when what it lies in goes: whether it has to be made anew is seen in its
+    /// turn.
+    #[inline(never)]
+    fn find_lost_target(&mut self, at: usize) {
+        let Some(item) = self.items.get_mut(at) else { return };
+        let mut above = self.paths.above(item.dir);
+        while above != NOWHERE && self.gone.at(above) == 0 {
+            above = self.paths.above(above);
+        }
+        if !item.needs_mimic {
+            item.under = self.paths.path(above).or(item.under);
+            item.needs_mimic = above != NOWHERE;
         }
     }
 
     /// What has another bind at its target when the plan is performed can stay until then: unless a mimic comes or goes
-    /// above, or an entry that is mounted earlier has its source or its target in what is there.
+    /// above, or an earlier entry has its source in what is there, or its target in what is there or beneath.
     fn find_replaced(&mut self) {
         // What is mounted anew would cover what stays below it.
         for item in self.items.iter() {
@@ -203,7 +212,7 @@ impl<'t> Plan<'t> {
                 let earliest = self.early.from(item.dir);
                 let class = self.items.get(next).map(|next| next.class);
                 let inside = &mut |other: &Item<'t>| {
-                    matches!(other.action, Action::Mount(_)) && Some(other.class) < class
+                    other.action != Action::Keep && Some(other.class) < class.max(Some(item.class))
                 };
                 earliest <= count - next as u32 && self.find_inside(item.dir, inside).is_none()
             });

@@ -131,10 +131,12 @@ impl Item<'_> {
         self.desired && matches!(self.action, Action::Keep | Action::Mount(_))
     }
 
-    /// Whether the survey has seen its target, a directory or a file, or that it can be made.
+    /// Whether the survey has seen its target, a directory or a file, or that it can be made; in what is there still when
+    /// that is done.
     #[inline(never)]
     pub fn is_seen(&self) -> bool {
         matches!(self.kind, Kind::Directory | Kind::File)
+            && self.opens == 0
             && !self.needs_mimic
             && (self.under.is_none() || !self.entry.ignore_missing())
     }

@@ -8,7 +8,7 @@
 #![forbid(unsafe_code)]
 
 use super::order::has_source;
-use super::{Plan, State};
+use super::{Class, Plan, State};
 use crate::limits::PATH;
 use crate::mount::MountEntry;
 use crate::mount::table::{MountRef, Table, marks};
@@ -18,22 +18,24 @@ impl<'t> Plan<'t> {
     /// The second move. An empty table means that nothing can be known: then what is recorded counts as in effect.
     /// Links and directories-to-be are left alone; the survey looks at them.
     pub fn judge(&mut self, table: &mut Table<'t>) {
-        // The second time, when the items are judged, mimics are looked for beneath what later entries cover.
-        self.judge_mimics(0, table);
-        self.judge_items(table);
-        self.judge_mimics(marks::COVER, table);
-    }
-
-    #[inline(never)]
-    fn judge_mimics(&mut self, above: u8, table: &mut Table<'t>) {
-        // Of two over one directory the later lies on top.
-        for at in (0..self.mimics.len() as u32).rev() {
-            self.judge_mimic(at, above, table);
+        // When the items of a class are judged, mimics are looked for beneath what those cover.
+        self.judge_mimics(table);
+        for class in Class::ALL.into_iter().rev() {
+            self.judge_items(class, table);
+            self.judge_mimics(table);
         }
     }
 
-    fn judge_items(&mut self, table: &mut Table<'t>) {
-        for item in self.items.iter_mut().rev() {
+    #[inline(never)]
+    fn judge_mimics(&mut self, table: &mut Table<'t>) {
+        // Of two over one directory the later lies on top.
+        for at in (0..self.mimics.len() as u32).rev() {
+            self.judge_mimic(at, table);
+        }
+    }
+
+    fn judge_items(&mut self, class: Class, table: &mut Table<'t>) {
+        for item in self.items.iter_mut().rev().filter(|item| item.class == class) {
             if !super::is_mount(item.entry) {
                 // What a later entry covers cannot be looked at; what is on record counts then.
                 let dir = item.entry.dir;
@@ -59,13 +61,13 @@ impl<'t> Plan<'t> {
 
     /// Looks for the tmpfs of a mimic that is not found yet, and whether every part that is on record shows what the
     /// covered directory holds.
-    fn judge_mimic(&mut self, at: u32, above: u8, table: &mut Table<'t>) {
+    fn judge_mimic(&mut self, at: u32, table: &mut Table<'t>) {
         let Some(mimic) = self.mimics.get(at as usize).filter(|mimic| mimic.mount.is_none()) else { return };
         let Some(dir) = self.line(mimic.line).map(|line| line.dir) else { return };
         let owner = self.line(mimic.line).and_then(|line| line.needed_by());
         // The topmost tmpfs that carries the owner, or one of the parts; or the topmost if there are none.
         let mut found = None;
-        for pair in table.stack(dir, above, 0).windows(2).rev() {
+        for pair in table.stack(dir, marks::COVER, 0).windows(2).rev() {
             let &[under, tmpfs] = pair else { break };
             if !table.get(tmpfs).is_some_and(|m| m.is_whole(b"tmpfs") && !m.is_marked(marks::MIMIC)) {
                 continue;
@@ -112,9 +114,9 @@ fn judge_mount<'t>(
     table: &mut Table<'t>,
 ) -> (State, Option<MountRef>, bool) {
     let mut in_place = None;
-    // As it is seen, and then beneath the mimics of directories above.
-    for above in [marks::COVER, marks::COVER | marks::MIMIC] {
-        let mut hidden = above != marks::COVER;
+    // As it is seen; then beneath what mimics hide, and beneath the mimics of directories above.
+    for above in [marks::SEEN, marks::COVER, marks::COVER | marks::MIMIC] {
+        let mut hidden = above != marks::SEEN;
         let (mut ours, mut foreign) = (None, false);
         // The lowest of the stack is what the target lies on. From the top: an entry may be there more than once, and
         // mounts of others over it.
@@ -124,7 +126,7 @@ fn judge_mount<'t>(
                 continue;
             }
             in_place = in_place.or(Some((mount, hidden)));
-            table.mark(mount, marks::COVER);
+            table.mark(mount, if hidden { marks::HIDDEN } else { marks::SEEN });
             // One that was about to go when we were killed.
             let doomed = table.get(mount).is_some_and(|mount| mount.unbindable);
             match matches(entry, mount, table).map(|exactly| exactly && !doomed) {

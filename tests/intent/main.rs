@@ -27,6 +27,7 @@ mod calls;
 #[path = "../crash/freezer.rs"]
 #[allow(dead_code, reason = "the crash tests use the rest")]
 mod freezer;
+mod known;
 mod sequence;
 mod soak;
 #[path = "../crash/tracer.rs"]
@@ -84,6 +85,30 @@ fn every_sequence_of_profiles_ends_as_a_fresh_namespace_would() {
     println!("{report}");
     assert!(honoured, "nearly all steps can be honoured, or nothing is being compared");
     assert_eq!(wrong, 0, "sequences that went wrong");
+}
+
+#[test]
+fn what_went_wrong_once_stays_right() {
+    if let Err(why) = support::sandbox::possible() {
+        eprintln!("SKIPPED: {why}");
+        return;
+    }
+    let tell = || {
+        let program = Program::find(Which::Ours).expect("the program under test");
+        let nursery = Nursery::new(program).expect("a namespace to build in");
+        let mut wrong = 0;
+        for (name, sequence) in known::known() {
+            for by_snapd in [false, true] {
+                if let Err(found) = live(&nursery, &Sequence { by_snapd, ..sequence.clone() }) {
+                    println!("---- {name}: {}\n{}\n", found.class, found.story);
+                    wrong += 1;
+                }
+            }
+        }
+        wrong
+    };
+    let wrong = thread::spawn(tell).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    assert_eq!(wrong, 0, "sequences that are wrong again");
 }
 
 /// How many went wrong, whether nearly all steps could be honoured, and a report.

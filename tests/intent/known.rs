@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-3.0-only
+//! Sequences that went wrong once, made as small as they go wrong. Their seeds would not do: with a change of the
+//! generator these mean other sequences.
+
+use crate::sequence::{Disturb, Entry, Sequence, Step};
+
+/// A line for each entry, and an empty one between two steps; a word alone is a disturbance.
+const KNOWN: &[(&str, &str)] = &[
+    (
+        "a mimic that is needed beneath a layout which goes for a moment changes the source of what stays",
+        "/opt/depot/inner /opt/new/new none bind
+         tmpfs /opt/depot/inner tmpfs mode=0755,x-snapd.origin=layout
+
+         /var/snap/acorn/common/conf /opt/depot/inner/new none bind,x-snapd.kind=file
+         /opt/depot/inner /opt/new/new none bind
+         tmpfs /opt/depot/inner tmpfs mode=0755,x-snapd.origin=layout",
+    ),
+    (
+        "the same, where the target is there in a layout that goes",
+        "/opt/depot/inner /opt/new/new none bind
+         /snap/birch/1/export /opt/depot/inner/new none bind,x-snapd.origin=layout
+         tmpfs /opt/depot/inner tmpfs mode=0755,x-snapd.origin=layout
+
+         /var/snap/acorn/common/conf /opt/depot/inner/new none bind,x-snapd.kind=file
+         /opt/depot/inner /opt/new/new none bind",
+    ),
+    (
+        "the same, where what needs the mimic waits for its source",
+        "tmpfs /srv/site tmpfs mode=0755,x-snapd.origin=layout
+         /srv/site /opt/new/deep none bind
+
+         tmpfs /srv/site tmpfs mode=0755,x-snapd.origin=layout
+         /srv/site /opt/new/deep none bind
+         /usr/share/fonts/new/wide /srv/site/new none bind
+         /var/snap/birch/common/shared /usr/share/fonts/new/wide none bind",
+    ),
+    (
+        "a recursive bind that becomes a plain one shows what is mounted below its source no more",
+        "/opt/depot /snap/acorn/1/import/new2 none rbind
+         /var/snap/acorn/common/tree /opt/depot none rbind
+
+         /opt/depot /snap/acorn/1/import/new2 none bind
+         /var/snap/acorn/common/tree /opt/depot none rbind",
+    ),
+    (
+        "a mimic over an entry's directory is known as such beneath a layout that covers both",
+        "tmpfs /opt/depot/inner/new tmpfs mode=0755
+         /snap/acorn/1/data /opt/depot none bind,x-snapd.origin=layout
+         /usr/share/doc /opt/depot/inner none bind",
+    ),
+    (
+        "what lies beneath an entry that a mimic hides is taken away after both",
+        "/var/snap/acorn/common/b /etc/foo.d none bind,x-snapd.origin=layout
+         /etc/foo.d/new /opt/spare/new none bind,x-snapd.origin=layout
+         tmpfs /etc/foo.d/new tmpfs mode=0755",
+    ),
+    (
+        "an entry beneath a layout is taken away although another entry takes the layout's place",
+        "/var/snap/birch/common/shared /opt/depot none bind,x-snapd.origin=layout
+         /snap/acorn/1/data /opt/depot/inner none bind
+
+         /var/snap/acorn/common/tree /opt/depot none bind",
+    ),
+    (
+        "a target in what will be covered is made anew in its turn",
+        "/opt/depot /opt/spare none bind
+         /var/snap/acorn/common/a /opt/depot none bind
+         /var/snap/birch/common/newsource/two /opt/depot/new none bind,x-snapd.origin=layout
+
+         LoseRecord
+         /var/snap/acorn/common/a /opt/depot none bind
+         /var/snap/birch/common/newsource/two /opt/depot/new none bind,x-snapd.origin=layout
+         /opt/depot /opt/spare none bind",
+    ),
+];
+
+/// Each with its name.
+pub fn known() -> impl Iterator<Item = (&'static str, Sequence)> {
+    KNOWN.iter().map(|(name, text)| {
+        let steps = text.split("\n\n").map(step).collect();
+        (*name, Sequence { steps, by_snapd: true })
+    })
+}
+
+fn step(text: &'static str) -> Step {
+    let mut step = Step::default();
+    for line in text.lines() {
+        match line.split_whitespace().collect::<Vec<_>>()[..] {
+            [name, dir, fstype, options] => step.profile.push(Entry {
+                name: name.into(),
+                dir: dir.into(),
+                fstype,
+                options: options.into(),
+            }),
+            ["LoseRecord"] => step.disturb.push(Disturb::LoseRecord),
+            _ => panic!("no entry and no disturbance: {line}"),
+        }
+    }
+    step
+}
