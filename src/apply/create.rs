@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::ground::{Answer, Ground, mode};
-use super::walk::Walker;
+use super::walk::{self, Walker};
 use crate::error::{Error, Result, Says, says};
 use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::{Errno, Fd};
@@ -59,8 +59,8 @@ pub fn create<'t>(
 }
 
 /// Makes the missing directories of `at` below `anchor`, which has to exist; with the rights of the user, whose
-/// they will be, 0700.
-pub fn ensure_directory<'t>(at: &'t [u8], anchor: &'t [u8], owner: Owner) -> Result<'t, ()> {
+/// they will be, 0700. Links above the anchor are followed, but not for the system.
+pub fn ensure_directory<'t>(at: &'t [u8], anchor: &'t [u8], owner: Owner, system: bool) -> Result<'t, ()> {
     check_path(at, What::Directory)?;
     let mut errno = Errno::NONE;
     let (says, about) = if !path::is_absolute(anchor) {
@@ -70,7 +70,7 @@ pub fn ensure_directory<'t>(at: &'t [u8], anchor: &'t [u8], owner: Owner) -> Res
     } else {
         match file::lstat(anchor) {
             Ok(stat) if stat.kind == FileType::Directory => {
-                let home = Some((anchor, owner));
+                let home = Some((anchor, owner, system));
                 return Maker { at, what: What::Directory, made: 0, home, ground: None, cure: &mut None }
                     .make();
             }
@@ -110,8 +110,8 @@ struct Maker<'m, 't> {
     at: &'t [u8],
     what: What<'t>,
     made: Made,
-    /// Where the user's home begins, in which everything is the user's.
-    home: Option<(&'t [u8], Owner)>,
+    /// Where the user's home begins, in which everything is the user's; and whether the system's profile asks for it.
+    home: Option<(&'t [u8], Owner, bool)>,
     /// Who knows the way, and who is asked whether a name may be created; nobody, in the user's home.
     ground: Option<(&'m mut Walker<'t>, &'m mut Ground<'t>)>,
     /// The directory over which a mimic would help.
@@ -120,11 +120,12 @@ struct Maker<'m, 't> {
 
 impl<'t> Maker<'_, 't> {
     fn make(&mut self) -> Result<'t, ()> {
-        // In the user's home only what lies above the anchor may be reached over links. Elsewhere the way begins at the
+        // In a user's home only what lies above the anchor may be reached over links. Elsewhere the way begins at the
         // nearest directory above that is there already: most often it is the very parent.
-        let mut dir: &'t [u8] = self.home.map_or(path::parent(self.at), |(anchor, _)| anchor);
+        let mut dir: &'t [u8] = self.home.map_or(path::parent(self.at), |(anchor, ..)| anchor);
         let opened = loop {
             let opened = match &mut self.ground {
+                None if self.home.is_some_and(|(.., system)| system) => walk::open(dir, Open::PATH_DIR),
                 None => file::open(dir, Open::PATH_DIR, 0),
                 Some((walker, _)) => walker.take(dir),
             };
@@ -166,7 +167,7 @@ impl<'t> Maker<'_, 't> {
     fn make_one(&mut self, here: &Fd, dir: &'t [u8], at: &'t [u8], what: What<'t>) -> Result<'t, ()> {
         self.may_write(here, dir)?;
         let name = path::name(at);
-        let (mode, owner) = self.home.map_or_else(|| (mode(at), ROOT), |(_, owner)| (0o700, owner));
+        let (mode, owner) = self.home.map_or_else(|| (mode(at), ROOT), |(_, owner, _)| (0o700, owner));
         let done = match what {
             What::Directory => file::make_directory(here, name, mode),
             What::File => file::open_at(here, name, Open::NEW, mode).map(drop),

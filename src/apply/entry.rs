@@ -101,7 +101,8 @@ impl<'t> Apply<'_, 't> {
         }
         if missing && kind == Kind::EnsureDir {
             let anchor = entry.must_exist_dir().unwrap_or(b".");
-            return create::ensure_directory(entry.dir, anchor, self.user).map(|()| Some(0));
+            let system = self.journal.is_some();
+            return create::ensure_directory(entry.dir, anchor, self.user, system).map(|()| Some(0));
         }
         if missing { self.make(entry.dir, true, entry).map(Some) } else { Ok(Some(0)) }
     }

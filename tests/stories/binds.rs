@@ -436,6 +436,18 @@ fn kinds() -> Vec<Story> {
             .differs("V2", ["view /var/snap/acorn/common", "host /var/snap/acorn/common"], [
                 dir_as("/var/snap/acorn/common/x/y", "0700 0:0"),
             ]),
+        story("a directory of the system's profile is not ensured behind a link above its anchor")
+            .disturb(|_| {
+                mkdir("/var/snap/acorn/common/b/there");
+                ln("b", "/var/snap/acorn/common/link");
+            })
+            .desire("none /var/snap/acorn/common/link/there/new none x-snapd.kind=ensure-dir,x-snapd.must-exist-dir=/var/snap/acorn/common/link/there 0 0")
+            .run()
+            .both([exit("0"), host_gone("/var/snap/acorn/common/b/there/new")])
+            .differs("V2", ["warning", "record"], [
+                warnings(1),
+                unrecorded("/var/snap/acorn/common/link/there/new"),
+            ]),
         story("an entry of unknown origin is treated like one without")
             .desire("/var/snap/acorn/common/a /opt/spare none bind,x-snapd.origin=moon 0 0")
             .run()
