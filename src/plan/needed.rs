@@ -192,7 +192,7 @@ fn matches<'t>(entry: &MountEntry<'t>, mount: MountRef, table: &Table<'t>) -> Op
 }
 
 /// Whether every mount that is visible below the source of a recursive bind is found at its place below the
-/// target. More may be there: entries of the profile, or what propagated.
+/// target. More may be there: entries of the profile, a mimic of ours over it, or what propagated.
 fn shows_submounts(entry: &MountEntry<'_>, mount: MountRef, table: &Table<'_>) -> bool {
     let (target, source) = (entry.dir, entry.name);
     let apart = !path::covers(source, target) && !path::covers(target, source);
@@ -206,7 +206,7 @@ fn shows_submounts(entry: &MountEntry<'_>, mount: MountRef, table: &Table<'_>) -
             }
             there.clear();
             let fits = there.extend_from_slice(target).and_then(|()| there.extend_from_slice(rest)).is_ok();
-            let shown = table.walk(mount, target, &there, marks::COVER);
+            let shown = table.walk(mount, target, &there, marks::COVER | marks::MIMIC);
             !fits || table.identity(shown, &there) == table.identity(below, line.dir)
         })
 }

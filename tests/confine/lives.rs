@@ -339,6 +339,38 @@ fn a_new_base_is_taken_when_nobody_runs_on_the_old_one() {
 }
 
 #[test]
+fn content_comes_into_a_mimic_of_a_parallel_instance() {
+    scenario(
+        r#"
+        wishes() {
+            desire '/snap/acorn_blue /snap/acorn none rbind,x-snapd.origin=overname 0 0' \
+                '/var/snap/acorn_blue /var/snap/acorn none rbind,x-snapd.origin=overname 0 0' \
+                '/var/snap/acorn/common/data/v /snap/acorn/1/deep/er/conf none bind,rw,x-snapd.kind=file,x-snapd.origin=layout 0 0' \
+                "$@"
+        }
+        install acorn_blue 1
+        instance=acorn_blue
+        wishes
+        start /snap/acorn/1/deep/er/conf
+        state
+        wishes '/snap/birch/1/export /snap/acorn/1/fresh none bind,ro 0 0'
+        refresh
+        inside /snap/acorn/1/fresh/v /snap/acorn/1/deep/er/conf
+        state
+        wishes
+        refresh
+        inside /snap/acorn/1 /snap/acorn/1/deep/er/conf
+        state
+        "#,
+        &[
+            "/snap/acorn/1/deep/er/conf: acorn_blue data\nstart: 0\n",
+            "refresh: 0\nuid 0\n/snap/acorn/1/fresh/v: birch export\n/snap/acorn/1/deep/er/conf: acorn_blue data\n",
+            "/snap/acorn/1: bin deep import lib meta settings\n/snap/acorn/1/deep/er/conf: acorn_blue data\n",
+        ],
+    );
+}
+
+#[test]
 fn a_parallel_instance_lives_beside_the_snap() {
     scenario(
         r"

@@ -198,6 +198,27 @@ fn content_and_layouts() -> Vec<Story> {
             .desire("")
             .run()
             .both([gone("/snap/acorn/1/newdir"), layers("/snap/acorn/1", 1), record(&[ROOTFS])]),
+        story("content comes into a mimic of a parallel instance, and nothing else is touched")
+            .of("maple_blue")
+            .natively()
+            .desire(BLUE)
+            .run()
+            .with(|start| start.argv = &["--from-snap-confine", "maple_blue"])
+            .both([
+                exit("0"),
+                file("/snap/maple/7/deep/conf", "maple blue common"),
+                layers("/snap/maple/7", 2),
+            ])
+            .ignoring(["layers", "mount"])
+            .run()
+            .with(|start| start.argv = &["--from-snap-confine", "maple_blue"])
+            .both([exit("0"), same(), recorded("/snap/maple/7")])
+            .ignoring(["layers", "mount"])
+            .desire(&format!("{BLUE}\n/snap/birch/1/export /snap/maple/7/more none bind,ro 0 0"))
+            .run()
+            .with(|start| start.argv = &["--from-snap-confine", "maple_blue"])
+            .both([exit("0"), file("/snap/maple/7/more/v", "birch export 1"), layers("/snap/maple/7", 2)])
+            .ignoring(["layers", "mount"]),
         story("a parallel instance whose source changed has its children mounted again")
             .of("maple_blue")
             .disturb(|_| write("/var/snap/acorn/common/x/common/low/here", "here"))
@@ -465,3 +486,8 @@ fn drifting() -> Vec<Story> {
             ),
     ]
 }
+
+/// A parallel instance with a layout in its own directory.
+const BLUE: &str = "/snap/maple_blue /snap/maple none rbind,x-snapd.origin=overname 0 0
+    /var/snap/maple_blue /var/snap/maple none rbind,x-snapd.origin=overname 0 0
+    /var/snap/maple/common/v /snap/maple/7/deep/conf none bind,rw,x-snapd.kind=file,x-snapd.origin=layout 0 0";
