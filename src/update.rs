@@ -164,6 +164,11 @@ fn system<'t>(invocation: Invocation<'t>, names: &Names<'t>, run: &'t mut Run<'t
         noted = read.before;
         world.notes.parse(read.text, recorded, version);
     }
+    // The namespace that snap-confine has just made holds none of our mounts; a record without its root is that of an earlier
+    // one, which ended before it was complete.
+    if !joins && recorded.iter().all(|line| line.dir != b"/") {
+        recorded.clear();
+    }
     world.plan.begin(recorded, desired);
     world.plan.recorded = lines;
     for path in split(FREE, b'\n') {
@@ -199,7 +204,7 @@ fn carry_out<'t>(
     system: Option<(&Freezer<'t>, &Old<'t>)>,
 ) -> Result<'t, ()> {
     let World { plan, table, ground, notes, results, arena } = world;
-    make_plan(plan, table, ground, arena, log)?;
+    make_plan(plan, table, ground, arena, log, confined)?;
     let (walker, fresh_calls, journal) = (Walker::new(), !confined, None);
     let beneath = fresh_calls && plan.changes_anything() && mount::can_attach_beneath();
     // What it holds in the end goes with the process.
@@ -237,6 +242,10 @@ fn carry_out<'t>(
     }
     let done = apply.run();
     frozen.thaw(apply.log);
+    // snap-confine gives up, and the namespace with it.
+    if confined {
+        done?;
+    }
     // The truth, also after a failure. The record first: what was intended counts until it is true. Where nothing was, the
     // notes: without them an entry counts as another version's.
     let notes_first = apply.journal.is_none();
@@ -296,8 +305,12 @@ fn make_plan<'t>(
     ground: &mut Ground<'t>,
     arena: &mut Arena<'t>,
     log: &mut Log,
+    confined: bool,
 ) -> Result<'t, ()> {
-    survey::mounts(plan, table, arena, log)?;
+    // Where nothing of ours can be, nobody has to look: AppArmor would refuse it, and log that, at every start.
+    if !confined || plan.record.len() > 1 {
+        survey::mounts(plan, table, arena, log)?;
+    }
     plan.judge(table);
     if plan.misses_anything() {
         apply::trust(plan, table, ground, false)?;

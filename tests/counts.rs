@@ -11,9 +11,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
+use rustix::fs::FlockOperation;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
-use support::load::{self, Load, calls, forget};
-use support::program::{self, Which};
+use support::load::{self, Load, ROOTFS, calls, forget};
+use support::program::{self, Program, Which};
 use support::sandbox::{self, Sandbox, in_sandbox};
 
 /// Calls that may be made, in hundredths.
@@ -108,6 +109,40 @@ fn groups_of_others_cost_no_more_than_they_did() {
         });
         let more = difference(&small[1], &large[1]);
         assert!(within(&more, LARGE - SMALL, &GROUP), "more system calls than before, see above");
+    });
+}
+
+/// AppArmor profiles of before 2026 do not grant it, and log that it was asked for.
+#[test]
+fn a_start_by_snap_confine_does_not_ask_for_the_mount_table() {
+    if sandbox::possible().is_err() || program::is_emulated() {
+        eprintln!("SKIPPED: needs root, and no emulator");
+        return;
+    }
+    let program = Program::find(Which::Ours).expect("our program");
+    in_sandbox("acorn", move |sandbox| {
+        let tool = program.command().0;
+        let asks = |words: &[&str]| {
+            let words = words.iter().map(|word| word.replace("TOOL", &tool));
+            sandbox.on_host(|| load::transcript(&words.collect::<Vec<_>>())).contains("mountinfo")
+        };
+        let inside = ["nsenter", "--mount=/run/snapd/ns/acorn.mnt", "TOOL", "--from-snap-confine", "acorn"];
+        sandbox.preserve();
+        let work = Load::Binds(3);
+        fs::write(sandbox.desired(), work.desired()).expect("write the desired profile");
+        let lock = sandbox.hold(FlockOperation::NonBlockingLockExclusive);
+        // The root is on record; nothing is; the start before this one did not come to its end.
+        for record in [ROOTFS, "", &work.desired()] {
+            work.furnish();
+            let before = load::mounts();
+            forget(sandbox);
+            fs::write(sandbox.record(), record).expect("write the record");
+            assert!(!asks(&inside), "it asked, with this on record:\n{record}");
+            assert_eq!(load::mounts(), before + work.mounts(), "with this on record:\n{record}");
+            work.clear();
+        }
+        drop(lock);
+        assert!(asks(&["TOOL", "acorn"]), "snapd's own run should have asked");
     });
 }
 

@@ -84,6 +84,12 @@ fn ends(story: Story) -> Story {
     rests(story).desire("").run().both([exit("0"), warnings(0), as_at_first(), only_root()])
 }
 
+/// The same, when it is snapd that starts the program: snap-confine only does so in a namespace that is new.
+fn ends_with_snapd(story: Story) -> Story {
+    let story = story.refresh().both([exit("0"), warnings(0), same(), not_saved()]);
+    story.desire("").refresh().both([exit("0"), warnings(0), as_at_first(), only_root()])
+}
+
 /// The same, when in the end what the story had disturbed is put back by hand.
 fn ends_when(story: Story, put_back: fn(&Sandbox)) -> Story {
     let story = rests(story).desire("").run().both([exit("0"), warnings(0), only_root()]);

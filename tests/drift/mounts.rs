@@ -95,18 +95,20 @@ fn there_before() -> Vec<Story> {
     vec![
         ends(
             story("I had mounted it by hand already, and then it was mounted twice")
+                .disturb(preserve)
                 .disturb(|_| bind("/var/snap/acorn/common/a", "/opt/spare"))
                 .desire(BIND)
-                .run()
+                .refresh()
                 .both(shows("common a")),
         )
         .both([layers("/opt/spare", 0)])
         // What was adopted is taken away like what was made.
         .both([file("/opt/spare/v", "spare")]),
         story("I had mounted the file by hand, and got two of them")
+            .disturb(preserve)
             .disturb(|_| bind("/var/snap/acorn/common/conf", "/opt/readme"))
             .desire(FILE)
-            .run()
+            .refresh()
             .both(shows_file("common conf"))
             .run()
             .both([same()])
@@ -266,9 +268,10 @@ fn covered() -> Vec<Story> {
             .run()
             .both([exit("0"), warnings(0), file("/opt/spare/v", "foreign"), layers("/opt/spare", 1)]),
         story("somebody else's mount was covered, and not even the log says so")
+            .disturb(preserve)
             .disturb(|_| tmpfs("/opt/spare", "foreign"))
             .desire(BIND)
-            .run()
+            .refresh()
             .with(|start| start.env = &[("SNAPD_DEBUG", "1")])
             .both([
                 exit("0"),

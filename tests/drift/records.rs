@@ -2,9 +2,9 @@
 //! The record is not what was mounted: lost, cut off, turned round, of another namespace, or of a run that failed.
 
 use crate::deeds::*;
-use crate::ends;
 use crate::support::sandbox::Sandbox;
 use crate::support::story::*;
+use crate::{ends, ends_with_snapd};
 
 /// Three entries of three kinds; none needs a mimic.
 const PLAIN: &str = "/var/snap/acorn/common/a /opt/spare none bind 0 0
@@ -54,18 +54,20 @@ fn lost() -> Vec<Story> {
                 .desire(PLAIN)
                 .run()
                 .both(plain())
+                .disturb(preserve)
                 .disturb(|sandbox| rewrite(sandbox, |_| format!("{ROOTFS}\n")))
-                .run()
+                .refresh()
                 .both(plain())
                 .both([recorded("/opt/spare"), recorded("/opt/readme"), recorded("/srv/site")]),
         ),
-        ends(
+        ends_with_snapd(
             story("the whole file of the record was gone, and everything was mounted a second time")
                 .desire(PLAIN)
                 .run()
                 .both(plain())
+                .disturb(preserve)
                 .disturb(|sandbox| rm(&sandbox.record().to_string_lossy()))
-                .run()
+                .refresh()
                 .both(plain()),
         ),
         ends(
@@ -97,8 +99,9 @@ fn lost() -> Vec<Story> {
             .run()
             .both([exit("1"), says("cannot"), layers("/opt/spare", 1), layers("/opt/readme", 1)])
             // When the record is taken away as a whole, what is there is found.
+            .disturb(preserve)
             .disturb(|sandbox| rewrite(sandbox, |_| format!("{ROOTFS}\n")))
-            .run()
+            .refresh()
             .both(plain())
             .desire("")
             .run()
@@ -238,14 +241,15 @@ fn older() -> Vec<Story> {
             story("a refresh failed twenty times, and twenty mounts stay when the snap is disconnected"),
             20,
         )),
-        ends(
+        ends_with_snapd(
             story("an older snap-confine began the namespace and wrote no record")
                 .desire(PLAIN)
                 .run()
                 .by_original()
                 .both(plain())
+                .disturb(preserve)
                 .disturb(|sandbox| rm(&sandbox.record().to_string_lossy()))
-                .run()
+                .refresh()
                 .both(plain())
                 .both([warnings(0)]),
         ),

@@ -335,8 +335,10 @@ fn failing() -> Vec<Story> {
     const ALL: [&str; 6] = ["view", "host /tmp", "mount", "layers", "record", "warning"];
     vec![
         story("a layout that fails is fatal, and what was done is on record")
+            .natively()
+            .disturb(preserve)
             .desire(BAD)
-            .run()
+            .refresh()
             .both([
                 exit("1"),
                 says("cannot use \"/var/snap/acorn/common/conf\" as bind-mount source: not a directory"),
@@ -353,16 +355,18 @@ fn failing() -> Vec<Story> {
                 [file("/usr/share/zebra/v", "common a"), recorded("/usr/share/zebra")],
             ),
         story("a layout that fails again and again does not stack mounts")
+            .natively()
+            .disturb(preserve)
             .desire(BAD)
-            .run()
+            .refresh()
             .ignoring(ALL)
-            .run()
+            .refresh()
             .both([exit("1")])
             .differs("L6", ALL, [layers("/srv/site", 1), layers("/snap/acorn/1/import", 1)])
-            .run()
+            .refresh()
             .differs("L6", ALL, [layers("/srv/site", 1), layers("/snap/acorn/1/import", 1)])
             .desire(REPAIRED)
-            .run()
+            .refresh()
             .both([
                 exit("0"),
                 file("/usr/share/zebra/v", "common a"),
@@ -370,7 +374,7 @@ fn failing() -> Vec<Story> {
             ])
             .differs("L6", ALL, [layers("/srv/site", 1)])
             .desire("")
-            .run()
+            .refresh()
             .both([exit("0")])
             .differs(
                 "L6",
@@ -383,6 +387,11 @@ fn failing() -> Vec<Story> {
                     record(&[ROOTFS]),
                 ],
             ),
+        story("a start in which a layout fails leaves the record alone, because its namespace goes")
+            .desire(BAD)
+            .run()
+            .both([exit("1"), record(&[ROOTFS])])
+            .ignoring(ALL),
         story("an overname that fails is fatal")
             .of("maple_blue")
             .desire("/var/snap/maple_blue/common/v /var/snap/maple none rbind,x-snapd.origin=overname 0 0")
@@ -424,9 +433,10 @@ fn drifting() -> Vec<Story> {
             .differs("L25", KEYS, [file("/opt/spare/v", "common a"), layers("/opt/spare", 1)]),
         story("a mount that somebody made already is adopted")
             .natively()
+            .disturb(preserve)
             .disturb(|_| bind("/var/snap/acorn/common/a", "/opt/spare"))
             .desire(BIND)
-            .run()
+            .refresh()
             .both([exit("0"), file("/opt/spare/v", "common a"), recorded("/opt/spare")])
             .differs("L25", ["layers /opt/spare"], [layers("/opt/spare", 1)]),
         story("a directory that was replaced is bound anew")

@@ -133,8 +133,15 @@ pub fn mounts() -> usize {
     fs::read_to_string("/proc/thread-self/mountinfo").expect("read the mount table").lines().count()
 }
 
-/// The names of the system calls of a command, each as often as it is made, by strace(1). Threads and children count.
+/// The names of the system calls of a command, each as often as it is made. Threads and children count.
 pub fn calls(command: &[String]) -> Vec<String> {
+    // Each line is "PID NAME(…". A call that another thread interrupts has a second line, "PID <... NAME resumed>".
+    let name = |line: &str| Some(line.split_whitespace().nth(1)?.split_once('(')?.0.to_string());
+    transcript(command).lines().filter_map(name).collect()
+}
+
+/// The system calls of a command, a line each, by strace(1).
+pub fn transcript(command: &[String]) -> String {
     let transcript = tempfile::NamedTempFile::new_in("/run").expect("a file for the transcript");
     let path: &Path = transcript.path();
     let done = Command::new("strace")
@@ -152,11 +159,7 @@ pub fn calls(command: &[String]) -> Vec<String> {
     if std::env::var_os("STORIES_SHOW").is_some() {
         println!("{command:?}\n{text}");
     }
-    // Each line is "PID NAME(…". A call that another thread interrupts has a second line, "PID <... NAME resumed>".
-    text.lines()
-        .filter_map(|line| line.split_whitespace().nth(1)?.split_once('('))
-        .map(|(name, _)| name.to_string())
-        .collect()
+    text
 }
 
 /// Mounts an empty tmpfs.
