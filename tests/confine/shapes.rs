@@ -183,14 +183,17 @@ fn a_base_that_is_an_overlay_one_can_write_to() {
 
 #[test]
 fn in_a_container() {
-    for cgroups in [1, 2] {
+    // The base: an overlay, and what containers mount squashfs with where the kernel does not let them.
+    let overlay = "mkdir /var/lower
+        mount -t overlay -o lowerdir=/snap/core99/1:/var/lower overlay /snap/core99/1";
+    let fuse = "umount /snap/core99/1
+        squashfuse -o ro,allow_other /images/core99_1.squashfs /snap/core99/1";
+    let bases = [(overlay, "mount / / overlay "), (fuse, "mount / / fuse.squashfuse ")];
+    for (cgroups, (base, shows)) in [1, 2].into_iter().flat_map(|version| bases.map(|base| (version, base))) {
         let world = World {
             shape: "container",
             cgroups,
-            prepare: "mkdir /var/lower
-                mount -t overlay -o lowerdir=/snap/core99/1:/var/lower overlay /snap/core99/1
-                install birch 2
-                install birch 1",
+            prepare: &format!("{base}\ninstall birch 2\ninstall birch 1"),
             ..World::CLASSIC
         };
         scenario_in(
@@ -216,6 +219,7 @@ fn in_a_container() {
             state
             ",
             &[
+                shows,
                 "the same process\n/snap/acorn/1/import/v: birch export\n/opt/fresh/v: acorn data\n",
                 "uid 1000\n/snap/acorn/1/import/v: birch export\n/opt/spare/v: birch more\nstart: 0\n",
                 "refresh: 0\nthe same process\n/opt: readme spare\n/snap/acorn/1/import/v: birch export 2\n",
