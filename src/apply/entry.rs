@@ -340,7 +340,7 @@ impl<'t> Apply<'_, 't> {
     }
 
     /// Whether a mount that was there before anything was done still is there.
-    fn is_mounted(&mut self, id: MountId) -> bool {
+    pub(super) fn is_mounted(&mut self, id: MountId) -> bool {
         let mut found = false;
         if let Ok(buffer) = self.arena.take(survey::LINE_BUFFER) {
             let _ = survey::each_mount(buffer, &mut |line| {

@@ -280,14 +280,17 @@ impl<'t> Apply<'_, 't> {
             let top = file::open_at(&parent, path::name(dir), Open::PATH, 0)?;
             Ok((parent, top))
         });
-        let (parent, top) = match found {
-            Err(Errno::ENOENT) => return Ok(false),
-            found => found?,
+        let found = match found {
+            Err(Errno::ENOENT) => None,
+            found => {
+                let (parent, top) = found?;
+                Some((place::look(&parent, &top)?, top)).filter(|(found, _)| found.mount_root != Some(false))
+            }
         };
-        let found = place::look(&parent, &top)?;
-        if found.mount_root == Some(false) {
-            return Ok(false);
-        }
+        let Some((found, top)) = found else {
+            // Gone; or beneath something.
+            return Ok(expected.is_some_and(|id| self.is_mounted(id)));
+        };
         let is_other = expected.is_some() && found.mount.is_some() && found.mount != expected;
         if is_other || file::file_system(&top)?.magic != FileSystem::TMPFS {
             return Ok(is_other);

@@ -192,18 +192,19 @@ impl<'t> Apply<'_, 't> {
                     {
                         self.remove(at);
                     }
-                    Removal::Mimic(at) if !hidden => self.remove_mimic(at, false),
+                    // It may lie beneath an entry that another mimic hides.
+                    Removal::Mimic(at)
+                        if !hidden
+                            || plan.mimics.get(at as usize).is_some_and(|mimic| {
+                                self.results.kept.get(usize::from(mimic.line)) == Some(&true)
+                            }) =>
+                    {
+                        self.remove_mimic(at, false);
+                    }
                     _ => {}
                 }
             }
-            for (mimic, at) in plan.mimics.iter().zip(0u32..).filter(|(mimic, _)| mimic.goes) {
-                if hidden {
-                    // It may have lain beneath an entry that another mimic hid.
-                    if self.results.kept.get(usize::from(mimic.line)) == Some(&true) {
-                        self.remove_mimic(at, false);
-                    }
-                    continue;
-                }
+            for (mimic, at) in plan.mimics.iter().zip(0u32..).filter(|(mimic, _)| mimic.goes && !hidden) {
                 let copies = mimic.mount.map_or(0, |mount| self.table.twins(mount));
                 for _ in 0..copies {
                     self.remove_mimic(at, true);

@@ -216,7 +216,10 @@ impl<'t> Plan<'t> {
                 };
                 earliest <= count - next as u32 && self.find_inside(item.dir, inside).is_none()
             });
+            // Of what no record names and no entry asks for nobody knows the kind.
+            let known = item.record.is_some() || item.state == State::InEffect;
             let replaced = replaced
+                && known
                 && self.changes_above(item.dir) == 0
                 && item.mount.is_some()
                 && !item.hidden
@@ -252,8 +255,9 @@ impl<'t> Plan<'t> {
         added
     }
 
-    /// Entries that can be reached, from the last mounted to the first; then mimics, the deepest first; then the
-    /// entries that the mimics covered.
+    /// Entries that can be reached, from the last mounted to the first; then mimics and the entries that mimics cover, from the
+    /// last line of the table to the first: they stand there as they were mounted. Of what is not there: mimics, the deepest
+    /// first, then entries.
     fn list_removals(&mut self) {
         self.removals.clear();
         self.stack.clear();
@@ -267,20 +271,22 @@ impl<'t> Plan<'t> {
                 _ => false,
             };
             if there {
-                let _ = self.stack.push(key(if item.hidden { NOWHERE } else { 0 }, NOWHERE - at));
+                let place = item.mount.map_or(NOWHERE, |mount| NOWHERE - 1 - mount.0);
+                let _ = self.stack.push(key(if item.hidden { place } else { 0 }, NOWHERE - at));
             }
         }
         for (mimic, at) in self.mimics.iter().zip(0u32..).filter(|(m, _)| m.goes) {
             // Neither the first nor the last.
-            let _ = self.stack.push(key(NOWHERE - 1 - mimic.dir, at));
+            let place = mimic.mount.map_or(mimic.dir, |mount| mount.0);
+            let _ = self.stack.push(key(NOWHERE - 1 - place, at));
         }
         sort::sort_keys(self.stack);
         for key in self.stack.iter() {
+            // There are far less of either.
             let number = *key as u32;
-            let _ = self.removals.push(match (*key >> 32) as PathId {
-                0 | NOWHERE => Removal::Item(NOWHERE - number),
-                _ => Removal::Mimic(number),
-            });
+            let item = NOWHERE - number;
+            let _ =
+                self.removals.push(if item < number { Removal::Item(item) } else { Removal::Mimic(number) });
         }
     }
 

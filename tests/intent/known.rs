@@ -2,9 +2,9 @@
 //! Sequences that went wrong once, made as small as they go wrong. Their seeds would not do: with a change of the
 //! generator these mean other sequences.
 
-use crate::sequence::{Disturb, Entry, Sequence, Step};
+use crate::sequence::{Disturb, Edit, Entry, Sequence, Step};
 
-/// A line for each entry, and an empty one between two steps; a word alone is a disturbance.
+/// A line for each entry, and an empty one between two steps; a word alone is what happens before.
 const KNOWN: &[(&str, &str)] = &[
     (
         "a mimic that is needed beneath a layout which goes for a moment changes the source of what stays",
@@ -55,6 +55,26 @@ const KNOWN: &[(&str, &str)] = &[
          tmpfs /etc/foo.d/new tmpfs mode=0755",
     ),
     (
+        "a mimic beneath an entry that another mimic hides is not taken for gone",
+        "/usr/share/doc /opt/depot/inner/new none bind
+         /new /opt/depot none bind,ro,x-snapd.origin=layout
+         /var/snap/acorn/common/c /opt/depot/inner none bind,x-snapd.origin=layout",
+    ),
+    (
+        "what lies beneath that mimic is taken away after it",
+        "/var/snap/birch/common/shared /opt/depot none bind
+         /usr/share/doc /opt/depot/inner none bind,x-snapd.origin=overname
+         /var/snap/birch/common/shared /opt/depot/inner/new none bind,x-snapd.origin=overname
+         tmpfs /opt/depot/new tmpfs mode=0755",
+    ),
+    (
+        "a file that was replaced gives way to a directory",
+        "/var/snap/acorn/common/conf /snap/acorn/1/new none bind,x-snapd.kind=file
+
+         ReplaceFile
+         /snap/birch/1/export /snap/acorn/1/new none bind",
+    ),
+    (
         "an entry beneath a layout is taken away although another entry takes the layout's place",
         "/var/snap/birch/common/shared /opt/depot none bind,x-snapd.origin=layout
          /snap/acorn/1/data /opt/depot/inner none bind
@@ -92,8 +112,9 @@ fn step(text: &'static str) -> Step {
                 fstype,
                 options: options.into(),
             }),
+            ["ReplaceFile"] => step.edits.push(Edit::ReplaceFile("/var/snap/acorn/common/conf")),
             ["LoseRecord"] => step.disturb.push(Disturb::LoseRecord),
-            _ => panic!("no entry and no disturbance: {line}"),
+            _ => panic!("no entry, and nothing that happens: {line}"),
         }
     }
     step

@@ -307,11 +307,10 @@ fn disturb(what: &Disturb, world: &World) {
 /// Lives through a sequence. How many steps had an entry that cannot be honoured even in a fresh namespace?
 fn live(nursery: &Nursery, sequence: &Sequence) -> Result<usize, Fault> {
     nursery.world(|world| {
-        let context = match sequence.by_snapd {
-            true => Context::Snapd,
-            false => Context::SnapConfine,
-        };
-        if sequence.by_snapd
+        // snap-confine's namespace is new: nobody has mounted anything there that the record would not name.
+        let forgets = |what: &Disturb| matches!(what, Disturb::LoseRecord | Disturb::LoseLine(_));
+        let by_snapd = |step: &Step| sequence.by_snapd || step.disturb.iter().any(forgets);
+        if sequence.steps.iter().any(by_snapd)
             && let Err(why) = world.preserve()
         {
             return fault("sandbox", format!("cannot preserve the namespace: {why}"));
@@ -326,7 +325,7 @@ fn live(nursery: &Nursery, sequence: &Sequence) -> Result<usize, Fault> {
                 edit_on_host(world, *what);
                 edits.push(*what);
             }
-            let forgets = |what: &Disturb| matches!(what, Disturb::LoseRecord | Disturb::LoseLine(_));
+            let context = if by_snapd(step) { Context::Snapd } else { Context::SnapConfine };
             let forgotten = step.disturb.iter().any(forgets);
             // What is seen at a foreign mount's place is only known where one entry wants it, and no other is near: a
             // mimic over a directory above keeps what it covers, and then nobody can take the foreign mount away.
