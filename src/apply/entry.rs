@@ -6,7 +6,7 @@ use super::create::{self, Made, What};
 use super::walk::Walker;
 use super::{Apply, Outcome, place, survey};
 use crate::error::{Error, Result, Says, says};
-use crate::kernel::file::{self, FileType, Open, Stat};
+use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::mount::{self, Attach, Reach};
 use crate::kernel::{Errno, Fd, process};
 use crate::mount::{Kind, MountEntry, MountId, Origin};
@@ -371,28 +371,32 @@ impl<'t> Apply<'_, 't> {
         }
     }
 
-    /// Removes the empty directory or file on which an entry was mounted, if it was made for that (L2).
-    pub fn clean_up(&mut self, entry: &MountEntry<'t>) {
+    /// Removes the empty directory or file on which an entry was mounted, if it was made for that (L2). A directory that
+    /// somebody filled, a file that somebody wrote to, a mount point: they stay, and that is no error.
+    pub fn clean_up(&mut self, entry: &MountEntry<'t>) -> Result<'t, ()> {
         let kind = entry.kind();
         if !matches!(kind, Kind::Directory | Kind::File) {
-            return;
+            return Ok(());
         }
         let parent = self.walker.take_parent(entry.dir);
         let name = path::name(entry.dir);
-        if let Ok(parent) = &parent
-            && self.is_ours_to_remove(entry.dir, parent)
-        {
-            // A directory that somebody filled, a file that somebody wrote to, a mount point: they stay. Nobody will come
-            // here again, so what fails is tried once more.
-            let is_empty = |stat: Stat| stat.kind == FileType::Regular && stat.size == 0;
-            if kind == Kind::Directory {
-                let _ =
-                    file::remove_directory(parent, name).or_else(|_| file::remove_directory(parent, name));
-            } else if file::stat_at(parent, name).is_ok_and(is_empty) {
-                let _ = file::unlink(parent, name).or_else(|_| file::unlink(parent, name));
-            }
-        }
+        let done = match &parent {
+            Ok(parent) if !self.is_ours_to_remove(entry.dir, parent) => Ok(()),
+            Ok(parent) if kind == Kind::Directory => file::remove_directory(parent, name),
+            Ok(parent) => file::stat_at(parent, name).and_then(|stat| {
+                let is_empty = stat.kind == FileType::Regular && stat.size == 0;
+                if is_empty { file::unlink(parent, name) } else { Ok(()) }
+            }),
+            Err(errno) => Err(*errno),
+        };
         self.walker.keep_parent(entry.dir, parent);
+        match done {
+            Ok(())
+            | Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ENOTEMPTY | Errno::EEXIST | Errno::EROFS) => Ok(()),
+            // Not granted by AppArmor: then never.
+            Err(Errno::EACCES | Errno::EPERM) if self.confined => Ok(()),
+            Err(errno) => Err(Error::call(says!("cannot remove %q: %e"), entry.dir, errno)),
+        }
     }
 
     /// Whether a placeholder was made by us. Where no note says so, because the entry was recorded by another version,
@@ -506,7 +510,7 @@ fn is_missing<'t>(
         // Special files of a mimic are put back like regular ones (L19).
         (Ok((FileType::Regular, _)), Kind::File) => return Ok(false),
         (Ok((FileType::Symlink, fd)), Kind::Symlink) => {
-            if has_text(&fd, entry) {
+            if has_text(&fd, entry) == Ok(true) {
                 return Ok(false);
             }
             says = says!("cannot create symbolic link %q: existing symbolic link in the way");
@@ -518,9 +522,9 @@ fn is_missing<'t>(
 
 /// Whether an open link has the text that its entry wants.
 #[inline(never)]
-pub fn has_text(link: &Fd, entry: &MountEntry<'_>) -> bool {
+pub fn has_text(link: &Fd, entry: &MountEntry<'_>) -> crate::kernel::Result<bool> {
     let mut buffer = [0u8; 4096];
-    file::read_link(link, &mut buffer).is_ok_and(|text| text == entry.symlink_text().unwrap_or_default())
+    Ok(file::read_link(link, &mut buffer)? == entry.symlink_text().unwrap_or_default())
 }
 
 /// What an entry's target, or its source, is made as.

@@ -21,7 +21,7 @@ use crate::kernel::Errno;
 use crate::kernel::file::{self, FileSystem, Open};
 use crate::limits::{MEMORY, PROFILE_ENTRIES, WRITTEN_ENTRY};
 use crate::log::Log;
-use crate::mount::table::{Table, marks};
+use crate::mount::table::{MountRef, Table, marks};
 use crate::mount::{Kind, MountEntry, MountId, Options, Origin};
 use crate::plan::{Action, Class, Item, Mimic, Plan, Removal, State};
 use crate::text::arena::Arena;
@@ -86,6 +86,17 @@ impl Default for Results<'_> {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// When something is taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pass {
+    /// It is seen.
+    Seen,
+    /// A mimic hid it; that, and every copy that a later mimic made of it, is gone now.
+    Hidden,
+    /// It failed: what lay in the way may be gone, and a call that failed once may do it now.
+    Again,
 }
 
 /// Everything at hand while a plan is performed.
@@ -183,31 +194,21 @@ impl<'t> Apply<'_, 't> {
             self.results.synthetic.clear();
             return Err(error);
         }
-        // What a mimic hides can be reached when that, and every copy that a later mimic made of it, is gone.
-        for hidden in [false, true] {
+        for pass in [Pass::Seen, Pass::Hidden, Pass::Again] {
             for removal in plan.removals.iter() {
-                match *removal {
-                    Removal::Item(at)
-                        if plan.items.get(at as usize).is_some_and(|item| item.hidden == hidden) =>
-                    {
-                        self.remove(at);
+                if self.is_due(removal, pass) {
+                    match *removal {
+                        Removal::Item(at) => self.remove(at, pass),
+                        Removal::Mimic(at) => self.remove_mimic(at, false, pass),
                     }
-                    // It may lie beneath an entry that another mimic hides.
-                    Removal::Mimic(at)
-                        if !hidden
-                            || plan.mimics.get(at as usize).is_some_and(|mimic| {
-                                self.results.kept.get(usize::from(mimic.line)) == Some(&true)
-                            }) =>
-                    {
-                        self.remove_mimic(at, false);
-                    }
-                    _ => {}
                 }
             }
-            for (mimic, at) in plan.mimics.iter().zip(0u32..).filter(|(mimic, _)| mimic.goes && !hidden) {
-                let copies = mimic.mount.map_or(0, |mount| self.table.twins(mount));
-                for _ in 0..copies {
-                    self.remove_mimic(at, true);
+            if pass == Pass::Seen {
+                for (mimic, at) in plan.mimics.iter().zip(0u32..).filter(|(mimic, _)| mimic.goes) {
+                    let copies = mimic.mount.map_or(0, |mount| self.table.twins(mount));
+                    for _ in 0..copies {
+                        self.remove_mimic(at, true, pass);
+                    }
                 }
             }
         }
@@ -224,6 +225,26 @@ impl<'t> Apply<'_, 't> {
             }
         }
         done
+    }
+
+    /// Whether a step of taking away is done in this pass.
+    fn is_due(&self, removal: &Removal, pass: Pass) -> bool {
+        match *removal {
+            Removal::Item(at) => {
+                let is_hidden = self.plan.items.get(at as usize).is_some_and(|item| item.hidden);
+                pass == match self.outcome(at) {
+                    Outcome::Stays => Pass::Again,
+                    _ if is_hidden => Pass::Hidden,
+                    _ => Pass::Seen,
+                }
+            }
+            // One that stayed may have lain beneath an entry that another mimic hid.
+            Removal::Mimic(at) => {
+                let line = self.plan.mimics.get(at as usize).map_or(0, |mimic| mimic.line);
+                let stays = self.results.kept.get(usize::from(line)) == Some(&true);
+                stays != (pass == Pass::Seen)
+            }
+        }
     }
 
     fn keep(&mut self, line: u16, stays: bool) {
@@ -298,8 +319,9 @@ impl<'t> Apply<'_, 't> {
     }
 
     #[inline(never)]
-    fn remove(&mut self, at: u32) {
+    fn remove(&mut self, at: u32, pass: Pass) {
         let Some(item) = self.plan.items.get(at as usize) else { return };
+        self.note(at, item, false);
         let mut done = Ok(());
         if self.table.is_empty() || item.mount.is_none() {
             // A link; or what the table does not show, which is not there: what is there then belongs to another entry.
@@ -308,18 +330,20 @@ impl<'t> Apply<'_, 't> {
             let is_wanted = winner.is_some_and(|winner| winner.symlink_text() == item.entry.symlink_text());
             if (self.table.is_empty() || item.state != State::Absent) && !is_wanted {
                 done = self.unmount(item.entry, None);
-            } else if item.record.is_some()
-                && item.kind != Kind::Symlink
-                && self.may_come_back(item.entry.dir)
-            {
+            } else if item.record.is_some() && self.may_come_back(item.entry.dir) {
                 // Moved away with its directory, perhaps, to come back later.
                 done = Err(Error::call(says!("cannot unmount %q: %e"), item.entry.dir, Errno::ENOTDIR));
             }
         } else {
-            // All layers of it, from the top.
+            // All layers of it, from the top; but what another entry has beneath it stays.
+            let plan = self.plan;
+            let others = |mount: &MountRef| {
+                let is_other = |other: &Item<'t>| other.mount == Some(*mount) && other.mount != item.mount;
+                !plan.with_target_of(item).any(|at| plan.items.get(at as usize).is_some_and(is_other))
+            };
             let mut layer = item.mount;
             let mut last = None;
-            while let Some(line) = layer.and_then(|mount| self.table.get(mount)) {
+            while let Some(line) = layer.filter(others).and_then(|mount| self.table.get(mount)) {
                 if line.is_marked(marks::OURS)
                     && done.is_ok()
                     && let Some(above) = core::mem::replace(&mut last, MountId::new(line.id))
@@ -340,21 +364,29 @@ impl<'t> Apply<'_, 't> {
                 done = self.unmount(item.entry, last);
             }
         }
+        if done.is_ok() && !self.plan.leaves_target_of(item) {
+            done = self.clean_up(item.entry);
+            // Of a place on which somebody has mounted nothing is ours any more.
+            if done.is_err_and(|error| error.errno == Errno::EBUSY) && pass == Pass::Again {
+                done = Ok(());
+            }
+        }
         match done {
-            Ok(()) => {
-                self.tell("unmounted", item.entry);
-                if !self.plan.leaves_target_of(item) {
-                    self.clean_up(item.entry);
-                }
-            }
+            Ok(()) => self.tell("unmounted", item.entry),
             Err(error) => {
-                self.warn("unmount", item.entry, error);
-                self.set(at, Outcome::Stays);
-                // Still there, so still on record (L4).
-                if let Some(line) = item.record {
-                    self.keep(line, true);
+                if pass == Pass::Again {
+                    self.warn("unmount", item.entry, error);
                 }
+                self.note(at, item, true);
             }
+        }
+    }
+
+    /// Notes whether what is there of an item stays. Then it stays on record, too (L4).
+    fn note(&mut self, at: u32, item: &Item<'t>, stays: bool) {
+        self.set(at, if stays { Outcome::Stays } else { Outcome::Nothing });
+        if let Some(line) = item.record {
+            self.keep(line, stays);
         }
     }
 
@@ -408,7 +440,7 @@ impl<'t> Apply<'_, 't> {
         }
     }
 
-    fn remove_mimic(&mut self, at: u32, copy: bool) {
+    fn remove_mimic(&mut self, at: u32, copy: bool, pass: Pass) {
         let plan = self.plan;
         let Some(mimic) = plan.mimics.get(at as usize) else { return };
         let Some(entry) = plan.line(mimic.line) else { return };
@@ -423,7 +455,9 @@ impl<'t> Apply<'_, 't> {
         let stays = match done {
             Ok(stays) => stays,
             Err(error) => {
-                self.warn("unmount", entry, error);
+                if pass == Pass::Again {
+                    self.warn("unmount", entry, error);
+                }
                 true
             }
         };
@@ -524,6 +558,16 @@ impl<'t> Apply<'_, 't> {
             }
         };
         self.set(at, Outcome::Nothing);
+        // It may have been there all the time.
+        if let Some(line) = item.record {
+            let stays = self.may_come_back(item.entry.dir);
+            self.keep(line, stays);
+        }
+        // Made for another entry with this target, and left for this one: it is on no record any more.
+        if self.notes.find(item.entry.dir) == Some(true) {
+            self.remove_all_replaced(item);
+            let _ = self.clean_up(item.entry);
+        }
         if item.class != Class::Interface && fatal.is_none() {
             *fatal = Some(error);
         } else {

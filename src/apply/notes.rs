@@ -97,7 +97,8 @@ pub fn write_intents(plan: &Plan<'_>, version: Version, w: &mut dyn Out) {
     write_version(w, version);
     for item in plan.items.iter().filter(|item| item.is_wanted()) {
         let comes = matches!(item.action, Action::Mount(_));
-        if comes || item.record.is_none() {
+        // Through a mimic that goes nobody sees what is there.
+        if (comes || item.record.is_none()) && (item.under.is_none() || !plan.is_uncovered(item)) {
             Notes::write(w, item.entry.dir, comes && item.under.is_some());
         }
         if comes && item.record.is_none() {

@@ -182,9 +182,10 @@ pub fn targets<'t>(plan: &mut Plan<'t>, ground: &mut Ground<'t>) {
 
 /// Whether the link of an entry is there with the wanted text; where nobody can say, what is on record counts.
 fn has_link(item: &Item<'_>) -> bool {
-    match walk::open(item.entry.dir, Open::PATH) {
-        Ok(fd) => entry::has_text(&fd, item.entry),
-        Err(Errno::ENOENT | Errno::ENOTDIR) => false,
+    match walk::open(item.entry.dir, Open::PATH).and_then(|fd| entry::has_text(&fd, item.entry)) {
+        Ok(has) => has,
+        // Gone, or no link.
+        Err(Errno::ENOENT | Errno::ENOTDIR | Errno::EINVAL) => false,
         Err(_) => item.record.is_some(),
     }
 }

@@ -259,10 +259,11 @@ pub fn wait_for(child: u32) {
     let _ = unsafe { call(libc::SYS_wait4, child as usize, 0, word(0), word(0), ANY) };
 }
 
-/// setsid(2): what is sent to the starter's group of processes no longer reaches this one.
+/// setpgid(2): what is sent to the starter's group of processes no longer reaches this one. It stays in its session: a
+/// new one would be scheduled apart from all others (sched(7), autogroups), and may get its turn late.
 pub fn leave_group() {
-    // SAFETY: no memory is passed. It fails only for the leader of a group, which a new process is not.
-    let _ = unsafe { call(libc::SYS_setsid, 0, 0, ANY, ANY, ANY) };
+    // SAFETY: no memory is passed. It fails only for the leader of a session, which a new process is not.
+    let _ = unsafe { call(libc::SYS_setpgid, 0, 0, ANY, ANY, ANY) };
 }
 
 /// Closes every descriptor that `keeps` does not name, whoever opened it. For a new process that shall hold on to nothing

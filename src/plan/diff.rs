@@ -53,7 +53,8 @@ impl<'t> Plan<'t> {
             self.gone.reset(&self.paths);
             self.changed.reset(&self.paths);
             for mimic in self.mimics.iter().filter(|m| m.goes) {
-                self.gone.raise(&self.paths, mimic.dir, CHANGED);
+                // The higher, the earlier it was made.
+                self.gone.raise(&self.paths, mimic.dir, u32::MAX - u32::from(mimic.line));
             }
             self.decide_items();
             let items = self.spread_to_items(round > 16);
@@ -218,8 +219,17 @@ impl<'t> Plan<'t> {
             });
             // Of what no record names and no entry asks for nobody knows the kind.
             let known = item.record.is_some() || item.state == State::InEffect;
+            // What it covers could not be reached.
+            let covered = &mut |other: &Item<'t>| {
+                other.action != Action::Keep
+                    && other.mount.is_some()
+                    && other.mount != item.mount
+                    && (other.dir == item.dir || other.record < item.record)
+            };
             let replaced = replaced
                 && known
+                && self.gone.from(item.dir) <= u32::MAX - item.record.map_or(0, u32::from)
+                && self.find_in(item.dir, self.paths.end(item.dir), covered).is_none()
                 && self.changes_above(item.dir) == 0
                 && item.mount.is_some()
                 && !item.hidden

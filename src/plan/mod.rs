@@ -126,6 +126,11 @@ pub struct Item<'t> {
 }
 
 impl Item<'_> {
+    /// Whether it is on record, of which so many lines are more than intents.
+    fn is_recorded(&self, lines: usize) -> bool {
+        self.record.is_some_and(|line| usize::from(line) < lines)
+    }
+
     /// Whether it will be there when the plan is performed.
     pub fn is_wanted(&self) -> bool {
         self.desired && matches!(self.action, Action::Keep | Action::Mount(_))
@@ -293,9 +298,9 @@ impl<'t> Plan<'t> {
     /// Whether the target of an item that is taken away is used again as it is: by a desired entry that needs the same
     /// kind of thing there, while nothing above it changes; or as the source of one.
     pub fn leaves_target_of(&self, item: &Item<'t>) -> bool {
-        let moves = self.changed.above(&self.paths, item.dir) | self.gone.above(&self.paths, item.dir);
+        let moves = self.changed.above(&self.paths, item.dir) > 0 || self.is_uncovered(item);
         self.coming.at(item.dir) == item.kind as u32 + 1
-            || moves == 0
+            || !moves
                 && self
                     .find_at(item.dir, &mut |other| {
                         let fits = other.kind == item.kind
@@ -303,6 +308,11 @@ impl<'t> Plan<'t> {
                         fits && other.is_wanted()
                     })
                     .is_some()
+    }
+
+    /// Whether a mimic goes that lies above the target of an item.
+    pub fn is_uncovered(&self, item: &Item<'t>) -> bool {
+        self.gone.above(&self.paths, item.dir) > 0
     }
 
     /// Whether no entry on record has the target of an item.

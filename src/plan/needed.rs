@@ -18,34 +18,42 @@ impl<'t> Plan<'t> {
     /// The second move. An empty table means that nothing can be known: then what is recorded counts as in effect.
     /// Links and directories-to-be are left alone; the survey looks at them.
     pub fn judge(&mut self, table: &mut Table<'t>) {
-        // When the items of a class are judged, mimics are looked for beneath what those cover.
-        self.judge_mimics(table);
+        // What an entry on record has mounted at a target is that one's.
+        self.early.reset(&self.paths);
+        for item in self.items.iter().filter(|item| item.is_recorded(self.recorded)) {
+            self.early.raise(&self.paths, item.dir, 1);
+        }
+        // When the items of a class are judged, mimics are looked for beneath what those cover; and in the end beneath
+        // other mimics.
+        self.judge_mimics(marks::COVER, table);
         for class in Class::ALL.into_iter().rev() {
             self.judge_items(class, table);
-            self.judge_mimics(table);
+            self.judge_mimics(marks::COVER, table);
         }
+        self.judge_mimics(marks::COVER | marks::MIMIC, table);
     }
 
     #[inline(never)]
-    fn judge_mimics(&mut self, table: &mut Table<'t>) {
+    fn judge_mimics(&mut self, above: u8, table: &mut Table<'t>) {
         // Of two over one directory the later lies on top.
         for at in (0..self.mimics.len() as u32).rev() {
-            self.judge_mimic(at, table);
+            self.judge_mimic(at, above, table);
         }
     }
 
     fn judge_items(&mut self, class: Class, table: &mut Table<'t>) {
+        let recorded = self.recorded;
         for item in self.items.iter_mut().rev().filter(|item| item.class == class) {
             if !super::is_mount(item.entry) {
                 // What a later entry covers cannot be looked at; what is on record counts then.
                 let dir = item.entry.dir;
                 item.hidden = table.visible(dir, 0) != table.visible(dir, marks::COVER);
-                if item.hidden && item.record.is_some() {
+                if item.hidden && item.is_recorded(recorded) {
                     item.state = if item.desired { State::InEffect } else { State::Different };
                 }
                 continue;
             }
-            let recorded = item.record.is_some_and(|line| usize::from(line) < self.recorded);
+            let recorded = item.is_recorded(recorded);
             (item.state, item.mount, item.hidden) = if table.is_empty() {
                 let state = match (recorded, item.desired) {
                     (true, true) => State::InEffect,
@@ -54,20 +62,20 @@ impl<'t> Plan<'t> {
                 };
                 (state, None, false)
             } else {
-                judge_mount(item.entry, recorded, item.desired, table)
+                judge_mount(item.entry, recorded, item.desired, self.early.at(item.dir) == 0, table)
             };
         }
     }
 
     /// Looks for the tmpfs of a mimic that is not found yet, and whether every part that is on record shows what the
     /// covered directory holds.
-    fn judge_mimic(&mut self, at: u32, table: &mut Table<'t>) {
+    fn judge_mimic(&mut self, at: u32, above: u8, table: &mut Table<'t>) {
         let Some(mimic) = self.mimics.get(at as usize).filter(|mimic| mimic.mount.is_none()) else { return };
         let Some(dir) = self.line(mimic.line).map(|line| line.dir) else { return };
         let owner = self.line(mimic.line).and_then(|line| line.needed_by());
         // The topmost tmpfs that carries the owner, or one of the parts; or the topmost if there are none.
         let mut found = None;
-        for pair in table.stack(dir, marks::COVER, 0).windows(2).rev() {
+        for pair in table.stack(dir, above, 0).windows(2).rev() {
             let &[under, tmpfs] = pair else { break };
             if !table.get(tmpfs).is_some_and(|m| m.is_whole(b"tmpfs") && !m.is_marked(marks::MIMIC)) {
                 continue;
@@ -106,11 +114,12 @@ impl<'t> Plan<'t> {
 }
 
 /// Judges one mount entry, and marks its mounts so that earlier entries are judged beneath them: what is there of it,
-/// the mount, and whether a mimic hides that.
+/// the mount, and whether a mimic hides that. It is `alone` where no entry on record has its target.
 fn judge_mount<'t>(
     entry: &MountEntry<'t>,
     recorded: bool,
     desired: bool,
+    alone: bool,
     table: &mut Table<'t>,
 ) -> (State, Option<MountRef>, bool) {
     let mut in_place = None;
@@ -157,7 +166,7 @@ fn judge_mount<'t>(
     match in_place {
         // What lies at a recorded target is what was mounted there, even if it shows something else by now; and what
         // was removed is of no use to anybody, and nothing can be mounted on it.
-        Some((mount, hidden)) if recorded || table.get(mount).is_some_and(|m| m.is_deleted()) => {
+        Some((mount, hidden)) if recorded || alone && table.get(mount).is_some_and(|m| m.is_deleted()) => {
             let shown = table.identity(mount, entry.dir);
             let mut layer = Some(mount);
             while let Some(at) = layer.filter(|at| table.identity(*at, entry.dir) == shown) {

@@ -82,12 +82,17 @@ impl<'t> Plan<'t> {
     fn push(&mut self, entry: &'t MountEntry<'t>, number: usize, record: Option<u16>) {
         let (dir, source) = (self.paths.id(number), self.paths.id(number + self.count));
         let desired = record.is_none();
+        let class = match record {
+            // What was mounted on a target later lies on top, whatever the classes.
+            Some(line) if self.early.at(dir) > u32::from(line) => Class::Interface,
+            _ => Class::of(entry),
+        };
         // As many as there are entries, which fitted.
         let _ = self.items.push(Item {
             entry,
             record,
             desired,
-            class: Class::of(entry),
+            class,
             kind: entry.kind(),
             state: State::Absent,
             mount: None,
@@ -135,6 +140,15 @@ impl<'t> Plan<'t> {
 
     /// Each record entry goes with the desired entry that equals it, or becomes an item of its own.
     fn take_record(&mut self) {
+        // The last line of a target that is no layout's; not in a record that an older version has turned round.
+        self.early.reset(&self.paths);
+        if self.record.first().is_some_and(|line| line.origin() == Origin::Rootfs) {
+            for (entry, at) in self.record.iter().zip(0u16..) {
+                if Class::of(entry) == Class::Interface && !entry.is_synthetic() {
+                    self.early.raise(&self.paths, self.paths.id(at.into()), at.into());
+                }
+            }
+        }
         for (entry, at) in self.record.iter().zip(0u16..) {
             let over = || self.paths.find(path::parent(entry.dir));
             let of_mimic = entry.is_synthetic() && (entry.fstype == b"tmpfs" || self.gone.at(over()) > 0);

@@ -28,6 +28,7 @@ mod support;
 #[allow(dead_code, reason = "each test crate uses its own part")]
 mod deeds;
 
+mod interrupted;
 mod layers;
 mod mimics;
 mod mounts;
@@ -52,10 +53,11 @@ fn main() {
         }
         libtest_mimic::run(&arguments, Vec::new()).exit();
     }
-    let stories: Vec<Story> = [mounts::stories(), records::stories(), layers::stories(), mimics::stories()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let stories: Vec<Story> =
+        [mounts::stories(), records::stories(), layers::stories(), mimics::stories(), interrupted::stories()]
+            .into_iter()
+            .flatten()
+            .collect();
     let titles: BTreeSet<String> = stories.iter().map(|story| slug(story.title)).collect();
     assert_eq!(titles.len(), stories.len(), "two stories have the same title");
     forget_all_but(&titles);

@@ -58,7 +58,7 @@ impl Entry {
         self.has("x-snapd.kind=file")
     }
 
-    fn is_no_directory(&self) -> bool {
+    pub fn is_no_directory(&self) -> bool {
         self.is_file() || self.has("x-snapd.kind=symlink")
     }
 }
@@ -288,7 +288,7 @@ fn add(dice: &mut Dice, profile: &mut Vec<Entry>, stays: &[String], refreshed: b
 
 /// Directories that are made in the snap's own data, or in a mimic that stays, and never removed, by contract: those that
 /// are to be there, those that are a source, and those on the way. Only another directory can be had there later.
-fn remember_what_stays(stays: &mut Vec<String>, profile: &[Entry]) {
+pub fn remember_what_stays(stays: &mut Vec<String>, profile: &[Entry]) {
     for entry in profile {
         let itself = entry.has("x-snapd.kind=ensure-dir");
         let on_the_way = Path::new(&entry.dir).ancestors().skip(usize::from(!itself));

@@ -27,7 +27,7 @@ use nix::errno::Errno;
 use rustix::fs::{CWD, MemfdFlags, RenameFlags, memfd_create, renameat_with};
 
 use super::freezer::Freezer;
-use super::sequence::{Dice, Edit, Entry, Step, Taste, generate};
+use super::sequence::{Dice, Edit, Entry, Step, Taste, generate, remember_what_stays};
 use super::support::{self, program};
 use super::tracer::{Blow, Watchdog, trace};
 use super::world::{Context, DESIRED, Nursery, SNAP, World};
@@ -128,7 +128,12 @@ impl Soak<'_> {
         let mut edits: Vec<Edit> = Vec::new();
         // One sequence, over and over: its entries get on with the directories that all of them leave.
         let taste = Taste { disturb: false, edits: true, most_entries: 6 };
-        let steps: Vec<Step> = generate(dice.next(), taste).steps;
+        let mut steps: Vec<Step> = generate(dice.next(), taste).steps;
+        let mut stays = Vec::new();
+        steps.iter().for_each(|step| remember_what_stays(&mut stays, &step.profile));
+        for step in &mut steps {
+            step.profile.retain(|entry| !(entry.is_no_directory() && stays.contains(&entry.dir)));
+        }
         for moment in 0..MOMENTS {
             if Instant::now() > end {
                 break;
@@ -151,6 +156,9 @@ impl Soak<'_> {
             let mut guarded = true;
             for _ in 0..1 + dice.below(3) {
                 self.trouble(&mut dice, &step.profile, other, tally, &mut guarded, told);
+            }
+            if SWAPPED.iter().any(|(dir, _)| Path::new(dir).is_symlink()) {
+                break;
             }
             // Where a guard was left to do it, nobody waits for the next run.
             let since = Instant::now();
@@ -214,14 +222,15 @@ impl Soak<'_> {
         let act = |tally: &mut Tally, guarded: &mut bool| match kind {
             0 | 1 if !without.contains("kill") => {
                 tally.kills += 1;
-                // A guard that was killed, too, leaves the thawing to the next run.
-                *guarded = guard;
+                // A guard that was killed, too, leaves the thawing to the next run that comes so far.
+                *guarded &= guard;
                 blow(Blow::Kill { guard: !guard })
             }
             2 if !without.contains("fail") => {
                 tally.failures += 1;
-                *guarded = true;
-                blow(Blow::Fail { errno, forever })
+                let told = blow(Blow::Fail { errno, forever });
+                *guarded |= told.contains("Exit(0)");
+                told
             }
             3 if !without.contains("together") => {
                 tally.together += 1;
@@ -284,7 +293,8 @@ const SWAPPED: &[(&str, &str)] = &[
     ("/var/snap/acorn/common/d", "/var/snap/acorn/common/d.swap"),
 ];
 
-/// Does something while a process of the snap meddles. In the end everything is where it was.
+/// Does something while a process of the snap meddles. In the end everything is where it was; but where something was
+/// mounted meanwhile on a directory that had been moved, nobody can move it back.
 fn meddle<T>(act: impl FnOnce() -> T) -> T {
     let over = AtomicBool::new(false);
     let exchange = |(one, two): &(&str, &str)| {
@@ -306,9 +316,16 @@ fn meddle<T>(act: impl FnOnce() -> T) -> T {
     });
     for pair in SWAPPED {
         if Path::new(pair.0).is_symlink() {
-            exchange(pair);
+            let moved = renameat_with(CWD, pair.0, CWD, pair.1, RenameFlags::EXCHANGE);
+            let in_the_way = || is_mounted(pair.0) || is_mounted(pair.1);
+            assert!(moved.is_ok() || in_the_way(), "{} cannot be moved back: {moved:?}", pair.1);
         }
         let _ = fs::remove_file(pair.1);
     }
     done
+}
+
+fn is_mounted(dir: &str) -> bool {
+    let table = fs::read_to_string("/proc/thread-self/mountinfo").expect("read the mount table");
+    table.lines().any(|line| line.split(' ').nth(4) == Some(dir))
 }

@@ -85,6 +85,12 @@ pub fn share(path: &str) {
     rustix::mount::mount_change(path, rustix::mount::MountPropagationFlags::SHARED).expect("share a mount");
 }
 
+/// Marks a mount as one that is about to go.
+pub fn doom(path: &str) {
+    rustix::mount::mount_change(path, rustix::mount::MountPropagationFlags::UNBINDABLE)
+        .expect("give up a mount");
+}
+
 /// Replaces a file as an editor does.
 pub fn replace(path: &str, text: &str) {
     write(&format!("{path}~"), text);
