@@ -105,38 +105,10 @@ const PLACES_OF_CORE: &str = "dev etc/alternatives etc/modprobe.d etc/ssh etc/ss
     media mnt proc root run snap sys tmp usr var/lib/extrausers var/lib/snapd var/log var/snap var/tmp writable";
 
 /// The app: shows what it sees.
-const LOOK: &str = r#"#!/bin/sh
-echo "uid $(id -u)"
-for name in "$@"; do
-    if [ -d "$name" ]; then echo "$name:" $(ls "$name"); else echo "$name: $(cat "$name" 2>&1)"; fi
-done
-"#;
+const LOOK: &str = include_str!("look");
 
-/// The service: shows what it sees whenever it is asked, and never leaves its process for that.
-const SERVE: &str = r#"#!/bin/sh
-while true; do
-    read -r names < "$1/ask"
-    {
-        echo "process $$"
-        for name in $names; do
-            if [ -d "$name" ]; then
-                set -- "$1" "$name"/*
-                one=$1
-                shift
-                text="$name:"
-                for entry in "$@"; do text="$text ${entry##*/}"; done
-                echo "$text"
-                set -- "$one"
-            elif [ -e "$name" ]; then
-                read -r text < "$name"
-                echo "$name: $text"
-            else
-                echo "$name: nothing"
-            fi
-        done
-    } > "$1/answer"
-done
-"#;
+/// The service: shows what it sees whenever it is asked.
+const SERVE: &str = include_str!("serve");
 
 /// What is told of a world besides the scenario.
 #[derive(Clone, Copy)]

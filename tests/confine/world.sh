@@ -37,7 +37,8 @@ if [ $# = 0 ]; then
     echo $$ > "$group/cgroup.procs"
     status=0
     SCENARIO=$(cat)
-    export SCENARIO
+    MOUNTS=$(cat "$(dirname "$0")/mounts.awk")
+    export SCENARIO MOUNTS
     unshare --mount --pid --cgroup --fork --kill-child --propagation private bash "$0" inside || status=$?
     echo $$ > "$tree/cgroup.procs"
     # A process that was killed leaves its group a little later.
@@ -182,18 +183,12 @@ inside() { nsenter --mount="/run/snapd/ns/$instance.mnt" /bin/sh "/snap/$instanc
 # The record, in any order.
 record() { [ ! -e "/run/snapd/ns/snap.$instance.fstab" ] || sort "/run/snapd/ns/snap.$instance.fstab"; }
 
-# The mounts of the preserved namespace: where, what, how, and whether they are shared (s) or follow (f) others; not
-# those of the machine's own file systems of names (/dev, /proc, /sys), nor what the host is seen by.
+# The mounts of the preserved namespace (mounts.awk); not those of the machine's own file systems of names (/dev, /proc,
+# /sys), nor what the host is seen by.
 mounts() {
     [ -e "/run/snapd/ns/$instance.mnt" ] || return 0
-    nsenter --mount="/run/snapd/ns/$instance.mnt" /bin/cat /proc/self/mountinfo | busybox awk '
-        $5 ~ "^/(dev|images|proc|sys|var/lib/snapd/hostfs)(/|$)" { next }
-        {
-            how = ""
-            for (i = 7; $i != "-"; i++) how = how ($i ~ "^shared" ? "s" : $i ~ "^master" ? "f" : "")
-            gsub("[0-9]{6,}", "N", $4)
-            print "mount", $5, $4, $(i + 1), $6, how
-        }' | sort
+    nsenter --mount="/run/snapd/ns/$instance.mnt" /bin/cat /proc/self/mountinfo |
+        busybox awk -v without='^/(dev|images|proc|sys|var/lib/snapd/hostfs)(/|$)' "$MOUNTS" | sort
 }
 
 # The whole state: mounts, record, and which namespaces there are.

@@ -63,6 +63,9 @@ step() {
     fi
 }
 
+# After this step the state is not the original's, on purpose: by which row of docs/compatibility.md.
+differs() { echo "$1" > "$place.differs"; }
+
 # The commands' output must be that which is read.
 expect() {
     local wanted seen
@@ -90,6 +93,8 @@ patiently() {
     return $status
 }
 
+quietly() { "$@" 2> /dev/null; }
+
 # Installs snaps: NAME_VERSION. What is there already is refreshed.
 install() {
     local name files=()
@@ -114,17 +119,11 @@ look_at_service() {
     systemctl show --property MainPID --value "snap.${instance:-acorn}.serve.service" > /run/service
 }
 
-# The mounts of a preserved namespace: where, what, how, and whether they are shared (s) or follow (f) others; not the
-# machine's own, nor what the host is seen by.
+# What is seen of the mounts of a preserved namespace, and how many lie there (tests/confine/mounts.awk); not the machine's
+# own, nor what the host is seen by.
 mounts() {
-    nsenter --mount="/run/snapd/ns/$1.mnt" /bin/cat /proc/self/mountinfo | busybox awk '
-        $5 ~ "^/(dev/(hugepages|mqueue|pts)|proc|sys|run|material|var/lib/snapd/hostfs)(/|$)" { next }
-        {
-            how = ""
-            for (i = 7; $i != "-"; i++) how = how ($i ~ "^shared" ? "s" : $i ~ "^master" ? "f" : "")
-            gsub("[0-9]{6,}", "N", $4)
-            print "mount", $5, $4, $(i + 1), $6, how
-        }' | sort
+    nsenter --mount="/run/snapd/ns/$1.mnt" /bin/cat /proc/self/mountinfo | busybox awk -v seen=1 -f $material/mounts.awk \
+        -v without='^/(dev/(hugepages|mqueue|pts)|proc|sys|run|material|var/lib/snapd/hostfs)(/|$)' | sort
 }
 
 # The state of everything that the tool has to do with.
@@ -155,7 +154,7 @@ finish() {
     journalctl --boot --no-hostname > $results/journal 2>&1
     tar -c -C $results . | dd of=/dev/vdc bs=64k conv=fsync status=none
     say "$passed passed, $failed failed"
-    systemctl poweroff --force
+    systemctl poweroff --force --force # nobody has to be waited for
 }
 
 # shellcheck source=tests/vm/scenario.sh

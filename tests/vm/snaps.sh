@@ -8,6 +8,7 @@ place=$1
 package=$2
 program=${3:-}
 tree=$place/tree
+programs=$(dirname "$0")/../confine
 
 # Starts a snap: what is read is its meta/snap.yaml.
 snap() {
@@ -80,6 +81,10 @@ slots:
     interface: content
     content: soil
     write: [\$SNAP_COMMON/soil]
+  grain:
+    interface: content
+    content: grain
+    read: [\$SNAP/export]
 YAML
     file export/v <<< "birch export $version"
     file more/v <<< "birch more $version"
@@ -88,41 +93,6 @@ YAML
 done
 
 # --- the consumer ---
-
-look=$(cat << 'PROGRAM'
-#!/bin/sh
-echo "uid $(id -u)"
-for name in "$@"; do
-    if [ -d "$name" ]; then echo "$name:" $(ls "$name"); else echo "$name: $(cat "$name" 2>&1)"; fi
-done
-PROGRAM
-)
-
-# Shows what it sees whenever it is asked, and never leaves its process for that.
-serve=$(cat << 'PROGRAM'
-#!/bin/sh
-until [ -p "$SNAP_COMMON/answer" ]; do sleep 1; done
-while true; do
-    read -r names < "$SNAP_COMMON/ask"
-    {
-        echo "process $$"
-        for name in $names; do
-            if [ -d "$name" ]; then
-                set -- "$name"/*
-                text="$name:"
-                for entry in "$@"; do text="$text ${entry##*/}"; done
-                echo "$text"
-            elif [ -e "$name" ]; then
-                read -r text < "$name"
-                echo "$name: $text"
-            else
-                echo "$name: nothing"
-            fi
-        done
-    } > "$SNAP_COMMON/answer"
-done
-PROGRAM
-)
 
 for version in 1 2; do
     snap << YAML
@@ -154,6 +124,11 @@ plugs:
     content: soil
     target: \$SNAP_DATA/soil
     default-provider: birch
+  grain:
+    interface: content
+    content: grain
+    target: \$SNAP/barn
+    default-provider: birch
   docs:
     interface: system-packages-doc
 layout:
@@ -176,19 +151,20 @@ YAML
   /opt/second:
     bind: $SNAP/lib
 YAML
-    file bin/look <<< "$look"
-    file bin/serve <<< "$serve"
+    file bin/look < "$programs/look"
+    file bin/serve < "$programs/serve"
     file lib/v <<< "acorn lib $version"
     file settings <<< "acorn settings $version"
-    directory import
+    file barn/v <<< "acorn barn $version"
     pack "acorn_$version"
 done
 
-# --- a snap whose layouts cannot all be made ---
+# --- a snap whose layouts cannot all be made; in its second version they can ---
 
-snap << 'YAML'
+for version in 1 2; do
+    snap << YAML
 name: wilted
-version: '1'
+version: '$version'
 base: core99
 summary: Has a layout that fails
 description: A directory in the place of a file
@@ -196,12 +172,17 @@ apps:
   look:
     command: bin/look
 layout:
+  /opt/fine:
+    bind: \$SNAP/lib
+YAML
+    [ $version = 2 ] || cat >> "$tree/meta/snap.yaml" << 'YAML'
   /opt/readme:
     bind: $SNAP/lib
 YAML
-file bin/look <<< "$look"
-directory lib
-pack wilted_1
+    file bin/look < "$programs/look"
+    file lib/v <<< "wilted lib $version"
+    pack "wilted_$version"
+done
 
 # --- snapd ---
 # snapd wants its own snap to be there before it installs others. Version 1 is older than the machine's package, which so
