@@ -34,51 +34,18 @@ mod mimics;
 mod mounts;
 mod records;
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::path::PathBuf;
-
-use libtest_mimic::{Arguments, Failed, Trial};
-use support::program::{Which, is_emulated, target};
-use support::sandbox::{self, Sandbox};
+use libtest_mimic::Failed;
+use support::program::Which;
+use support::sandbox::Sandbox;
 use support::story::*;
+use support::telling::Telling;
+
+const DRIFT: Telling = Telling { name: "drift", natively: true, tell, table };
 
 fn main() {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads = Some(1); // mounting is machine-wide work: one story at a time
-    let listing = arguments.list;
-    if let Err(why) = sandbox::possible() {
-        if !listing {
-            eprintln!("SKIPPED, all of drift: {why}");
-        }
-        libtest_mimic::run(&arguments, Vec::new()).exit();
-    }
-    let stories: Vec<Story> =
-        [mounts::stories(), records::stories(), layers::stories(), mimics::stories(), interrupted::stories()]
-            .into_iter()
-            .flatten()
-            .collect();
-    let titles: BTreeSet<String> = stories.iter().map(|story| slug(story.title)).collect();
-    assert_eq!(titles.len(), stories.len(), "two stories have the same title");
-    forget_all_but(&titles);
-    let trials = stories
-        .into_iter()
-        .map(|story| {
-            let why = match story.awaits {
-                Some(what) => Some(format!("waits for {what}")),
-                None => is_emulated().then(|| "an emulator cannot tell mounts apart".to_string()),
-            };
-            if let Some(why) = why.as_ref().filter(|_| !listing) {
-                eprintln!("SKIPPED, {why}: {}", story.title);
-            }
-            Trial::test(story.title, move || tell(&story)).with_ignored_flag(why.is_some())
-        })
-        .collect();
-    let conclusion = libtest_mimic::run(&arguments, trials);
-    if !listing && conclusion.num_filtered_out == 0 {
-        print!("{}", fs::read_to_string(target().join("drift.txt")).unwrap_or_default());
-    }
-    conclusion.exit();
+    let stories =
+        [mounts::stories(), records::stories(), layers::stories(), mimics::stories(), interrupted::stories()];
+    DRIFT.run(stories.into_iter().flatten().collect(), Vec::new());
 }
 
 /// A second run has nothing to do; when nothing is wanted any more, all is as it was at first.
@@ -116,39 +83,20 @@ fn tell(story: &Story) -> Result<(), Failed> {
     }
 }
 
-/// Where each story leaves its line; a process may tell only one of them.
-fn place() -> PathBuf {
-    target().join("drift")
-}
-
-fn forget_all_but(titles: &BTreeSet<String>) {
-    let Ok(old) = fs::read_dir(place()) else { return };
-    for name in old.filter_map(Result::ok).map(|entry| entry.file_name().to_string_lossy().into_owned()) {
-        if !titles.contains(&name) {
-            let _ = fs::remove_file(place().join(name));
-        }
-    }
-}
-
-/// Notes what became of a story, and writes the table anew.
+/// Notes what became of a story with either.
 fn note(title: &str, ours: &Verdict, theirs: &Verdict) {
     // That the original writes its record at every run is known, and no fault of what is seen (L38).
     let words = |verdict: &Verdict, known: &str| {
         let words: Vec<&str> = verdict.words.iter().copied().filter(|word| *word != known).collect();
         if words.is_empty() { "made right".to_string() } else { words.join(", ") }
     };
-    fs::create_dir_all(place()).expect("a place for verdicts");
-    let line = format!("{}\t{}\t{title}\n", words(ours, ""), words(theirs, "writes"));
-    fs::write(place().join(slug(title)), line).expect("note a verdict");
-    let mut lines: Vec<String> = fs::read_dir(place())
-        .expect("the verdicts")
-        .filter_map(Result::ok)
-        .filter_map(|entry| fs::read_to_string(entry.path()).ok())
-        .collect();
-    lines.sort_by(|a, b| a.split('\t').next_back().cmp(&b.split('\t').next_back()));
+    DRIFT.note(title, &format!("{}\t{}", words(ours, ""), words(theirs, "writes")));
+}
+
+fn table(lines: &[String]) -> String {
     let mut table = format!("{:<12} {:<44} complaint\n", "ours", "the original");
     let mut right = [0, 0];
-    for line in &lines {
+    for line in lines {
         let mut fields = line.trim_end().split('\t');
         let mut next = || fields.next().unwrap_or_default();
         let (ours, theirs, title) = (next(), next(), next());
@@ -162,12 +110,5 @@ fn note(title: &str, ours: &Verdict, theirs: &Verdict) {
         right[0],
         right[1]
     );
-    fs::write(target().join("drift.txt"), table).expect("write the table");
-}
-
-fn slug(title: &str) -> String {
-    let mut name: String =
-        title.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
-    name.truncate(200);
-    name
+    table
 }

@@ -39,20 +39,13 @@ mod profiles;
 mod records;
 mod table;
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Failed, Trial};
 use support::story::Story;
-use support::{program, sandbox};
+use support::telling::Telling;
+
+const STORIES: Telling = Telling { name: "stories", natively: false, tell, table: table::table };
 
 fn main() {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads = Some(1); // mounting is machine-wide work: one story at a time
-    let listing = arguments.list;
-    if let Err(why) = sandbox::possible() {
-        if !listing {
-            eprintln!("SKIPPED, all stories: {why}");
-        }
-        libtest_mimic::run(&arguments, Vec::new()).exit();
-    }
     let stories: Vec<Story> = [
         binds::stories(),
         contexts::stories(),
@@ -65,29 +58,13 @@ fn main() {
     .into_iter()
     .flatten()
     .collect();
-    table::forget_all_but(&stories);
-    let mut trials = vec![papers(&stories)];
-    for story in stories {
-        let why = match (story.awaits, story.natively && program::is_emulated()) {
-            (Some(what), _) => Some(format!("waits for {what}")),
-            (None, true) => Some("an emulator cannot do it".to_string()),
-            (None, false) => None,
-        };
-        if let Some(why) = why.as_ref().filter(|_| !listing) {
-            eprintln!("SKIPPED, {why}: {}", story.title);
-        }
-        trials.push(Trial::test(story.title, move || tell(&story)).with_ignored_flag(why.is_some()));
-    }
-    let conclusion = libtest_mimic::run(&arguments, trials);
-    if !listing && conclusion.num_filtered_out == 0 {
-        print!("{}", table::read());
-    }
-    conclusion.exit();
+    let papers = papers(&stories);
+    STORIES.run(stories, vec![papers]);
 }
 
 fn tell(story: &Story) -> Result<(), Failed> {
     let told = story.tell();
-    table::note(story.title, &told);
+    STORIES.note(story.title, &table::verdict(&told));
     told.map(|_| ()).map_err(Failed::from)
 }
 

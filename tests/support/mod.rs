@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
 //! What the tests share: a small world to live in ([`sandbox`]), what a process sees there ([`state`]), how a
-//! program under test is found and started ([`program`]), how both are put into a few lines ([`story`]), and work of any
+//! program under test is found and started ([`program`]), how both are put into a few lines ([`story`]) and those into tests ([`telling`]), and work of any
 //! size to be counted and measured ([`load`]).
 //!
 //! | variable | means | when unset |
@@ -22,3 +22,4 @@ pub mod sandbox;
 pub mod seccomp;
 pub mod state;
 pub mod story;
+pub mod telling;
