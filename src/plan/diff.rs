@@ -25,9 +25,7 @@ impl<'t> Plan<'t> {
         self.find_heirs();
         self.coming.reset(&self.paths);
         self.gone.reset(&self.paths);
-        for item in self.items.iter().filter(|item| !item.desired && item.state != State::Absent) {
-            self.gone.raise(&self.paths, item.dir, CHANGED);
-        }
+        self.add_unwanted(CHANGED);
         for at in (0..self.items.len()).rev() {
             // What lies in a later entry's mount has to wait until that is taken away, be it for a moment.
             if let Some(item) = self.items.get(at).filter(|item| item.state != State::Absent) {
@@ -67,10 +65,19 @@ impl<'t> Plan<'t> {
         for item in self.items.iter().filter(|item| item.is_wanted()) {
             self.coming.raise(&self.paths, item.source, item.kind as u32 + 1);
         }
-        // What goes with a mimic.
+        // What goes with a mimic, or with an entry.
+        self.add_unwanted(INSIDE);
         (0..self.items.len()).for_each(|at| self.find_lost_target(at));
         self.list_removals();
         self.list_mounts();
+    }
+
+    /// What is taken away for good is gone, too; with this mark.
+    #[inline(never)]
+    fn add_unwanted(&mut self, mark: u32) {
+        for item in self.items.iter().filter(|item| !item.desired && item.state != State::Absent) {
+            self.gone.raise(&self.paths, item.dir, mark);
+        }
     }
 
     /// Who needs a mimic, if anybody? The recorded owner, while it is desired; else the first desired entry that
@@ -104,9 +111,13 @@ impl<'t> Plan<'t> {
             let before = target.max(source);
             // What covers the source of an earlier entry waits until that is mounted.
             let covered = self.early.from(item.dir);
-            // What is mounted below the source of a recursive bind does not belong to a plain one.
-            let wider = &mut |other: &Item<'t>| !other.desired && other.recursive && !item.recursive;
-            let moves = before > 0 || self.loses_ground(item) || self.find_at(item.dir, wider).is_some();
+            // What is mounted below the source of a recursive bind does not belong to a plain one; and a bind of a file
+            // system is not one of its own.
+            let another = &mut |other: &Item<'t>| {
+                !other.desired
+                    && (other.recursive != item.recursive || other.entry.is_bind() != item.entry.is_bind())
+            };
+            let moves = before > 0 || self.loses_ground(item) || self.find_at(item.dir, another).is_some();
             let action = match (item.action, item.desired, item.state) {
                 (Action::Duplicate | Action::Unknown, ..) => continue,
                 (_, false, _) => Action::Unmount,
@@ -187,7 +198,7 @@ impl<'t> Plan<'t> {
         }
         if !item.needs_mimic {
             item.under = self.paths.path(above).or(item.under);
-            item.needs_mimic = above != NOWHERE;
+            item.needs_mimic = self.gone.at(above) == CHANGED;
         }
     }
 

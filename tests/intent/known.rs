@@ -68,6 +68,21 @@ const KNOWN: &[(&str, &str)] = &[
          tmpfs /opt/depot/new tmpfs mode=0755",
     ),
     (
+        "a mimic in the place of an entry that goes is made before its directory is a source",
+        "/var/snap/acorn/common/a /usr/share/fonts/new/deep none bind,x-snapd.origin=layout
+         tmpfs /usr/share/fonts tmpfs mode=0755
+
+         /var/snap/acorn/common/a /usr/share/fonts/new/deep none bind,x-snapd.origin=layout
+         /usr/share/fonts /var/cache/new none bind",
+    ),
+    (
+        "a bind of a tmpfs is not taken for a tmpfs of its own",
+        "tmpfs /opt/depot/new tmpfs mode=0755
+         /opt/depot/new /opt/new/deep none bind,ro
+
+         tmpfs /opt/new/deep tmpfs mode=0755",
+    ),
+    (
         "a file that was replaced gives way to a directory",
         "/var/snap/acorn/common/conf /snap/acorn/1/new none bind,x-snapd.kind=file
 
