@@ -159,11 +159,17 @@ fn system<'t>(invocation: Invocation<'t>, names: &Names<'t>, run: &'t mut Run<'t
     let (record, version) = read_profile(names.record, recorded, arena, Within::LoadingRecord)?;
     let lines = recorded.len();
     let name = compose(says!("%s.made"), names.record, b"", arena)?;
-    // Notes that cannot be read are no notes.
+    // What can never be read is no notes. After any other failure all would count as never noted.
     let mut noted: &[u8] = b"";
-    if let Ok(Some(read)) = survey::read(name, arena) {
-        noted = read.before;
-        world.notes.parse(read.text, recorded, version);
+    match survey::read(name, arena) {
+        Ok(Some(read)) => {
+            noted = read.before;
+            world.notes.parse(read.text, recorded, version);
+        }
+        Err(error) if matches!(error.errno, Errno::EIO | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE) => {
+            return Err(error.within(Within::LoadingRecord));
+        }
+        _ => {}
     }
     // The namespace that snap-confine has just made holds none of our mounts; a record without its root is that of an earlier
     // one, which ended before it was complete.

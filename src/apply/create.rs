@@ -236,17 +236,17 @@ impl<'t> Maker<'_, 't> {
     }
 }
 
-/// Removes what [`create`] made, from the leaf up to the first directory that was missing. Errors are passed over:
-/// somebody may use the place by now.
-pub fn take_back(at: &[u8], what: What<'_>, walker: &mut Walker<'_>, made: Made) {
+/// Removes what [`create`] made, from the leaf up to the first directory that was missing. True if that is done, and also
+/// where somebody uses the place by now.
+pub fn take_back(at: &[u8], what: What<'_>, walker: &mut Walker<'_>, made: Made) -> bool {
     let mut here = at;
     while made > 0 && here.len() >= usize::from(made) {
-        let Ok(parent) = walker.take_parent(here) else { return };
         let is_leaf = here.len() == at.len() && !matches!(what, What::Directory);
         let remove = if is_leaf { file::unlink } else { file::remove_directory };
-        if remove(&parent, path::name(here)).is_err() {
-            return;
+        if let Err(errno) = walker.take_parent(here).and_then(|parent| remove(&parent, path::name(here))) {
+            return matches!(errno, Errno::ENOTEMPTY | Errno::EEXIST | Errno::ENOENT);
         }
         here = path::parent(here);
     }
+    true
 }

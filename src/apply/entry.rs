@@ -107,10 +107,11 @@ impl<'t> Apply<'_, 't> {
         if missing { self.make(entry.dir, true, entry).map(Some) } else { Ok(Some(0)) }
     }
 
-    /// Takes back what was created for an entry that could not be mounted.
-    pub fn take_back(&mut self, entry: &MountEntry<'t>, ready: Ready) {
-        create::take_back(entry.dir, what(entry), &mut self.walker, ready.target);
+    /// Takes back what was created for an entry that could not be mounted; what is left of the target.
+    pub fn take_back(&mut self, entry: &MountEntry<'t>, ready: Ready) -> Made {
         create::take_back(entry.name, what(entry), &mut self.walker, ready.source);
+        let done = create::take_back(entry.dir, what(entry), &mut self.walker, ready.target);
+        if done { 0 } else { ready.target }
     }
 
     /// Creates a path, covering with a mimic the directory in which that is not possible.

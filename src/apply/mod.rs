@@ -44,7 +44,7 @@ enum Outcome<'t> {
     Ready(Ready),
     /// It could not be made ready.
     Failed(Error<'t>),
-    /// It is mounted; what of the target's path was made for it.
+    /// It is mounted, or its target could not be taken back; what of the target's path was made for it.
     Mounted(Made),
 }
 
@@ -414,15 +414,20 @@ impl<'t> Apply<'_, 't> {
         self.walker.changed(item.entry.dir);
         let done = match self.walker.open(item.entry.dir) {
             Ok(top) if place::mount_id(&top) == id => place::detach(&top, true),
+            // Somebody put a link in the way.
+            Err(Errno::ENOTDIR) => Err(Errno::ENOTDIR),
             _ => return,
         };
         match done {
             Ok(()) => self.tell("unmounted", item.entry),
-            Err(errno) => self.warn(
-                "unmount",
-                item.entry,
-                Error::call(says!("cannot unmount %q: %e"), item.entry.dir, errno),
-            ),
+            Err(errno) => {
+                self.warn(
+                    "unmount",
+                    item.entry,
+                    Error::call(says!("cannot unmount %q: %e"), item.entry.dir, errno),
+                );
+                self.note(at, item, true);
+            }
         }
     }
 
@@ -525,6 +530,7 @@ impl<'t> Apply<'_, 't> {
         let old = self.replaced(item);
         let mut outcome = self.outcome(at);
         let mut seen = item.is_seen();
+        let mut left = 0;
         let error = loop {
             let ready = match outcome {
                 Outcome::Failed(error) => break error,
@@ -546,18 +552,19 @@ impl<'t> Apply<'_, 't> {
                             self.prepare_source(item.entry, Ready { target, ..ready })
                         }
                         failed => {
-                            self.take_back(item.entry, ready);
+                            left = self.take_back(item.entry, ready);
                             failed
                         }
                     };
                 }
                 Err(error) => {
-                    self.take_back(item.entry, ready);
+                    left = self.take_back(item.entry, ready);
                     break error;
                 }
             }
         };
-        self.set(at, Outcome::Nothing);
+        // What is left is on record, so that the next run takes it back.
+        self.set(at, if left == 0 { Outcome::Nothing } else { Outcome::Mounted(left) });
         // It may have been there all the time.
         if let Some(line) = item.record {
             let stays = self.may_come_back(item.entry.dir);
