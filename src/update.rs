@@ -146,14 +146,13 @@ fn system<'t>(invocation: Invocation<'t>, names: &Names<'t>, run: &'t mut Run<'t
     // The lock comes before the namespace: while others hold it they may put another namespace in its place (L31).
     // It ends with the process, after everything else.
     let _held = ManuallyDrop::new(lock::acquire(names.lock_dir, names.lock, invocation.from_snap_confine)?);
-    // Before what may fail: nobody shall stand still for longer than he must.
+    if joins && !enter::join(names.namespace)? {
+        return Ok(());
+    }
     let freezer = Freezer::new(freezer::ROOT, instance)?;
     let mut log = open_log(&invocation, names, 0);
     let _signals = process::hold_signals();
     freezer.release_stale(&mut log);
-    if joins && !enter::join(names.namespace)? {
-        return Ok(());
-    }
 
     read_profile(names.desired, desired, arena, Within::LoadingDesired)?;
     let (record, version) = read_profile(names.record, recorded, arena, Within::LoadingRecord)?;
