@@ -178,11 +178,10 @@ step "the provider is removed" << 'DO'
         $tools/snap-discard-ns acorn
         ;;
     *)
-        # The directory above the content's places stays (L45): the mimic that it was made in serves a layout now.
         expect snap run acorn.look /opt/acorn/v /snap/acorn/current << 'SEEN'
 uid 0
 /opt/acorn/v: acorn lib 1
-/snap/acorn/current: barn bin deep lib meta new settings
+/snap/acorn/current: barn bin deep lib meta settings
 SEEN
         ;;
     esac
