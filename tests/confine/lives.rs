@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-only
 //! What happens to a snap in its life: starts, connections, refreshes, and what goes wrong with them.
 
-use crate::world::{scenario, scenario_with};
+use crate::support::program::Which;
+use crate::world::{World, has, impossible, live, scenario, scenario_of_ours, scenario_with};
 
 #[test]
 fn the_first_start_builds_the_namespace_and_the_second_joins_it() {
@@ -407,4 +408,88 @@ fn a_parallel_instance_lives_beside_the_snap() {
             "discard: 0\nuid 0\n/var/snap/acorn/common/data/v: acorn data\nstart: 0\n",
         ],
     );
+}
+
+/// Content at two places of the snap's own directory, one of them below a directory of its own, and a layout there. They
+/// are disconnected, `FIRST` and then `SECOND`; what `BETWEEN` does comes before that.
+const TWO_DISCONNECTS: &str = "
+    wish() {
+        local wishes=('/var/snap/acorn/common/data/v /snap/acorn/1/deep/er/conf none bind,rw,x-snapd.kind=file,x-snapd.origin=layout 0 0')
+        for name; do
+            case $name in
+            fruit) wishes+=('/snap/birch/1/export /snap/acorn/1/fruit none bind,ro 0 0') ;;
+            seeds) wishes+=('/snap/birch/1/more /snap/acorn/1/new/seeds/more none bind,ro 0 0') ;;
+            esac
+        done
+        desire \"${wishes[@]}\"
+    }
+    look='/snap/acorn/1 /snap/acorn/1/new/seeds /snap/acorn/1/deep/er/conf'
+    serve
+    ask $look > /dev/null
+    wish fruit seeds
+    refresh
+    ask $look
+    BETWEEN
+    ask $look
+    wish SECOND
+    refresh
+    ask $look
+    wish
+    refresh
+    ask $look
+    start /snap/acorn/1
+    stop
+";
+
+/// The first start of a snap when the feature is on puts the machine's `/snap` on itself. That spreads into every
+/// namespace, over all that lies below `/snap` there.
+const SECOND_INSTANCE: &str = "
+    touch /var/lib/snapd/features/parallel-instances
+    install acorn_blue 1
+    instance=acorn_blue
+    desire '/snap/acorn_blue /snap/acorn none rbind,x-snapd.origin=overname 0 0' \\
+        '/var/snap/acorn_blue /var/snap/acorn none rbind,x-snapd.origin=overname 0 0'
+    start /snap/acorn/1
+    instance=acorn
+    wish fruit seeds
+";
+
+fn two_disconnects(between: &str, first: &str, second: &str) -> String {
+    TWO_DISCONNECTS.replace("BETWEEN", between).replace("FIRST", first).replace("SECOND", second)
+}
+
+// The directory above content's place stays when that goes (L45), as long as the mimic that holds it.
+#[test]
+fn a_mimic_that_is_handed_over_keeps_directories_in_either_order() {
+    for (first, second) in [("fruit", "seeds"), ("seeds", "fruit")] {
+        scenario_of_ours(
+            &two_disconnects(":", first, second),
+            &["refresh: 0\nthe same process\n/snap/acorn/1: bin deep import lib meta new settings\n\
+               /snap/acorn/1/new/seeds: *\n/snap/acorn/1/deep/er/conf: acorn data\n\
+               uid 0\n/snap/acorn/1: bin deep import lib meta new settings\nstart: 0\n"],
+        );
+    }
+}
+
+// All that was covered is mounted anew by the next update, in a new mimic: but what that is to take away. So it depends on
+// the order of two disconnects whether a directory is made once more for what the second takes away.
+#[test]
+fn what_a_second_instance_covers_is_mounted_anew_but_what_goes() {
+    let covered = "start: 0\nthe same process\n/snap/acorn/1: bin import lib meta settings\n\
+        /snap/acorn/1/new/seeds: nothing\n/snap/acorn/1/deep/er/conf: nothing\n";
+    for (first, second, once, twice) in [
+        ("seeds", "fruit", "deep fruit import lib meta settings\n/snap/acorn/1/new/seeds: nothing", ""),
+        ("fruit", "seeds", "deep import lib meta new settings\n/snap/acorn/1/new/seeds: more", "new "),
+    ] {
+        let script = two_disconnects(SECOND_INSTANCE, first, second);
+        let once = format!("{covered}refresh: 0\nthe same process\n/snap/acorn/1: bin {once}\n");
+        let twice =
+            format!("acorn data\nuid 0\n/snap/acorn/1: bin deep import lib meta {twice}settings\nstart: 0\n");
+        scenario_of_ours(&script, &[&once, &twice]);
+        // The original takes away what lies at its mimic's place: the snap itself, of what covers that (L25).
+        if !impossible() {
+            let theirs = live(World { first: Which::Original, ..World::CLASSIC }, &script);
+            has("the original", &theirs, &[covered, "missing file /snap/acorn/1/meta/snap.yaml\nstart: 1\n"]);
+        }
+    }
 }

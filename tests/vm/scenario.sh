@@ -144,11 +144,20 @@ DO
 step "a second instance of the consumer" << 'DO'
     patiently snap set system experimental.parallel-instances=true
     patiently snap install --dangerous --name acorn_two $material/acorn_1.snap
+    # An update for a namespace that its service is still building finds none; what is connected meanwhile would be missing.
+    until nsenter --mount=/run/snapd/ns/acorn_two.mnt /bin/cat /snap/acorn/current/lib/v; do sleep 1; done
     patiently snap connect acorn_two:fruit birch:fruit
     expect snap run acorn_two.look /opt/acorn/v /snap/acorn/current/import/v << 'SEEN'
 uid 0
 /opt/acorn/v: acorn lib 1
 /snap/acorn/current/import/v: birch export 2
+SEEN
+    # For the first second instance of any snap, snap-confine has put the machine's /snap on itself; and so over all that
+    # lies below /snap in each namespace, until the next update of that.
+    expect ask /opt/acorn/v /snap/acorn/current/import/v << 'SEEN'
+the same process
+/opt/acorn/v: acorn lib 1
+/snap/acorn/current/import/v: nothing
 SEEN
 DO
 
@@ -167,9 +176,23 @@ uid 0
 SEEN
 DO
 
-# The original takes the mimic over the snap's own directory down with the content that it was made for.
+# What the second instance has covered is mounted anew by ours. The original unmounts what lies where its mimic lay, which is
+# the snap itself.
 step "the provider is removed" << 'DO'
-    differs L39
+    differs L25
+    # snapd would disconnect in an order of its own, another one each time. A directory that is made anew for the seeds would
+    # stay when they go (L45); so they go first, and none is made.
+    patiently snap disconnect acorn:seeds
+    case $variant in
+    *original) ;;
+    *)
+        expect ask /snap/acorn/current/import/v /snap/acorn/current/new << 'SEEN'
+the same process
+/snap/acorn/current/import/v: birch export 2
+/snap/acorn/current/new: nothing
+SEEN
+        ;;
+    esac
     patiently snap remove --purge birch
     case $variant in
     *original)
