@@ -35,6 +35,8 @@ pub struct Memory<'t> {
     ground: Ground<'t>,
     notes: Notes<'t>,
     results: Results<'t>,
+    walker: Walker<'t>,
+    frozen: Frozen,
 }
 
 impl Memory<'_> {
@@ -48,6 +50,8 @@ impl Memory<'_> {
             ground: Ground::new(),
             notes: Notes::new(),
             results: Results::new(),
+            walker: Walker::new(),
+            frozen: Frozen::new(),
         }
     }
 }
@@ -72,15 +76,17 @@ struct World<'t> {
     ground: &'t mut Ground<'t>,
     notes: &'t mut Notes<'t>,
     results: &'t mut Results<'t>,
+    walker: &'t mut Walker<'t>,
+    frozen: &'t mut Frozen,
     arena: Arena<'t>,
 }
 
 impl<'t> Run<'t> {
     /// Knows of nothing yet. What is read comes into `text`.
     pub const fn new(memory: &'t mut Memory<'t>, text: &'t mut [u8]) -> Self {
-        let Memory { desired, record, plan, table, ground, notes, results } = memory;
+        let Memory { desired, record, plan, table, ground, notes, results, walker, frozen } = memory;
         let (plan, table, arena) = (Plan::new(plan), Table::new(table), Arena::new(text));
-        Run { desired, record, world: World { plan, table, ground, notes, results, arena } }
+        Run { desired, record, world: World { plan, table, ground, notes, results, walker, frozen, arena } }
     }
 }
 
@@ -209,12 +215,11 @@ fn carry_out<'t>(
     user: Owner,
     system: Option<(&Freezer<'t>, &Old<'t>)>,
 ) -> Result<'t, ()> {
-    let World { plan, table, ground, notes, results, arena } = world;
+    let World { plan, table, ground, notes, results, walker, frozen, arena } = world;
     make_plan(plan, table, ground, arena, log, confined)?;
-    let (walker, fresh_calls, journal) = (Walker::new(), !confined, None);
+    let (fresh_calls, journal) = (!confined, None);
     let beneath = fresh_calls && plan.changes_anything() && mount::can_attach_beneath();
-    // What it holds in the end goes with the process.
-    let mut apply = ManuallyDrop::new(Apply {
+    let apply = &mut Apply {
         plan,
         table,
         ground,
@@ -228,12 +233,9 @@ fn carry_out<'t>(
         beneath,
         journal,
         user,
-    });
-    let apply = &mut *apply;
+    };
     apply.check_room()?;
     let Some((freezer, old)) = system else { return apply.run() };
-    // Thawed below, and where freezing fails.
-    let mut frozen = ManuallyDrop::new(Frozen::new());
     let name = old.notes.0;
     if apply.plan.changes_anything() {
         process::clear_umask();
@@ -243,7 +245,7 @@ fn carry_out<'t>(
         apply.journal = Some(name);
         // With the calls of old there is one in almost everything.
         if !fresh_calls || apply.plan.has_gap(beneath, &|| fresh_calls && mount::can_mount_aside()) {
-            freezer.freeze(&mut frozen, apply.arena, apply.log)?;
+            freezer.freeze(frozen, apply.arena, apply.log)?;
         }
     }
     let done = apply.run();

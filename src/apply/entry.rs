@@ -69,7 +69,7 @@ impl<'t> Apply<'_, 't> {
             return Outcome::Ready(ready);
         }
         let is_layout = entry.origin() == Origin::Layout;
-        let made = match is_missing(&self.walker, entry, kind, true) {
+        let made = match is_missing(self.walker, entry, kind, true) {
             Ok(false) => return Outcome::Ready(ready),
             Ok(true) if entry.ignore_missing() => Ok(None),
             Ok(true) => self.make(entry.name, is_layout, entry).map(Some),
@@ -91,13 +91,13 @@ impl<'t> Apply<'_, 't> {
         if seen && let Ok(made) = self.make(entry.dir, false, entry) {
             return Ok(Some(made));
         }
-        let missing = is_missing(&self.walker, entry, kind, false)?;
+        let missing = is_missing(self.walker, entry, kind, false)?;
         if (missing || kind == Kind::Symlink) && entry.ignore_missing() {
             return ignored(entry);
         }
         // What will be refused for its source is refused before anything is made for it.
         if matches!(kind, Kind::Directory | Kind::File) && entry.is_bind() {
-            is_missing(&self.walker, entry, kind, true)?;
+            is_missing(self.walker, entry, kind, true)?;
         }
         if missing && kind == Kind::EnsureDir {
             let anchor = entry.must_exist_dir().unwrap_or(b".");
@@ -109,8 +109,8 @@ impl<'t> Apply<'_, 't> {
 
     /// Takes back what was created for an entry that could not be mounted; what is left of the target.
     pub fn take_back(&mut self, entry: &MountEntry<'t>, ready: Ready) -> Made {
-        create::take_back(entry.name, what(entry), &mut self.walker, ready.source);
-        let done = create::take_back(entry.dir, what(entry), &mut self.walker, ready.target);
+        create::take_back(entry.name, what(entry), self.walker, ready.source);
+        let done = create::take_back(entry.dir, what(entry), self.walker, ready.target);
         if done { 0 } else { ready.target }
     }
 
@@ -119,7 +119,7 @@ impl<'t> Apply<'_, 't> {
         let mut covered = None;
         loop {
             let mut cure = None;
-            let done = create::create(at, what(entry), &mut self.walker, self.ground, &mut cure);
+            let done = create::create(at, what(entry), self.walker, self.ground, &mut cure);
             match cure {
                 Some(dir) if may_cover && covered != cure => self.cover(dir, entry)?,
                 _ => return done,

@@ -175,12 +175,11 @@ impl<'t> Apply<'_, 't> {
     fn set_aside(&mut self, fd: &Fd, cover: &Cover<'t>) -> Result<'t, ()> {
         let dir = cover.dir;
         let safe = compose(says!("/tmp/.snap%s"), dir, b"", self.arena)?;
-        let made = create::create(safe, What::Directory, &mut self.walker, self.ground, &mut None).map_err(
-            |error| {
+        let made =
+            create::create(safe, What::Directory, self.walker, self.ground, &mut None).map_err(|error| {
                 let says = says!("cannot create its directory of safe-keeping below /tmp/.snap: %e");
                 Error::call(says, dir, error.errno)
-            },
-        )?;
+            })?;
         let (says, errno) = match open_safe(safe) {
             Ok((parent, target)) => match mount::bind(fd, &target, Reach::Tree) {
                 Ok(()) => {
@@ -207,7 +206,7 @@ impl<'t> Apply<'_, 't> {
             Err(Errno::NONE) => (says!("cannot use /tmp/.snap: it is not safely owned by root"), Errno::NONE),
             Err(errno) => (says!("cannot use /tmp/.snap: %e"), errno),
         };
-        create::take_back(safe, What::Directory, &mut self.walker, made);
+        create::take_back(safe, What::Directory, self.walker, made);
         Err(Error::call(says, dir, errno))
     }
 

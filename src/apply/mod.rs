@@ -116,7 +116,7 @@ pub struct Apply<'a, 't> {
     /// Warnings.
     pub log: &'a mut Log,
     /// The way to every path.
-    pub walker: Walker<'t>,
+    pub walker: &'a mut Walker<'t>,
     /// Started by snap-confine, so perhaps under AppArmor.
     pub confined: bool,
     /// Mounts are made aside and attached in one step. Not under AppArmor, which grants only the calls of old; and there
@@ -131,11 +131,11 @@ pub struct Apply<'a, 't> {
 }
 
 /// Trusts what the record and the table call ours, if it still is what is seen there; what only stays, if `staying`.
-#[inline(never)]
 ///
 /// # Errors
 ///
 /// One that cannot be looked at, although it may be there: to take it for a foreign one would be to cover it once more.
+#[inline(never)]
 pub fn trust<'t>(
     plan: &Plan<'t>,
     table: &Table<'t>,
@@ -431,7 +431,6 @@ impl<'t> Apply<'_, 't> {
         }
     }
 
-    /// Takes away a mimic, or a copy of it; it stays on record while something else lies on it.
     /// Whether what is on record and not in the table may be there all the same: a link is in the way to it, or it is back
     /// with a directory that somebody had moved while the table was read.
     fn may_come_back(&self, dir: &[u8]) -> bool {
@@ -445,6 +444,7 @@ impl<'t> Apply<'_, 't> {
         }
     }
 
+    /// Takes away a mimic, or a copy of it; it stays on record while something else lies on it.
     fn remove_mimic(&mut self, at: u32, copy: bool, pass: Pass) {
         let plan = self.plan;
         let Some(mimic) = plan.mimics.get(at as usize) else { return };

@@ -117,8 +117,8 @@ pub struct Frozen {
     /// Thaws them should we die.
     guard: Option<Guard>,
     groups: Vec<Group, { FREEZE_GROUPS.max }>,
-    /// What thaws one of them.
-    thaw: &'static [u8],
+    /// How they are thawed.
+    words: Option<&'static Words>,
 }
 
 /// The files of a group that was asked to freeze.
@@ -133,7 +133,7 @@ struct Group {
 impl Frozen {
     /// Nobody is frozen.
     pub const fn new() -> Self {
-        Frozen { guard: None, groups: Vec::new(), thaw: b"" }
+        Frozen { guard: None, groups: Vec::new(), words: None }
     }
 
     /// How many groups have been asked to freeze.
@@ -145,8 +145,9 @@ impl Frozen {
     #[inline(never)]
     pub fn thaw(&mut self, log: &mut Log) {
         let mut all = true;
+        let thaw = self.words.map_or(&b""[..], |words| words.thaw);
         for Group { request, .. } in &self.groups {
-            match file::write_all(request, self.thaw) {
+            match file::write_all(request, thaw) {
                 // The group is gone, and nobody was left in it.
                 Ok(()) | Err(Errno::ENODEV) => {}
                 Err(errno) => {
@@ -226,7 +227,7 @@ impl<'t> Freezer<'t> {
     /// [`limits::FREEZE_MILLISECONDS`]. On an error everybody has been thawed again.
     pub fn freeze(&self, frozen: &mut Frozen, arena: &mut Arena<'t>, log: &mut Log) -> Result<'t, ()> {
         process::raise_open_files();
-        frozen.thaw = self.words.thaw;
+        frozen.words = Some(self.words);
         let done = survey::read(b"/proc/self/cgroup", arena)
             .and_then(|groups| find_own_group(groups.map_or(b"", |file| file.text), self.words))
             .and_then(|own| self.visit_all(own, Some(frozen), arena, log))
