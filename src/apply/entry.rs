@@ -162,9 +162,8 @@ impl<'t> Apply<'_, 't> {
         parent: &Fd,
         old: Option<MountId>,
     ) -> crate::kernel::Result<Option<Fd>> {
-        let entry = new.item.entry;
-        let flags = entry.options.flags();
-        let tree = reach(flags.recursive);
+        let (entry, flags) = (new.item.entry, new.item.flags);
+        let tree = reach(flags.recursive());
         let mut target = new.checked(file::open_at(parent, path::name(entry.dir), new.open(), 0)?)?;
         if old.is_some() && place::mount_id(&target) == old {
             new.how = Attach::Beneath;
@@ -172,7 +171,7 @@ impl<'t> Apply<'_, 't> {
             let _ = mount::give_up(&target, true);
         }
         let mut copy = None;
-        if flags.bind {
+        if flags.bind() {
             let source = new.checked(self.walker.open_as(entry.name, new.open())?)?;
             if new.how == Attach::Beneath {
                 copy = attach_copy(new, &source, parent, &target).ok();
@@ -184,7 +183,7 @@ impl<'t> Apply<'_, 't> {
                     target = new.checked(file::open_at(parent, path::name(entry.dir), new.open(), 0)?)?;
                 }
             }
-            if copy.is_none() && self.fresh_calls && flags.read_only {
+            if copy.is_none() && self.fresh_calls && flags.read_only() {
                 copy = attach_copy(new, &source, parent, &target).ok();
             }
             if copy.is_none() {
@@ -197,7 +196,7 @@ impl<'t> Apply<'_, 't> {
                 new.says = says!("cannot mount at %q: more than 4095 bytes of options");
                 return Err(Errno::EINVAL);
             }
-            mount::new(entry.name, &target, entry.fstype, flags.mount, &data)?;
+            mount::new(entry.name, &target, entry.fstype, flags.mount(), &data)?;
         }
         let done = self.finish(new, parent, &target, copy.as_ref());
         if done.is_err() {
@@ -217,11 +216,10 @@ impl<'t> Apply<'_, 't> {
         target: &Fd,
         copy: Option<&Fd>,
     ) -> crate::kernel::Result<()> {
-        let entry = new.item.entry;
-        let flags = entry.options.flags();
-        let reads = flags.bind && flags.read_only && copy.is_none();
-        let is_tmpfs = !flags.bind && entry.fstype == b"tmpfs";
-        if !reads && !is_tmpfs && flags.propagation == 0 {
+        let (entry, flags) = (new.item.entry, new.item.flags);
+        let reads = flags.bind() && flags.read_only() && copy.is_none();
+        let is_tmpfs = !flags.bind() && entry.fstype == b"tmpfs";
+        if !reads && !is_tmpfs && flags.propagation() == 0 {
             return Ok(());
         }
         let opened;
@@ -238,14 +236,14 @@ impl<'t> Apply<'_, 't> {
         };
         if reads {
             new.says = says!("cannot remount %q read-only: %e");
-            self.make_read_only(entry.dir, top, reach(flags.recursive))?;
+            self.make_read_only(entry.dir, top, reach(flags.recursive()))?;
         }
         if is_tmpfs {
             self.ground.trust_device(file::stat(top)?.dev);
         }
-        if flags.propagation != 0 {
+        if flags.propagation() != 0 {
             new.says = says!("cannot change propagation of %q: %e");
-            mount::change_propagation(top, flags.propagation, reach(flags.propagation_recursive))?;
+            mount::change_propagation(top, flags.propagation(), reach(flags.propagation_recursive()))?;
         }
         Ok(())
     }
@@ -424,11 +422,10 @@ fn reach(tree: bool) -> Reach {
 
 /// Makes a copy of the source, complete, and attaches it.
 fn attach_copy(new: &New<'_, '_>, source: &Fd, parent: &Fd, target: &Fd) -> crate::kernel::Result<Fd> {
-    let entry = new.item.entry;
-    let flags = entry.options.flags();
-    let tree = reach(flags.recursive);
+    let (entry, flags) = (new.item.entry, new.item.flags);
+    let tree = reach(flags.recursive());
     let copy = mount::copy(source, b"", tree)?;
-    if flags.read_only {
+    if flags.read_only() {
         mount::set_read_only(&copy, tree)?;
     }
     // By its name in the directory: what the descriptor of a mount point names is its root, not its place.

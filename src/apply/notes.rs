@@ -17,7 +17,7 @@ use crate::kernel::file::Stat;
 use crate::limits::PROFILE_ENTRIES;
 use crate::mount::{MountEntry, profile};
 use crate::plan::{Action, Plan, Profile};
-use crate::text::escape::{unescape, write_escaped};
+use crate::text::escape::{cut_field, write_escaped};
 use crate::text::{Out, cut, sort};
 
 /// What is put behind the record's name.
@@ -62,8 +62,7 @@ impl<'t> Notes<'t> {
                 b'>' if holds => drop(profile::parse(line, record)),
                 b'+' | b'=' => {
                     let made = *sign == b'+';
-                    let len = unescape(line);
-                    let path: &'t [u8] = line.get(..len).unwrap_or_default();
+                    let path: &'t [u8] = cut_field(&mut &mut *line, b'\n');
                     // More notes than entries are no notes of ours.
                     let _ = self.list.push((path, made));
                 }

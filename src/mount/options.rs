@@ -78,23 +78,42 @@ fn is_ours(word: &[u8]) -> bool {
 /// What the options ask of mount(2). All words are taken together; none takes another back, so `ro,rw` is
 /// read-only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flags {
+pub struct Flags(u32);
+
+impl Flags {
     /// The flags of [`ms`] without [`ms::REC`] and [`ms::PROPAGATION`]; [`ms::BIND`] and [`ms::RDONLY`] are among
     /// them.
-    pub mount: u32,
+    pub fn mount(self) -> u32 {
+        self.0 & !OTHERS
+    }
+
     /// `bind` or `rbind` is there.
-    pub bind: bool,
+    pub fn bind(self) -> bool {
+        self.0 & ms::BIND != 0
+    }
+
     /// `rbind` is there: what is mounted below the source comes along.
     ///
     /// The original had one bit for this and for [`Flags::propagation_recursive`]. Under it a `bind,rslave` took
     /// along what is mounted below; here it does not.
-    pub recursive: bool,
+    pub fn recursive(self) -> bool {
+        self.0 & RBIND != 0
+    }
+
     /// `ro` is there.
-    pub read_only: bool,
+    pub fn read_only(self) -> bool {
+        self.0 & ms::RDONLY != 0
+    }
+
     /// The kinds of propagation asked for, of [`ms::PROPAGATION`]; the kernel refuses more than one.
-    pub propagation: u32,
+    pub fn propagation(self) -> u32 {
+        (self.0 | self.0 >> TO_RECURSIVE) & ms::PROPAGATION
+    }
+
     /// One of `rprivate`, `rslave`, `rshared` is there: the propagation also of what is mounted below changes.
-    pub propagation_recursive: bool,
+    pub fn propagation_recursive(self) -> bool {
+        self.0 & RPROPAGATION != 0
+    }
 }
 
 /// Mount options as they stand in the fourth field of fstab(5), its escapes decoded: words with commas between.
@@ -151,14 +170,7 @@ impl<'t> Options<'t> {
         if bits & RBIND != 0 {
             bits |= ms::BIND;
         }
-        Flags {
-            mount: bits & !OTHERS,
-            bind: bits & ms::BIND != 0,
-            recursive: bits & RBIND != 0,
-            read_only: bits & ms::RDONLY != 0,
-            propagation: (bits | bits >> TO_RECURSIVE) & ms::PROPAGATION,
-            propagation_recursive: bits & RPROPAGATION != 0,
-        }
+        Flags(bits)
     }
 
     /// The words for the file system itself, in their order: all that are not in the table, are not ours and are
@@ -242,8 +254,8 @@ mod tests {
             ("strictatime", 0x1000000),
         ] {
             let flags = Options(text.as_bytes()).flags();
-            let recursive = if flags.recursive || flags.propagation_recursive { ms::REC } else { 0 };
-            assert_eq!(flags.mount | flags.propagation | recursive, bits, "{text}");
+            let recursive = if flags.recursive() || flags.propagation_recursive() { ms::REC } else { 0 };
+            assert_eq!(flags.mount() | flags.propagation() | recursive, bits, "{text}");
             assert_ne!(bit(text.as_bytes()), 0, "{text}");
             assert_eq!(Options(text.as_bytes()).data().count(), 0, "{text}");
         }
@@ -265,22 +277,22 @@ mod tests {
     #[test]
     fn read_only_is_not_taken_back() {
         let flags = Options(b"ro,rw,nosuid").flags();
-        assert!(flags.read_only && !flags.bind);
-        assert_eq!(flags.mount, ms::RDONLY | ms::NOSUID);
+        assert!(flags.read_only() && !flags.bind());
+        assert_eq!(flags.mount(), ms::RDONLY | ms::NOSUID);
     }
 
     #[test]
     fn the_recursions_of_bind_and_of_propagation_are_separate() {
         let flags = Options(b"bind,rslave").flags();
-        assert!(flags.bind && !flags.recursive && flags.propagation_recursive);
-        assert_eq!((flags.mount, flags.propagation), (ms::BIND, ms::SLAVE));
+        assert!(flags.bind() && !flags.recursive() && flags.propagation_recursive());
+        assert_eq!((flags.mount(), flags.propagation()), (ms::BIND, ms::SLAVE));
 
         let flags = Options(b"rbind,slave").flags();
-        assert!(flags.bind && flags.recursive && !flags.propagation_recursive);
+        assert!(flags.bind() && flags.recursive() && !flags.propagation_recursive());
 
         let flags = Options(b"rbind,rshared,private").flags();
-        assert!(flags.recursive && flags.propagation_recursive);
-        assert_eq!(flags.propagation, ms::SHARED | ms::PRIVATE);
+        assert!(flags.recursive() && flags.propagation_recursive());
+        assert_eq!(flags.propagation(), ms::SHARED | ms::PRIVATE);
     }
 
     #[test]

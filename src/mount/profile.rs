@@ -122,7 +122,7 @@ fn integer<'t>(field: &'t [u8], fault: Says) -> Result<'t, i64> {
 
 #[inline(never)]
 fn target(dir: &mut [u8]) -> &[u8] {
-    if place(dir, b'/', b"..").is_some() && super::expand::behind_variable(dir).is_some() {
+    if super::expand::behind_variable(dir).is_some() && place(dir, b'/', b"..").is_some() {
         return dir;
     }
     path::cleaned(dir)

@@ -12,7 +12,7 @@
 use super::{MountInfo, Options};
 use crate::limits::{KEPT_MOUNTS, Limit};
 use crate::text::arena::Arena;
-use crate::text::paths::{PathId, Paths, Places};
+use crate::text::paths::{NOWHERE, PathId, Paths, Places};
 use crate::text::{path, sort};
 
 /// One line of the table, by its place in [`Table`].
@@ -273,16 +273,14 @@ impl<'t> Table<'t> {
         self.listed(dir, false).iter().filter(same).count().saturating_sub(1)
     }
 
-    /// The mounts on a directory, from the bottom; the first is the one that the directory lies on. Those with a mark
+    /// The mounts on a directory, from the bottom; the first is the one that the directory lies on, if there are more. Those with a mark
     /// of `beneath` are left out together with what is on them; `above` are the marks to look beneath on the way. Of
     /// more than [`STACK`] only the lowest are told.
     pub fn stack(&self, dir: &[u8], above: u8, beneath: u8) -> heapless::Vec<MountRef, STACK> {
         let mut stack = heapless::Vec::new();
         let Some(root) = self.root else { return stack };
         let own = self.dirs.find(dir);
-        // Nothing is mounted on "/" that could be reached.
-        let on = self.dirs.nearest(path::parent(dir));
-        let mut next = Some(self.climb(root, b"/", on, above));
+        let mut next = (own != NOWHERE).then(|| self.climb(root, b"/", self.dirs.above(own), above));
         while let Some(here) = next {
             if stack.push(here).is_err() {
                 break;

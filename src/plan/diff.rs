@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::order::{item_of, key};
-use super::{Action, Item, Plan, Removal, State, is_mount};
+use super::{Action, Item, Plan, Removal, State};
 use crate::text::paths::{NOWHERE, PathId};
 use crate::text::{has_byte, path, sort};
 
@@ -115,7 +115,8 @@ impl<'t> Plan<'t> {
             // system is not one of its own.
             let another = &mut |other: &Item<'t>| {
                 !other.desired
-                    && (other.recursive != item.recursive || other.entry.is_bind() != item.entry.is_bind())
+                    && (other.is_recursive() != item.is_recursive()
+                        || other.flags.bind() != item.flags.bind())
             };
             let moves = before > 0 || self.loses_ground(item) || self.find_at(item.dir, another).is_some();
             let action = match (item.action, item.desired, item.state) {
@@ -142,7 +143,7 @@ impl<'t> Plan<'t> {
     fn dependencies(&self, item: &Item<'t>) -> (u32, u32) {
         let marks = &self.changed;
         let at = |id| marks.above(&self.paths, id).max(marks.at(id));
-        let below = if item.recursive { marks.below(item.source) } else { 0 };
+        let below = if item.is_recursive() { marks.below(item.source) } else { 0 };
         (at(item.dir).max(marks.below(item.dir)), at(item.source).max(below))
     }
 
@@ -154,7 +155,7 @@ impl<'t> Plan<'t> {
             | gone.above(&self.paths, item.source)
             | gone.at(item.source)
             | coming.at(item.source)
-            | if item.recursive { below_source } else { 0 }
+            | if item.is_recursive() { below_source } else { 0 }
             | if item.hidden { 0 } else { gone.at(item.dir) };
         all > 0
     }
@@ -207,8 +208,7 @@ impl<'t> Plan<'t> {
     fn find_replaced(&mut self) {
         // What is mounted anew would cover what stays below it.
         for item in self.items.iter() {
-            if matches!(item.action, Action::Mount(_)) && item.state == State::Absent && is_mount(item.entry)
-            {
+            if matches!(item.action, Action::Mount(_)) && item.state == State::Absent && item.is_mount() {
                 self.coming.raise(&self.paths, item.dir, CHANGED);
             }
         }
@@ -217,7 +217,7 @@ impl<'t> Plan<'t> {
         for at in 0..self.items.len() {
             let Some(item) = self.items.get(at) else { break };
             let next = &mut |other: &Item<'t>| {
-                matches!(other.action, Action::Mount(_)) && other.kind == item.kind && other.entry.is_bind()
+                matches!(other.action, Action::Mount(_)) && other.kind == item.kind && other.flags.bind()
             };
             let next = self.find_at(item.dir, next);
             let replaced = next.is_some_and(|next| {
@@ -244,7 +244,7 @@ impl<'t> Plan<'t> {
                 && self.changes_above(item.dir) == 0
                 && item.mount.is_some()
                 && !item.hidden
-                && is_mount(item.entry);
+                && item.is_mount();
             if let Some(item) = self.items.get_mut(at) {
                 item.replaced = replaced;
             }
@@ -261,7 +261,7 @@ impl<'t> Plan<'t> {
             // An entry that is to be taken away may lie beneath the mimic's tmpfs; so would one that is mounted on its
             // directory now, if the mimic stayed.
             let beneath = &mut |item: &Item<'t>| match item.action {
-                Action::Mount(_) if item.dir == dir && is_mount(item.entry) => true,
+                Action::Mount(_) if item.dir == dir && item.is_mount() => true,
                 Action::Mount(_) | Action::Unmount => item.hidden,
                 _ => false,
             };
@@ -286,9 +286,7 @@ impl<'t> Plan<'t> {
             let there = match item.action {
                 Action::Unmount => true,
                 // A link that is on no record is not ours to take away.
-                Action::Mount(_) => {
-                    item.state != State::Absent && (item.record.is_some() || is_mount(item.entry))
-                }
+                Action::Mount(_) => item.state != State::Absent && (item.record.is_some() || item.is_mount()),
                 _ => false,
             };
             if there {

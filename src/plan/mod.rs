@@ -18,8 +18,8 @@
 
 use crate::limits::PROFILE_ENTRIES;
 use crate::mount::table::{Mount, MountRef, Table};
-use crate::mount::{Kind, MountEntry, MountId, Origin};
-use crate::text::paths::{MarkList, Marks, PathId, Paths, Places};
+use crate::mount::{Flags, Kind, MountEntry, MountId, Origin};
+use crate::text::paths::{MarkList, Marks, NOWHERE, PathId, Paths, Places};
 use crate::text::sort;
 
 mod diff;
@@ -104,6 +104,8 @@ pub struct Item<'t> {
     pub hidden: bool,
     /// Where its target is missing: the nearest directory above it that exists.
     pub under: Option<&'t [u8]>,
+    /// How it is mounted.
+    pub flags: Flags,
     /// Whether a writable mimic has to cover that directory before the target can be created.
     pub needs_mimic: bool,
     /// What becomes of it.
@@ -117,7 +119,6 @@ pub struct Item<'t> {
     rank: u32,
     dir: PathId,
     source: PathId,
-    recursive: bool,
     /// It is in effect, but covers what an earlier entry needs, and has to go for a moment.
     moves: bool,
     /// It is being put behind those that it depends on, and it has its place; while the order is made.
@@ -131,6 +132,16 @@ impl Item<'_> {
         self.record.is_some_and(|line| usize::from(line) < lines)
     }
 
+    /// Whether it is there only to be seen in the namespace's mount table (and not a link, say).
+    fn is_mount(&self) -> bool {
+        matches!(self.kind, Kind::Directory | Kind::File)
+    }
+
+    /// Whether it is a recursive bind of a path that a plan can follow.
+    fn is_recursive(&self) -> bool {
+        self.source != NOWHERE && self.flags.recursive()
+    }
+
     /// Whether it will be there when the plan is performed.
     pub fn is_wanted(&self) -> bool {
         self.desired && matches!(self.action, Action::Keep | Action::Mount(_))
@@ -140,7 +151,7 @@ impl Item<'_> {
     /// that is done.
     #[inline(never)]
     pub fn is_seen(&self) -> bool {
-        matches!(self.kind, Kind::Directory | Kind::File)
+        self.is_mount()
             && self.opens == 0
             && !self.needs_mimic
             && (self.under.is_none() || !self.entry.ignore_missing())
@@ -373,7 +384,7 @@ impl<'t> Plan<'t> {
 
     /// Whether there is anything but mounts that stay.
     pub fn misses_anything(&self) -> bool {
-        let stays = |item: &Item<'_>| item.desired && item.state == State::InEffect && is_mount(item.entry);
+        let stays = |item: &Item<'_>| item.desired && item.state == State::InEffect && item.is_mount();
         !self.items.iter().all(stays)
     }
 
@@ -435,9 +446,4 @@ impl<'t> Plan<'t> {
             }
         }
     }
-}
-
-/// Whether an entry is there only to be seen in the namespace's mount table (and not a link, say).
-fn is_mount(entry: &MountEntry<'_>) -> bool {
-    matches!(entry.kind(), Kind::Directory | Kind::File)
 }

@@ -7,12 +7,12 @@
 //! shows what it showed then. The mimics come before all: their parts are no entry's mount, however alike.
 #![forbid(unsafe_code)]
 
-use super::order::has_source;
-use super::{Class, Plan, State};
+use super::{Class, Item, Plan, State};
 use crate::limits::PATH;
 use crate::mount::MountEntry;
 use crate::mount::table::{MountRef, Table, marks};
 use crate::text::path;
+use crate::text::paths::NOWHERE;
 
 impl<'t> Plan<'t> {
     /// The second move. An empty table means that nothing can be known: then what is recorded counts as in effect.
@@ -44,7 +44,7 @@ impl<'t> Plan<'t> {
     fn judge_items(&mut self, class: Class, table: &mut Table<'t>) {
         let recorded = self.recorded;
         for item in self.items.iter_mut().rev().filter(|item| item.class == class) {
-            if !super::is_mount(item.entry) {
+            if !item.is_mount() {
                 // What a later entry covers cannot be looked at; what is on record counts then.
                 let dir = item.entry.dir;
                 item.hidden = table.visible(dir, 0) != table.visible(dir, marks::COVER);
@@ -62,7 +62,7 @@ impl<'t> Plan<'t> {
                 };
                 (state, None, false)
             } else {
-                judge_mount(item.entry, recorded, item.desired, self.early.at(item.dir) == 0, table)
+                judge_mount(item, recorded, self.early.at(item.dir) == 0, table)
             };
         }
     }
@@ -116,13 +116,12 @@ impl<'t> Plan<'t> {
 /// Judges one mount entry, and marks its mounts so that earlier entries are judged beneath them: what is there of it,
 /// the mount, and whether a mimic hides that. It is `alone` where no entry on record has its target.
 fn judge_mount<'t>(
-    entry: &MountEntry<'t>,
+    item: &Item<'t>,
     recorded: bool,
-    desired: bool,
     alone: bool,
     table: &mut Table<'t>,
 ) -> (State, Option<MountRef>, bool) {
-    let mut in_place = None;
+    let (entry, mut in_place) = (item.entry, None);
     // As it is seen; then beneath what mimics hide, and beneath the mimics of directories above.
     for above in [marks::SEEN, marks::COVER, marks::COVER | marks::MIMIC] {
         let mut hidden = above != marks::SEEN;
@@ -138,7 +137,7 @@ fn judge_mount<'t>(
             table.mark(mount, if hidden { marks::HIDDEN } else { marks::SEEN });
             // One that was about to go when we were killed.
             let doomed = table.get(mount).is_some_and(|mount| mount.unbindable);
-            match matches(entry, mount, table).map(|exactly| exactly && !doomed) {
+            match matches(item, mount, table).map(|exactly| exactly && !doomed) {
                 None if doomed => {
                     table.mark(mount, marks::OURS);
                     ours = ours.or(Some((mount, false)));
@@ -155,7 +154,7 @@ fn judge_mount<'t>(
         }
         if let Some((mount, exactly)) = ours {
             // What somebody else's mount covers is mounted again over that, and cannot be taken away.
-            let state = match (foreign, desired) {
+            let state = match (foreign, item.desired) {
                 (false, _) if exactly => State::InEffect,
                 (true, true) => State::Absent,
                 _ => State::Different,
@@ -183,21 +182,21 @@ fn judge_mount<'t>(
 /// Whether a mount shows what an entry asks for; and if it does, whether it does so exactly, with the flags and with
 /// what is mounted below.
 #[inline(never)]
-fn matches<'t>(entry: &MountEntry<'t>, mount: MountRef, table: &Table<'t>) -> Option<bool> {
+fn matches<'t>(item: &Item<'t>, mount: MountRef, table: &Table<'t>) -> Option<bool> {
     let line = table.get(mount)?;
-    let flags = entry.options.flags();
-    if !flags.bind {
-        return line.is_whole(entry.fstype).then_some(!flags.read_only || line.read_only);
+    let (entry, flags) = (item.entry, item.flags);
+    if !flags.bind() {
+        return line.is_whole(entry.fstype).then_some(!flags.read_only() || line.read_only);
     }
-    let from = table.visible(entry.name, marks::COVER).filter(|_| has_source(entry))?;
+    let from = table.visible(entry.name, marks::COVER).filter(|_| item.source != NOWHERE)?;
     let wanted = table.identity(from, entry.name)?;
     if table.identity(mount, entry.dir)? != wanted {
         return None;
     }
     // A bind inherits the flags of the mount that is visible at its source: without `ro` it is as writable as that.
     let inherited = table.get(from)?.is_bound_read_only == line.is_bound_read_only;
-    let writable_as_wanted = if flags.read_only { line.read_only } else { inherited };
-    Some(writable_as_wanted && (!flags.recursive || shows_submounts(entry, mount, table)))
+    let writable_as_wanted = if flags.read_only() { line.read_only } else { inherited };
+    Some(writable_as_wanted && (!flags.recursive() || shows_submounts(entry, mount, table)))
 }
 
 /// Whether every mount that is visible below the source of a recursive bind is found at its place below the

@@ -2,7 +2,7 @@
 //! From two profiles to items in the order of mounting.
 #![forbid(unsafe_code)]
 
-use super::{Action, Class, Item, Mimic, Plan, State, is_mount};
+use super::{Action, Class, Item, Mimic, Plan, State};
 use crate::mount::{Kind, MountEntry, Origin};
 use crate::text::paths::{NOWHERE, PathId};
 use crate::text::{path, sort};
@@ -40,7 +40,7 @@ impl<'t> Plan<'t> {
         self.follow_sources();
         self.list_by_dir();
         self.coming.reset(&self.paths);
-        for item in self.items.iter().filter(|item| item.recursive) {
+        for item in self.items.iter().filter(|item| item.is_recursive()) {
             self.coming.raise(&self.paths, item.source, 1);
             self.coming.raise(&self.paths, item.dir, 1);
         }
@@ -98,6 +98,7 @@ impl<'t> Plan<'t> {
             mount: None,
             hidden: false,
             under: None,
+            flags: entry.options.flags(),
             needs_mimic: false,
             action: if desired { Action::Keep } else { Action::Unmount },
             opens: 0,
@@ -105,7 +106,6 @@ impl<'t> Plan<'t> {
             rank: 0,
             dir,
             source,
-            recursive: source != NOWHERE && entry.options.flags().recursive,
             moves: false,
             visited: false,
             placed: false,
@@ -291,6 +291,9 @@ pub(super) fn item_of(key: u64) -> usize {
 }
 
 /// Whether the source of an entry is a path that a plan can follow.
-pub(super) fn has_source(entry: &MountEntry<'_>) -> bool {
-    is_mount(entry) && entry.is_bind() && path::is_absolute(entry.name) && path::is_clean(entry.name)
+fn has_source(entry: &MountEntry<'_>) -> bool {
+    path::is_absolute(entry.name)
+        && entry.is_bind()
+        && matches!(entry.kind(), Kind::Directory | Kind::File)
+        && path::is_clean(entry.name)
 }

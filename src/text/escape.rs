@@ -4,46 +4,44 @@
 //! Space `\040`, tab `\011`, newline `\012` and backslash `\134`; no others, in either direction.
 #![forbid(unsafe_code)]
 
+use super::Out;
 use super::path::put;
-use super::{Out, cut};
 
-/// Decodes a field in place and returns its new length. One pass, whose output is not looked at again: `\134040`
-/// is `\040`. Whatever else begins with a backslash stays as it is.
-pub fn unescape(field: &mut [u8]) -> usize {
-    decode(field, b" \t\n\\").len()
-}
-
-/// Takes the first field off a line, with what separates it from the next, and [decodes](unescape) it.
+/// Takes the first field off a line, with what separates it from the next, and decodes it in place. One pass, whose
+/// output is not looked at again: `\134040` is `\040`. Whatever else begins with a backslash stays as it is.
 #[inline(never)]
-pub(crate) fn cut_field<'l>(line: &mut &'l mut [u8], separator: u8) -> &'l mut [u8] {
-    decode(cut(line, separator), b" \t\n\\")
+pub fn cut_field<'l>(line: &mut &'l mut [u8], separator: u8) -> &'l mut [u8] {
+    decode(line, separator, b" \t\n\\")
 }
 
 /// The same with `\043` for `#` besides, which the kernel writes in the type and source fields of mountinfo.
 #[inline(never)]
 pub(crate) fn cut_field_hash<'l>(line: &mut &'l mut [u8], separator: u8) -> &'l mut [u8] {
-    decode(cut(line, separator), b" \t\n\\#")
+    decode(line, separator, b" \t\n\\#")
 }
 
 #[inline(never)]
-fn decode<'f>(field: &'f mut [u8], escaped: &[u8]) -> &'f mut [u8] {
+fn decode<'l>(line: &mut &'l mut [u8], separator: u8, escaped: &[u8]) -> &'l mut [u8] {
+    let field = core::mem::take(line);
     let (mut from, mut len) = (0, 0);
-    while let Some(behind) = field.get(from..)
-        && let Some(first) = behind.first()
+    while let Some(mut byte) = field.get(from).copied()
+        && byte != separator
     {
-        let mut byte = *first;
-        from += 1;
         if byte == b'\\' {
+            let behind = field.get(from..).and_then(<[u8]>::first_chunk);
             for meant in escaped {
-                if behind.first_chunk() == Some(&octal(*meant)) {
+                if behind == Some(&octal(*meant)) {
                     byte = *meant;
                     from += 3;
                     break;
                 }
             }
         }
+        from += 1;
         put(field, &mut len, byte);
     }
+    let (field, behind) = field.split_at_mut_checked(from).unwrap_or_default();
+    *line = behind.get_mut(1..).unwrap_or_default();
     field.get_mut(..len).unwrap_or_default()
 }
 
@@ -76,10 +74,7 @@ mod tests {
     use std::vec::Vec;
 
     fn unescaped(field: &[u8]) -> Vec<u8> {
-        let mut field = field.to_vec();
-        let len = unescape(&mut field);
-        field.truncate(len);
-        field
+        cut_field(&mut &mut field.to_vec()[..], b'\n').to_vec()
     }
 
     fn escaped(bytes: &[u8]) -> Vec<u8> {

@@ -98,7 +98,9 @@ impl<'t> Paths<'t> {
     pub fn build(&mut self, path_of: &dyn Fn(u32) -> &'t [u8]) {
         let Paths { places, ids, order } = self;
         sort::merge_sort(order, ids, &|a, b| path::compare(path_of(a), path_of(b)) == Ordering::Less);
-        ids.fill(NOWHERE);
+        let len = ids.len();
+        ids.clear();
+        let _ = ids.resize(len, NOWHERE);
         let mut last = NOWHERE;
         for (number, first) in order.iter().zip(0u32..) {
             let path = path_of(*number);
