@@ -166,7 +166,7 @@ fn system<'t>(invocation: Invocation<'t>, names: &Names<'t>, run: &'t mut Run<'t
     let name = compose(says!("%s.made"), names.record, b"", arena)?;
     // What can never be read is no notes. After any other failure all would count as never noted.
     let mut noted: &[u8] = b"";
-    match survey::read(name, arena) {
+    match survey::read(name, true, arena) {
         Ok(Some(read)) => {
             noted = read.before;
             world.notes.parse(read.text, recorded, version);
@@ -386,7 +386,7 @@ fn read_profile<'t>(
 ) -> Result<'t, (Option<&'t [u8]>, Version)> {
     into.clear();
     let mut was = (None, [0; 2]);
-    let done = survey::read(at, arena).and_then(|read| {
+    let done = survey::read(at, matches!(loading, Within::LoadingRecord), arena).and_then(|read| {
         let Some(read) = read else { return Ok(()) };
         was = (Some(read.before), read.version);
         profile::parse(read.text, into)

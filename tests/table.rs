@@ -402,7 +402,7 @@ fn compare(text: &[u8], root: &Path, dice: &mut Dice) -> io::Result<Found> {
         match parse_line(&mut copy) {
             None => found.wrong += &format!("not a line: {:?}\n", String::from_utf8_lossy(line)),
             Some(info) => {
-                table.keep(&info, &mut arena).map_err(|why| io::Error::other(format!("{why:?}")))?
+                table.keep(&info, None, &mut arena).map_err(|why| io::Error::other(format!("{why:?}")))?
             }
         }
         found.lines += 1;

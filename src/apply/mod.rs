@@ -182,11 +182,12 @@ impl<'t> Apply<'_, 't> {
     /// renaming of an instance, is returned. What is recorded afterwards is true in any case.
     pub fn run(&mut self) -> Result<'t, ()> {
         let plan = self.plan;
+        // As many as there are items, if anything is done to one.
+        let count = if plan.changes_anything() { plan.items.len() } else { 0 };
         self.results.outcomes.clear();
-        // As many as there are items.
-        let _ = self.results.outcomes.resize(plan.items.len(), Outcome::Nothing);
+        let _ = self.results.outcomes.resize(count, Outcome::Nothing);
         self.results.replaced.clear();
-        let _ = self.results.replaced.resize(plan.items.len(), None);
+        let _ = self.results.replaced.resize(count, None);
         self.results.synthetic.clear();
         if let Err(error) = self.keep_lines() {
             // Nothing was done, so all is as it was.
@@ -585,40 +586,41 @@ impl<'t> Apply<'_, 't> {
     /// Writes the new record: the lines that stay, in their old order; then, class by class, all new synthetic
     /// entries and all new entries. Or the new notes: of every entry on record of which something is known.
     pub fn write(&self, notes: bool, w: &mut dyn Out) {
-        self.each_recorded(&mut |entry, made| match made {
-            Some(made) if notes => Notes::write(w, entry.dir, made),
-            _ if notes => {}
-            _ => {
+        self.each_recorded(&mut |entry, was_noted, made| {
+            if !notes {
                 entry.write(w);
                 w.put(b"\n");
+                return;
+            }
+            let noted = if was_noted { self.notes.find(entry.dir) } else { None };
+            if let Some(made) = noted.or(made) {
+                Notes::write(w, entry.dir, made);
             }
         });
     }
 
-    /// Calls `each` for every entry that is on record from now on, with what is known of its target: whether it was
-    /// made for it.
-    fn each_recorded(&self, each: &mut dyn FnMut(&MountEntry<'t>, Option<bool>)) {
+    /// Calls `each` for every entry that is on record from now on, with what is known of its target, whether it was made
+    /// for it: what former runs have noted, if they may have; else what follows.
+    fn each_recorded(&self, each: &mut dyn FnMut(&MountEntry<'t>, bool, Option<bool>)) {
         for (entry, _) in self.plan.record.iter().zip(&self.results.kept).filter(|(_, kept)| **kept) {
-            each(entry, self.notes.find(entry.dir).filter(|_| !entry.is_synthetic()));
+            each(entry, !entry.is_synthetic(), None);
         }
         for class in Class::ALL {
             for (_, entry) in self.results.synthetic.iter().filter(|(of, _)| *of == class) {
-                each(entry, None);
+                each(entry, false, None);
             }
             let of_class = |item: &&Item<'t>| item.class == class;
             for item in self.plan.items.iter().filter(of_class).filter(|item| is_adopted(item)) {
-                each(item.entry, Some(self.notes.find(item.entry.dir) == Some(true)));
+                each(item.entry, true, Some(false));
             }
             for at in self.plan.mounts.iter() {
                 if let Outcome::Mounted(target) = self.outcome(*at)
                     && let Some(item) = self.plan.items.get(*at as usize).filter(of_class)
                 {
                     // What was made for it once is still made for it; what nobody knows stays unknown.
-                    let noted = match target {
-                        0 => self.notes.find(item.entry.dir).or(self.plan.is_new(item).then_some(false)),
-                        _ => Some(true),
-                    };
-                    each(item.entry, noted);
+                    let is_made = target > 0;
+                    let known = is_made || self.plan.is_new(item);
+                    each(item.entry, !is_made, known.then_some(is_made));
                 }
             }
         }

@@ -18,7 +18,7 @@ use crate::plan::{Item, Plan, State};
 use crate::text::arena::Arena;
 use crate::text::path;
 
-/// A file that was read: its text, to be cut up; the same as it was; and which version of the file that is.
+/// A file that was read: its text, to be cut up; the same as it was, if it is wanted `twice`; and which version of the file that is.
 pub struct Text<'t> {
     /// The text.
     pub text: &'t mut [u8],
@@ -30,7 +30,7 @@ pub struct Text<'t> {
 
 /// Reads a whole file; nothing when there is none. Links are followed. Anything but a regular file is refused, and
 /// nothing is waited for.
-pub fn read<'t>(at: &'t [u8], arena: &mut Arena<'t>) -> Result<'t, Option<Text<'t>>> {
+pub fn read<'t>(at: &'t [u8], twice: bool, arena: &mut Arena<'t>) -> Result<'t, Option<Text<'t>>> {
     let mut says = says!("open %s: %e");
     let (len, version) = match read_into(at, arena.free(), &mut says) {
         Err(Errno::ENOENT) => return Ok(None),
@@ -40,7 +40,7 @@ pub fn read<'t>(at: &'t [u8], arena: &mut Arena<'t>) -> Result<'t, Option<Text<'
         return Err(PROFILE_TEXT.exceeded());
     }
     let text = arena.take(len)?;
-    let before = arena.copy(text)?;
+    let before = arena.copy(if twice { text } else { b"" })?;
     Ok(Some(Text { text, before, version }))
 }
 
@@ -119,13 +119,11 @@ pub fn mounts<'t>(
         count = 0;
         done = each_mount(buffer, &mut |line| {
             count += 1;
+            let dir = plan.paths.on_the_way(line.dir);
             if count > MOUNTINFO_LINES.max {
                 over = Some(&MOUNTINFO_LINES);
-            } else if line.dir == b"/"
-                || plan.paths.is_on_the_way(line.dir)
-                || plan.binds_from_above(line.dir)
-            {
-                over = table.keep(line, arena).err();
+            } else if dir.is_some() || line.dir == b"/" || plan.binds_from_above(line.dir) {
+                over = table.keep(line, dir, arena).err();
             }
             over.is_none()
         });

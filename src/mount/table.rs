@@ -165,15 +165,23 @@ impl<'t> Table<'t> {
         self.root = None;
     }
 
-    /// Keeps a line; or tells the limit that it is over.
-    pub fn keep(&mut self, line: &MountInfo<'_>, arena: &mut Arena<'t>) -> Result<(), &'static Limit> {
+    /// Keeps a line, of which the mount point is somewhere already or is copied; or tells the limit that it is over.
+    pub fn keep(
+        &mut self,
+        line: &MountInfo<'_>,
+        dir: Option<&'t [u8]>,
+        arena: &mut Arena<'t>,
+    ) -> Result<(), &'static Limit> {
         let is_bound_read_only = line.options.has(b"ro");
         let mount = Mount {
             id: line.id,
             parent: line.parent,
             dev: (line.major, line.minor),
             root: arena.copy(line.root)?,
-            dir: arena.copy(line.dir)?,
+            dir: match dir {
+                Some(dir) => dir,
+                None => arena.copy(line.dir)?,
+            },
             read_only: is_bound_read_only || Options(line.super_options).has(b"ro"),
             is_bound_read_only,
             unbindable: line.unbindable,

@@ -228,7 +228,7 @@ impl<'t> Freezer<'t> {
     pub fn freeze(&self, frozen: &mut Frozen, arena: &mut Arena<'t>, log: &mut Log) -> Result<'t, ()> {
         process::raise_open_files();
         frozen.words = Some(self.words);
-        let done = survey::read(b"/proc/self/cgroup", arena)
+        let done = survey::read(b"/proc/self/cgroup", false, arena)
             .and_then(|groups| find_own_group(groups.map_or(b"", |file| file.text), self.words))
             .and_then(|own| self.visit_all(own, Some(frozen), arena, log))
             .and_then(|()| frozen.ask(self.words, arena, log))

@@ -115,7 +115,7 @@ pub struct Item<'t> {
     pub opens: u32,
     /// What is there of it stays until what is bound at its target in this run has taken its place.
     pub replaced: bool,
-    /// The place of `under` among all such directories; none comes first.
+    /// Its place in the order of mounting; then that of `under` among all such directories, where none comes first.
     rank: u32,
     dir: PathId,
     source: PathId,
@@ -193,7 +193,7 @@ pub enum Removal {
 
 /// Room for everything that is decided on; lives in `.bss`.
 pub struct Memory<'t> {
-    items: [heapless::Vec<Item<'t>, ITEMS>; 2],
+    items: heapless::Vec<Item<'t>, ITEMS>,
     mimics: heapless::Vec<Mimic<'t>, { PROFILE_ENTRIES.max }>,
     removals: heapless::Vec<Removal, ITEMS>,
     mounts: [heapless::Vec<u32, { PROFILE_ENTRIES.max }>; 3],
@@ -207,7 +207,7 @@ impl Memory<'_> {
     /// Empty room.
     pub const fn new() -> Self {
         Memory {
-            items: [const { heapless::Vec::new() }; 2],
+            items: heapless::Vec::new(),
             mimics: heapless::Vec::new(),
             removals: heapless::Vec::new(),
             mounts: [const { heapless::Vec::new() }; 3],
@@ -250,7 +250,6 @@ pub struct Plan<'t> {
     parts: &'t mut heapless::Vec<u64, { PROFILE_ENTRIES.max }>,
     by_dir: &'t mut heapless::Vec<u64, ITEMS>,
     stack: &'t mut heapless::Vec<u64, ITEMS>,
-    scratch: &'t mut heapless::Vec<Item<'t>, ITEMS>,
     changed: Marks<'t>,
     gone: Marks<'t>,
     coming: Marks<'t>,
@@ -261,7 +260,7 @@ impl<'t> Plan<'t> {
     /// An empty plan.
     pub const fn new(memory: &'t mut Memory<'t>) -> Self {
         let Memory { items, mimics, removals, mounts, places, parts, keys, marks } = memory;
-        let ([items, scratch], [mounts, schedule, readying], [by_dir, stack]) = (items, mounts, keys);
+        let ([mounts, schedule, readying], [by_dir, stack]) = (mounts, keys);
         let [changed, gone, coming, early] = marks;
         Plan {
             record: &[],
@@ -277,7 +276,6 @@ impl<'t> Plan<'t> {
             parts,
             by_dir,
             stack,
-            scratch,
             changed: Marks::new(changed),
             gone: Marks::new(gone),
             coming: Marks::new(coming),

@@ -189,8 +189,8 @@ impl<'t> Plan<'t> {
     /// Inside a class, puts an entry behind those that make its source or lie on the way to its target; otherwise
     /// the order stays. Of entries that use each other in a circle the first stays first.
     fn follow_sources(&mut self) {
-        self.scratch.clear();
         self.stack.clear();
+        let mut rank = 0;
         for at in 0..self.by_dir.len() {
             self.visit(at);
             // On the stack: the place of an item in that order, and the path whose entry it has to follow next: first
@@ -204,7 +204,8 @@ impl<'t> Plan<'t> {
                     if at_source {
                         self.stack.pop();
                         item.placed = true;
-                        let _ = self.scratch.push(*item);
+                        item.rank = rank;
+                        rank += 1;
                     } else {
                         *top = key(item.source, here as u32) | AT_SOURCE;
                     }
@@ -231,7 +232,14 @@ impl<'t> Plan<'t> {
                 }
             }
         }
-        core::mem::swap(&mut self.items, &mut self.scratch);
+        for at in 0..self.items.len() {
+            // Each swap puts one item to its place; those before are at theirs.
+            while let Some([here, .., there]) =
+                self.items.get(at).map(|item| item.rank as usize).and_then(|to| self.items.get_mut(at..=to))
+            {
+                core::mem::swap(here, there);
+            }
+        }
     }
 
     fn visit(&mut self, at: usize) {

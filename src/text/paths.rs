@@ -140,9 +140,10 @@ impl<'t> Paths<'t> {
         self.places.get(id as usize).map(|place| place.path)
     }
 
-    /// Whether a path is a prefix of one that was added, or one itself.
-    pub fn is_on_the_way(&self, path: &[u8]) -> bool {
-        self.places.get(self.search(path)).is_some_and(|place| path::covers(path, place.path))
+    /// A path as it stands in one that was added, if it is a prefix of one, or one itself.
+    pub fn on_the_way(&self, path: &[u8]) -> Option<&'t [u8]> {
+        let found = self.places.get(self.search(path))?.path;
+        if path::covers(path, found) { found.get(..path.len()) } else { None }
     }
 
     /// The nearest path above, or [`NOWHERE`].
@@ -277,7 +278,10 @@ mod tests {
         assert_eq!(set.nearest(b"/a/b/c/d"), id("/a/b/c"));
         assert_eq!(set.nearest(b"/a/y"), id("/a"));
         assert_eq!(set.nearest(b"/c"), NOWHERE);
-        assert!(set.is_on_the_way(b"/a/b") && set.is_on_the_way(b"/") && !set.is_on_the_way(b"/a/c"));
+        assert_eq!(
+            [&b"/a/b"[..], b"/", b"/a/c"].map(|path| set.on_the_way(path)),
+            [Some(&b"/a/b"[..]), Some(b"/"), None]
+        );
     }
 
     #[test]

@@ -99,8 +99,9 @@ pub fn plan_over<R>(
     for line in mountinfo.lines() {
         let mut line = line.as_bytes().to_vec();
         let info = parse_line(&mut line).expect("tests write lines of mountinfo");
-        if info.dir == b"/" || plan.paths.is_on_the_way(info.dir) || plan.binds_from_above(info.dir) {
-            table.keep(&info, &mut arena).expect("room for the table");
+        let dir = plan.paths.on_the_way(info.dir);
+        if dir.is_some() || info.dir == b"/" || plan.binds_from_above(info.dir) {
+            table.keep(&info, dir, &mut arena).expect("room for the table");
             kept += 1;
         }
     }
