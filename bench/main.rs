@@ -103,19 +103,23 @@ fn busy(bench: &Bench<'_>, quick: bool, report: &mut Report) {
 fn memory(bench: &Bench<'_>, _: bool, report: &mut Report) {
     let [small, large, wide] =
         [Load::Binds(3), Load::Binds(4_000), Load::Mimic(4_000)].map(|work| bench.once(work, peak));
-    report.memory("nothing to do", small.map(|both| both[1]));
-    report.memory("connect 4,000", large.map(|both| both[0]));
-    report.memory("keep 4,000", large.map(|both| both[1]));
-    report.memory("mimic of 4,000", wide.map(|both| both[0]));
+    report.memory("nothing to do", small.map(|all| all[1]));
+    report.memory("connect 4,000", large.map(|all| all[0]));
+    report.memory("keep 4,000", large.map(|all| all[1]));
+    report.memory("disconnect 4,000", large.map(|all| all[2]));
+    report.memory("mimic of 4,000", wide.map(|all| all[0]));
+    report.memory("undo the mimic of 4,000", wide.map(|all| all[2]));
 }
 
-fn in_user_space(bench: &Bench<'_>, quick: bool, report: &mut Report) {
-    let of = |size| bench.once(Load::Binds(size), instructions);
-    report.instructions("nothing to do", of(3).map(|both| both[1]));
-    report.instructions("connect 1,000", of(1_000).map(|both| both[0]));
-    if !quick {
-        report.instructions("keep 4,000", of(4_000).map(|both| both[1]));
-    }
+fn in_user_space(bench: &Bench<'_>, _: bool, report: &mut Report) {
+    let [small, large, wide] =
+        [Load::Binds(3), Load::Binds(1_000), Load::Mimic(1_000)].map(|work| bench.once(work, instructions));
+    report.instructions("nothing to do", small.map(|all| all[1]));
+    report.instructions("connect 1,000", large.map(|all| all[0]));
+    report.instructions("keep 1,000", large.map(|all| all[1]));
+    report.instructions("disconnect 1,000", large.map(|all| all[2]));
+    report.instructions("mimic of 1,000", wide.map(|all| all[0]));
+    report.instructions("undo the mimic of 1,000", wide.map(|all| all[2]));
 }
 
 /// The effort that a size is worth.

@@ -188,20 +188,24 @@ impl<'s> Bench<'s> {
         trio
     }
 
-    /// Measures ours and the original once, each with the work to do and then with nothing to do.
-    pub fn once<T>(&self, work: Load, measure: impl Fn(&[String]) -> T) -> [[T; 2]; 2] {
+    /// Measures ours and the original once, each with the work to do, then with nothing to do, and then with all to be undone.
+    pub fn once<T>(&self, work: Load, measure: impl Fn(&[String]) -> T) -> [[T; 3]; 2] {
         work.furnish();
         let done = [(Ours, Which::Ours), (Original, Which::Original)].map(|(who, which)| {
             forget(self.sandbox);
             self.desire(&work.desired());
-            let both = self.sandbox.on_host(|| {
-                let path = program::path(which).canonicalize().expect("the program");
-                let argv = [path.to_string_lossy().into_owned(), self.sandbox.name.clone()];
-                [measure(&argv), measure(&argv)]
-            });
+            let run = || {
+                self.sandbox.on_host(|| {
+                    let path = program::path(which).canonicalize().expect("the program");
+                    measure(&[path.to_string_lossy().into_owned(), self.sandbox.name.clone()])
+                })
+            };
+            let [connect, keep] = [run(), run()];
             self.desire("");
+            let all = [connect, keep, run()];
+            // What cannot be measured was not done.
             self.start(who, &[]);
-            both
+            all
         });
         work.clear();
         done
