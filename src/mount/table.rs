@@ -71,33 +71,18 @@ pub struct Identity<'t> {
 
 impl PartialEq for Identity<'_> {
     fn eq(&self, other: &Self) -> bool {
-        if (self.root, self.rest) == (other.root, other.rest) {
-            return self.dev == other.dev;
-        }
-        let mut at = 0;
-        loop {
-            let byte = self.byte(at);
-            if byte != other.byte(at) {
-                return false;
-            }
-            if byte.is_none() {
-                return self.dev == other.dev;
-            }
-            at += 1;
-        }
+        self.dev == other.dev && (self.is_split_before(other) || other.is_split_before(self))
     }
 }
 
 impl Identity<'_> {
-    /// A byte of the whole path.
+    /// Whether both are the same path, of which the other's first part is at least as long.
     #[inline(never)]
-    fn byte(&self, at: usize) -> Option<u8> {
-        let root = self.root.strip_suffix(b"/").unwrap_or(self.root);
-        match at.checked_sub(root.len()) {
-            None => root.get(at).copied(),
-            Some(0) if !self.rest.is_empty() => Some(b'/'),
-            Some(behind) => self.rest.get(behind.wrapping_sub(1)).copied(),
-        }
+    fn is_split_before(&self, other: &Self) -> bool {
+        path::below(other.root, self.root).is_some_and(|between| match between {
+            [] => self.rest == other.rest,
+            _ => path::below(self.rest, between) == Some(other.rest),
+        })
     }
 }
 
