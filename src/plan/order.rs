@@ -63,7 +63,7 @@ impl<'t> Plan<'t> {
                 self.gone.raise(&self.paths, dir, self.mimics.len() as u32);
                 continue;
             }
-            let over = self.paths.find(path::parent(entry.dir));
+            let over = self.over(at);
             match self.gone.at(over) {
                 0 => drop(self.stack.push(key(over, at.into()))),
                 number => drop(self.parts.push(key(number - 1, at.into()))),
@@ -76,6 +76,14 @@ impl<'t> Plan<'t> {
             }
         }
         sort::sort_keys(self.parts);
+    }
+
+    /// The directory that holds the target of a line of the record, where that is a target, too.
+    #[inline(never)]
+    fn over(&self, line: u16) -> PathId {
+        let over = self.paths.above(self.paths.id(line.into()));
+        let dir = self.line(line).map(|line| path::parent(line.dir));
+        if self.paths.path(over) == dir { over } else { NOWHERE }
     }
 
     /// One more item, for the entry of this number among all of both profiles.
@@ -115,7 +123,7 @@ impl<'t> Plan<'t> {
     /// Who comes first at each target?
     fn find_duplicates(&mut self) {
         self.list_by_dir();
-        let root = self.record.iter().any(|line| line.origin() == Origin::Rootfs && line.dir == b"/");
+        let root = self.record.iter().any(|line| line.dir == b"/" && line.origin() == Origin::Rootfs);
         let mut taken = NOWHERE;
         for place in 0..self.by_dir.len() {
             let at = self.by_dir.get(place).copied().map(item_of);
@@ -150,9 +158,9 @@ impl<'t> Plan<'t> {
             }
         }
         for (entry, at) in self.record.iter().zip(0u16..) {
-            let over = || self.paths.find(path::parent(entry.dir));
-            let of_mimic = entry.is_synthetic() && (entry.fstype == b"tmpfs" || self.gone.at(over()) > 0);
-            if entry.origin() == Origin::Rootfs || of_mimic || entry.kind() == Kind::Unknown {
+            let of_mimic =
+                entry.is_synthetic() && (entry.fstype == b"tmpfs" || self.gone.at(self.over(at)) > 0);
+            if of_mimic || entry.origin() == Origin::Rootfs || entry.kind() == Kind::Unknown {
                 continue;
             }
             let dir = self.paths.id(at.into());
