@@ -118,11 +118,12 @@ impl<'t> Plan<'t> {
                     && (other.is_recursive() != item.is_recursive()
                         || other.flags.bind() != item.flags.bind())
             };
-            let moves = before > 0 || self.loses_ground(item) || self.find_at(item.dir, another).is_some();
+            let mut moves =
+                || before > 0 || self.loses_ground(item) || self.find_at(item.dir, another).is_some();
             let action = match (item.action, item.desired, item.state) {
                 (Action::Duplicate | Action::Unknown, ..) => continue,
                 (_, false, _) => Action::Unmount,
-                (_, true, State::InEffect) if !moves && !item.moves => Action::Keep,
+                (_, true, State::InEffect) if !item.moves && !moves() => Action::Keep,
                 (_, true, _) => Action::Mount(before.max(covered).saturating_sub(1)),
             };
             let mark = match action {
@@ -219,15 +220,6 @@ impl<'t> Plan<'t> {
             let next = &mut |other: &Item<'t>| {
                 matches!(other.action, Action::Mount(_)) && other.kind == item.kind && other.flags.bind()
             };
-            let next = self.find_at(item.dir, next);
-            let replaced = next.is_some_and(|next| {
-                let earliest = self.early.from(item.dir);
-                let class = self.items.get(next).map(|next| next.class);
-                let inside = &mut |other: &Item<'t>| {
-                    other.action != Action::Keep && Some(other.class) < class.max(Some(item.class))
-                };
-                earliest <= count - next as u32 && self.find_inside(item.dir, inside).is_none()
-            });
             // Of what no record names and no entry asks for nobody knows the kind.
             let known = item.record.is_some() || item.state == State::InEffect;
             // What it covers could not be reached.
@@ -237,14 +229,22 @@ impl<'t> Plan<'t> {
                     && other.mount != item.mount
                     && (other.dir == item.dir || other.record < item.record)
             };
-            let replaced = replaced
-                && known
-                && self.gone.from(item.dir) <= u32::MAX - item.record.map_or(0, u32::from)
-                && self.find_in(item.dir, self.paths.end(item.dir), covered).is_none()
-                && self.changes_above(item.dir) == 0
+            let replaced = known
                 && item.mount.is_some()
                 && !item.hidden
-                && item.is_mount();
+                && item.is_mount()
+                && item.action != Action::Keep
+                && self.gone.from(item.dir) <= u32::MAX - item.record.map_or(0, u32::from)
+                && self.changes_above(item.dir) == 0
+                && self.find_at(item.dir, next).is_some_and(|next| {
+                    let earliest = self.early.from(item.dir);
+                    let class = self.items.get(next).map(|next| next.class);
+                    let inside = &mut |other: &Item<'t>| {
+                        other.action != Action::Keep && Some(other.class) < class.max(Some(item.class))
+                    };
+                    earliest <= count - next as u32 && self.find_inside(item.dir, inside).is_none()
+                })
+                && self.find_in(item.dir, self.paths.end(item.dir), covered).is_none();
             if let Some(item) = self.items.get_mut(at) {
                 item.replaced = replaced;
             }

@@ -20,6 +20,10 @@ pub fn is_absolute(path: &[u8]) -> bool {
 /// The clean form of the empty path is `.`, for which it has no room: it stays empty.
 #[inline(never)]
 pub fn clean(path: &mut [u8]) -> usize {
+    // Most are.
+    if is_clean(path) {
+        return path.len();
+    }
     let root = usize::from(is_absolute(path));
     // The front is overwritten while the rest is read. It never overtakes the reader: every component that is
     // written was read before, with a separator before it.

@@ -23,11 +23,13 @@ pub fn sort<T>(list: &mut [T], mut before: impl FnMut(&T, &T) -> bool) {
 pub fn merge_sort(list: &mut [u32], scratch: &mut [u32], before: &dyn Fn(u32, u32) -> bool) {
     let len = list.len();
     let (mut from, mut to) = (list, scratch.get_mut(..len).unwrap_or_default());
+    // The last pass made one run of all.
+    let mut is_whole = false;
     loop {
         let mut start = 0;
         let mut is_sorted = true;
         while start < len {
-            let middle = run(from, start, before);
+            let middle = if is_whole { len } else { run(from, start, before) };
             is_sorted &= middle == len;
             let end = run(from, middle, before);
             let (mut left, mut right) = (start, middle);
@@ -38,6 +40,7 @@ pub fn merge_sort(list: &mut [u32], scratch: &mut [u32], before: &dyn Fn(u32, u3
                 *place = number(from, *next);
                 *next += 1;
             }
+            is_whole = start == 0 && end == len;
             start = end;
         }
         if is_sorted {
