@@ -233,7 +233,8 @@ pub fn file_system_of(path: &[u8]) -> Result<FileSystem> {
     const NUMBER: c_long = libc::SYS_statfs;
     #[cfg(target_arch = "arm")]
     const NUMBER: c_long = libc::SYS_statfs64;
-    stat_fs(NUMBER, terminate(path, &mut buffer)? as usize)
+    terminate(path, &mut buffer)?;
+    stat_fs(NUMBER, buffer.as_ptr() as usize)
 }
 
 /// fstatfs(2)
@@ -326,8 +327,9 @@ pub fn make_directory_path(path: &[u8], mode: u32) -> Result<()> {
 /// symlinkat(2)
 pub fn make_symlink(dir: &Fd, name: &[u8], text: &[u8]) -> Result<()> {
     let (mut first, mut second) = (PATH_BUFFER, PATH_BUFFER);
-    let text = terminate(text, &mut first)? as usize;
-    let name = terminate(name, &mut second)? as usize;
+    terminate(text, &mut first)?;
+    terminate(name, &mut second)?;
+    let (text, name) = (first.as_ptr() as usize, second.as_ptr() as usize);
     // SAFETY: both strings end in NUL and outlive the call.
     unsafe { done(libc::SYS_symlinkat, text, dir.raw(), word(name), ANY, ANY) }
 }
@@ -335,7 +337,8 @@ pub fn make_symlink(dir: &Fd, name: &[u8], text: &[u8]) -> Result<()> {
 /// renameat(2) inside one directory.
 pub fn rename(dir: &Fd, from: &[u8], to: &[u8]) -> Result<()> {
     let mut buffer = PATH_BUFFER;
-    let to = terminate(to, &mut buffer)? as usize;
+    terminate(to, &mut buffer)?;
+    let to = buffer.as_ptr() as usize;
     // SAFETY: what follows are a directory and a string that ends in NUL and outlives the call.
     unsafe { call_at(libc::SYS_renameat, dir.raw(), from, word(dir.raw()), word(to), ANY) }.map(drop)
 }

@@ -13,7 +13,7 @@
 
 use crate::text::Out;
 use core::arch::asm;
-use core::ffi::{c_char, c_int, c_long};
+use core::ffi::{c_int, c_long};
 use core::mem::MaybeUninit;
 use heapless::Vec;
 
@@ -149,9 +149,9 @@ pub(crate) unsafe fn call_at(
     e: Word,
 ) -> Result<u32> {
     let mut buffer = PATH_BUFFER;
-    let path = terminate(path, &mut buffer)?;
+    terminate(path, &mut buffer)?;
     // SAFETY: the path ends in NUL and outlives the call; the caller answers for the rest.
-    unsafe { call(number, dir, path as usize, c, d, e) }
+    unsafe { call(number, dir, buffer.as_ptr() as usize, c, d, e) }
 }
 
 /// Room for a C string of up to `PATH_MAX` of limits.h, on the stack.
@@ -159,8 +159,7 @@ pub(crate) const PATH_BUFFER: [MaybeUninit<u8>; 4096] = [MaybeUninit::uninit(); 
 
 /// Copies `text` and a NUL behind it; `ENAMETOOLONG` when that does not fit, `EINVAL` when it holds a NUL.
 #[inline(never)]
-pub(crate) fn terminate(text: &[u8], buffer: &mut [MaybeUninit<u8>]) -> Result<*const c_char> {
-    let start = buffer.as_ptr();
+pub(crate) fn terminate(text: &[u8], buffer: &mut [MaybeUninit<u8>]) -> Result<()> {
     let Some((end, room)) = buffer.get_mut(..=text.len()).and_then(<[_]>::split_last_mut) else {
         return Err(Errno::ENAMETOOLONG);
     };
@@ -171,7 +170,7 @@ pub(crate) fn terminate(text: &[u8], buffer: &mut [MaybeUninit<u8>]) -> Result<*
         to.write(*from);
     }
     end.write(0);
-    Ok(start.cast())
+    Ok(())
 }
 
 /// Bytes in the longest path below `/proc/self`: a name inside a directory, and the NUL.

@@ -58,11 +58,13 @@ pub fn remount_read_only(target: &Fd, keep: u32) -> Result<()> {
 /// Mounts a new file system. `data` holds the options of the file system, joined with commas; empty for none.
 pub fn new(source: &[u8], target: &Fd, fstype: &[u8], flags: u32, data: &[u8]) -> Result<()> {
     let (mut buffer, mut kind, mut text) = (PATH_BUFFER, [MaybeUninit::uninit(); 64], PATH_BUFFER);
-    let source = terminate(source, &mut buffer)? as usize;
-    let fstype = terminate(fstype, &mut kind).map_err(|_| Errno::ENODEV)? as usize;
+    terminate(source, &mut buffer)?;
+    terminate(fstype, &mut kind).map_err(|_| Errno::ENODEV)?;
     // The kernel reads at most a page of options.
-    let text = terminate(data, &mut text)? as usize;
-    mount(source, target, fstype, c_ulong::from(flags), if data.is_empty() { 0 } else { text })
+    terminate(data, &mut text)?;
+    let (source, fstype) = (buffer.as_ptr() as usize, kind.as_ptr() as usize);
+    let data = if data.is_empty() { 0 } else { text.as_ptr() as usize };
+    mount(source, target, fstype, c_ulong::from(flags), data)
 }
 
 /// Changes the propagation of the mount whose root is `target`: one of `MS_SHARED`, `MS_SLAVE`, `MS_PRIVATE`.
@@ -96,7 +98,8 @@ pub enum Attach {
 pub fn attach(tree: &Fd, dir: &Fd, name: &[u8], how: Attach) -> Result<()> {
     let flags = EMPTY_PATHS | if how == Attach::Beneath { BENEATH } else { 0 };
     let mut buffer = PATH_BUFFER;
-    let name = terminate(name, &mut buffer)? as usize;
+    terminate(name, &mut buffer)?;
+    let name = buffer.as_ptr() as usize;
     // SAFETY: both paths end in NUL and outlive the call.
     unsafe { done(SYS_MOVE_MOUNT, tree.raw(), raw(c""), word(dir.raw()), word(name), word(flags)) }
 }
