@@ -4,7 +4,7 @@
 //! The program has one thread. Identity is changed by the bare system calls: the C library's functions also
 //! change the other threads, of which there are none. On 32-bit Arm they are the calls with 32-bit ids.
 
-use super::{ANY, Errno, Fd, Result, call, done, file, word};
+use super::{ANY, Fd, Result, call, done, file, word};
 use core::ffi::{CStr, c_char, c_int, c_long};
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -155,22 +155,11 @@ pub fn clear_umask() {
     let _ = unsafe { call(libc::SYS_umask, 0, 0, ANY, ANY, ANY) };
 }
 
-/// flock(2), exclusive, waiting for as long as it takes.
-pub fn lock(file: &Fd) -> Result<()> {
+/// flock(2), exclusive: waits for as long as it takes, or not at all; `EAGAIN` when somebody else holds it then.
+pub fn lock(file: &Fd, wait: bool) -> Result<()> {
+    let how = if wait { libc::LOCK_EX } else { libc::LOCK_EX | libc::LOCK_NB };
     // SAFETY: no memory is passed.
-    unsafe { done(libc::SYS_flock, file.raw(), libc::LOCK_EX as usize, ANY, ANY, ANY) }
-}
-
-/// flock(2), exclusive, without waiting: false when somebody else holds it.
-pub fn try_lock(file: &Fd) -> Result<bool> {
-    // SAFETY: no memory is passed.
-    match unsafe {
-        done(libc::SYS_flock, file.raw(), (libc::LOCK_EX | libc::LOCK_NB) as usize, ANY, ANY, ANY)
-    } {
-        Ok(()) => Ok(true),
-        Err(Errno::EAGAIN) => Ok(false),
-        Err(other) => Err(other),
-    }
+    unsafe { done(libc::SYS_flock, file.raw(), how as usize, ANY, ANY, ANY) }
 }
 
 /// The kernel's set of signals: signal N is bit N - 1, on every machine of ours.

@@ -27,17 +27,17 @@ pub fn acquire<'t>(directory: &'t [u8], path: &'t [u8], from_snap_confine: bool)
     let (mut says, mut about) = (says!(""), directory);
     let file = open(directory, path, &mut says, &mut about)
         .map_err(|errno| Error::call(says, about, errno).within(Within::OpeningLock))?;
-    let was_free = match from_snap_confine {
-        true => process::try_lock(&file),
-        false => process::lock(&file).map(|()| false),
+    let (says, errno) = match process::lock(&file, !from_snap_confine) {
+        Ok(()) if !from_snap_confine => return Ok(Held { _file: file }),
+        // Somebody else holds it.
+        Err(Errno::EAGAIN) if from_snap_confine => return Ok(Held { _file: file }),
+        Ok(()) => (
+            says!("mount namespace of snap %i is not locked but --from-snap-confine was used"),
+            Errno::NONE,
+        ),
+        Err(errno) => (says!("cannot lock mount namespace of snap %i: %e"), errno),
     };
-    match was_free {
-        Ok(false) => Ok(Held { _file: file }),
-        Ok(true) => Err(Error::plain(says!(
-            "mount namespace of snap %i is not locked but --from-snap-confine was used"
-        ))),
-        Err(errno) => Err(Error::call(says!("cannot lock mount namespace of snap %i: %e"), b"", errno)),
-    }
+    Err(Error::call(says, b"", errno))
 }
 
 /// Opens the file of the lock, creating it where it is missing, and its directory. `says` is the sentence for the step
