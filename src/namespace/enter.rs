@@ -19,15 +19,16 @@ pub fn look<'t>(path: &[u8]) -> Result<'t, bool> {
 /// Joins the mount namespace behind `path`; false when there is none, and then nothing has changed. Every path
 /// is resolved in the snap's namespace from here on. To be called with the lock held.
 pub fn join<'t>(path: &[u8]) -> Result<'t, bool> {
-    match open(path) {
-        // Where the kernel cannot tell kinds of namespaces apart, setns(2) does.
-        Ok(file) => match process::join_mount_namespace(&file) {
-            Err(Errno::EINVAL) if process::is_mount_namespace(&file) != Ok(true) => Ok(false),
-            Err(errno) => Err(Error::call(says!("cannot switch mount namespace: %e"), b"", errno)),
-            Ok(()) => Ok(true),
-        },
-        Err(errno) => outcome(OPENING, Err(errno)),
-    }
+    let mut says = OPENING;
+    let done = open(path).and_then(|file| {
+        says = says!("cannot switch mount namespace: %e");
+        match process::join_mount_namespace(&file) {
+            // Where the kernel cannot tell kinds of namespaces apart, setns(2) does.
+            Err(Errno::EINVAL) if process::is_mount_namespace(&file) != Ok(true) => Err(Errno::ENOENT),
+            done => done,
+        }
+    });
+    outcome(says, done)
 }
 
 const OPENING: Says = says!("cannot open mount namespace file: %e");
