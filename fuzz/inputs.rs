@@ -6,10 +6,11 @@
 use std::sync::Mutex;
 
 use heapless::Vec as Fixed;
+use snap_update_ns::invocation::{self, Invocation};
 use snap_update_ns::mount::{MountEntry, Options, info, profile};
 use snap_update_ns::plan::{Plan, Profile, State};
+use snap_update_ns::text;
 use snap_update_ns::text::Out;
-use snap_update_ns::{invocation, text};
 
 /// More lines than a fuzzer writes, and small enough for a stack.
 const ENTRIES: usize = 1024;
@@ -101,7 +102,8 @@ pub fn options(data: &[u8]) {
 
 /// Arguments that are accepted name an instance that is accepted.
 pub fn arguments(data: &[u8]) {
-    if let Ok(accepted) = invocation::parse(data.split(|&byte| byte == 0)) {
+    let mut accepted = Invocation::default();
+    if accepted.read(&mut data.split(|&byte| byte == 0)).is_ok() {
         assert!(invocation::check_instance_name(accepted.instance).is_ok());
         assert!(accepted.instance.starts_with(accepted.snap_name()));
     }

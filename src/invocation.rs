@@ -12,7 +12,7 @@ use crate::text::number::parse_u64;
 use crate::text::split;
 
 /// What the command line asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Invocation<'t> {
     /// The snap instance whose mounts are updated: a valid name.
     pub instance: &'t [u8],
@@ -20,8 +20,8 @@ pub struct Invocation<'t> {
     pub from_snap_confine: bool,
     /// The mounts of one user are made, not those of the snap.
     pub user_mounts: bool,
-    /// `-u` was given, with this number. What it should do was never settled.
-    pub uid: Option<u64>,
+    /// `-u` was given, with a number. What it should do was never settled.
+    pub has_uid: bool,
 }
 
 macro_rules! faults {
@@ -64,20 +64,8 @@ impl Fault {
     }
 }
 
-/// The options, in the order in which [`read`] knows them.
+/// The options, in the order in which they are known below.
 const OPTIONS: &[u8] = b"--from-snap-confine --user-mounts -u";
-
-/// Understands the arguments, without the first, which is the name of the program. They are read from left to
-/// right, and the first fault is told; the instance name is looked at last.
-pub fn parse<'t>(args: impl Iterator<Item = &'t [u8]>) -> Result<'t, Invocation<'t>> {
-    let mut args = args;
-    let mut invocation =
-        Invocation { instance: b"", from_snap_confine: false, user_mounts: false, uid: None };
-    match read(&mut args, &mut invocation) {
-        Ok(()) => Ok(invocation),
-        Err(fault) => Err(Error::plain(fault.says())),
-    }
-}
 
 #[inline(never)]
 fn read<'t>(
@@ -89,7 +77,10 @@ fn read<'t>(
         match split(OPTIONS, b' ').position(|option| option == arg) {
             Some(0) => into.from_snap_confine = true,
             Some(1) => into.user_mounts = true,
-            Some(_) => into.uid = Some(parse_uid(args.next().ok_or(Fault::NoUid)?)?),
+            Some(_) => {
+                parse_uid(args.next().ok_or(Fault::NoUid)?)?;
+                into.has_uid = true;
+            }
             None if arg.first() == Some(&b'-') => return Err(Fault::Option),
             None if has_instance => return Err(Fault::Names),
             None => (into.instance, has_instance) = (arg, true),
@@ -204,6 +195,12 @@ pub struct Names<'t> {
 }
 
 impl<'t> Invocation<'t> {
+    /// Understands the arguments, without the first, which is the name of the program. They are read from left to
+    /// right, and the first fault is told; the instance name is looked at last.
+    pub fn read(&mut self, args: &mut dyn Iterator<Item = &'t [u8]>) -> Result<'t, ()> {
+        read(args, self).map_err(|fault| Error::plain(fault.says()))
+    }
+
     /// The instance name without the instance key.
     pub fn snap_name(&self) -> &'t [u8] {
         split(self.instance, b'_').next().unwrap_or_default()
@@ -258,7 +255,9 @@ mod tests {
     use std::vec::Vec;
 
     fn parsed<'t>(args: &[&'t str]) -> core::result::Result<Invocation<'t>, String> {
-        parse(args.iter().map(|arg| arg.as_bytes())).map_err(|error| {
+        let mut invocation = Invocation::default();
+        let read = invocation.read(&mut args.iter().map(|arg| arg.as_bytes()));
+        read.map(|()| invocation).map_err(|error| {
             let mut sentence = Vec::new();
             error.write(b"", &mut sentence);
             String::from_utf8(sentence).unwrap()
@@ -272,7 +271,7 @@ mod tests {
     #[test]
     fn options_may_stand_anywhere_and_be_repeated() {
         let plain =
-            Invocation { instance: b"acorn", from_snap_confine: false, user_mounts: false, uid: None };
+            Invocation { instance: b"acorn", from_snap_confine: false, user_mounts: false, has_uid: false };
         assert_eq!(parsed(&["acorn"]), Ok(plain));
         assert_eq!(
             parsed(&["acorn", "--from-snap-confine", "--from-snap-confine"]),
@@ -282,7 +281,7 @@ mod tests {
             parsed(&["--user-mounts", "acorn", "--from-snap-confine", "--user-mounts"]),
             Ok(Invocation { from_snap_confine: true, user_mounts: true, ..plain })
         );
-        assert_eq!(parsed(&["-u", "1000", "acorn", "-u", "7"]), Ok(Invocation { uid: Some(7), ..plain }));
+        assert_eq!(parsed(&["-u", "1000", "acorn", "-u", "7"]), Ok(Invocation { has_uid: true, ..plain }));
     }
 
     #[test]

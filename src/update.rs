@@ -10,7 +10,7 @@ use crate::apply::notes::{self, Notes, Version};
 use crate::apply::walk::Walker;
 use crate::apply::{self, Apply, Results, save, survey};
 use crate::error::{Errno, Error, Result, Within, compose, says};
-use crate::invocation::{self, Invocation, Names};
+use crate::invocation::{Invocation, Names};
 use crate::kernel::file::{self, Open};
 use crate::kernel::mount;
 use crate::kernel::process::{self, Variable};
@@ -93,14 +93,13 @@ impl<'t> Run<'t> {
 /// Does what the arguments (without the program's name) ask for, and says what stands in the way of that. True on
 /// success; that there is no namespace is success.
 pub fn run<'t>(args: impl Iterator<Item = &'t [u8]>, run: &'t mut Run<'t>) -> bool {
-    let mut instance: &[u8] = b"";
-    let done =
-        identity::require_capabilities().and_then(|()| invocation::parse(args)).and_then(|invocation| {
-            instance = invocation.instance;
-            update(invocation, run)
-        });
+    let mut args = args;
+    let mut invocation = Invocation::default();
+    let done = identity::require_capabilities()
+        .and_then(|()| invocation.read(&mut args))
+        .and_then(|()| update(&invocation, run));
     if let Err(error) = &done {
-        log::fatal(error, instance);
+        log::fatal(error, invocation.instance);
     }
     done.is_ok()
 }
@@ -110,8 +109,8 @@ pub fn refuse_nameless() {
     log::fatal(&Error::plain(says!("argv0 is corrupted")), b"");
 }
 
-fn update<'t>(invocation: Invocation<'t>, run: &'t mut Run<'t>) -> Result<'t, ()> {
-    if invocation.uid.is_some() {
+fn update<'t>(invocation: &Invocation<'t>, run: &'t mut Run<'t>) -> Result<'t, ()> {
+    if invocation.has_uid {
         return Err(Error::plain(says!(
             "cannot update the mount namespace of a user: option -u is not supported"
         )));
@@ -122,7 +121,7 @@ fn update<'t>(invocation: Invocation<'t>, run: &'t mut Run<'t>) -> Result<'t, ()
         true => {
             process::hold_broken_pipe();
             identity::become_user()?;
-            user(&names, uid, run, open_log(&invocation, &names, uid))
+            user(&names, uid, run, open_log(invocation, &names, uid))
         }
         false => system(invocation, &names, run),
     }
@@ -141,7 +140,7 @@ fn open_log(invocation: &Invocation<'_>, names: &Names<'_>, owner: u32) -> Log {
 
 /// Brings the snap's namespace to its desired profile, and records that.
 #[inline(never)]
-fn system<'t>(invocation: Invocation<'t>, names: &Names<'t>, run: &'t mut Run<'t>) -> Result<'t, ()> {
+fn system<'t>(invocation: &Invocation<'t>, names: &Names<'t>, run: &'t mut Run<'t>) -> Result<'t, ()> {
     let Run { desired, record: recorded, world } = run;
     let arena = &mut world.arena;
     let instance = invocation.instance;
@@ -156,7 +155,7 @@ fn system<'t>(invocation: Invocation<'t>, names: &Names<'t>, run: &'t mut Run<'t
         return Ok(());
     }
     let freezer = Freezer::new(freezer::ROOT, instance)?;
-    let mut log = open_log(&invocation, names, 0);
+    let mut log = open_log(invocation, names, 0);
     let _signals = process::hold_signals();
     freezer.release_stale(&mut log);
 
