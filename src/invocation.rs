@@ -216,16 +216,9 @@ impl<'t> Invocation<'t> {
         let says = if self.user_mounts { FILES_OF_USER } else { FILES_OF_SNAP };
         let names = Sentence { one: self.instance, number: uid, ..Sentence::plain(says) };
         let mut names = split(arena.write(&|w| names.write(b"", w))?, b' ');
-        let mut name = || names.next().unwrap_or_default();
-        Ok(Names {
-            namespace: name(),
-            lock_dir: name(),
-            lock: name(),
-            desired: name(),
-            record: name(),
-            log: name(),
-            runtime_dir: name(),
-        })
+        let [namespace, lock_dir, lock, desired, record, log, runtime_dir] =
+            core::array::from_fn(|_| names.next().unwrap_or_default());
+        Ok(Names { namespace, lock_dir, lock, desired, record, log, runtime_dir })
     }
 }
 

@@ -31,10 +31,9 @@ pub fn acquire<'t>(directory: &'t [u8], path: &'t [u8], from_snap_confine: bool)
         Ok(()) if !from_snap_confine => return Ok(Held { _file: file }),
         // Somebody else holds it.
         Err(Errno::EAGAIN) if from_snap_confine => return Ok(Held { _file: file }),
-        Ok(()) => (
-            says!("mount namespace of snap %i is not locked but --from-snap-confine was used"),
-            Errno::NONE,
-        ),
+        Ok(()) => {
+            (says!("mount namespace of snap %i is not locked but --from-snap-confine was used"), Errno::NONE)
+        }
         Err(errno) => (says!("cannot lock mount namespace of snap %i: %e"), errno),
     };
     Err(Error::call(says, b"", errno))
