@@ -115,7 +115,7 @@ fn update<'t>(invocation: &Invocation<'t>, run: &'t mut Run<'t>) -> Result<'t, (
             "cannot update the mount namespace of a user: option -u is not supported"
         )));
     }
-    let uid = if invocation.user_mounts { process::real_uid() } else { 0 };
+    let uid = owner(invocation);
     let names = invocation.names(uid, &mut run.world.arena)?;
     match invocation.user_mounts {
         true => {
@@ -125,6 +125,12 @@ fn update<'t>(invocation: &Invocation<'t>, run: &'t mut Run<'t>) -> Result<'t, (
         }
         false => system(invocation, &names, run),
     }
+}
+
+/// Whose mounts they are.
+#[inline(never)]
+fn owner(invocation: &Invocation<'_>) -> u32 {
+    if invocation.user_mounts { process::real_uid() } else { 0 }
 }
 
 fn open_log(invocation: &Invocation<'_>, names: &Names<'_>, owner: u32) -> Log {
