@@ -51,22 +51,24 @@ fn open<'t>(
     about: &mut &'t [u8],
 ) -> kernel::Result<Fd> {
     *says = says!("cannot create lock directory: mkdir %s: %e");
-    let file = match file::open(path, Open::LOCK, FILE_MODE) {
-        Err(Errno::ENOTDIR) => return Err(Errno::ENOTDIR),
-        Err(Errno::ENOENT) => {
-            for path in path::prefixes(directory) {
-                *about = path;
-                match file::make_directory_path(path, DIRECTORY_MODE) {
-                    Ok(()) | Err(Errno::EEXIST) => {}
-                    Err(errno) => return Err(errno),
+    let file = file::open(path, Open::LOCK, FILE_MODE).or_else(|errno| {
+        match errno {
+            Errno::ENOTDIR => return Err(errno),
+            Errno::ENOENT => {
+                for path in path::prefixes(directory) {
+                    *about = path;
+                    match file::make_directory_path(path, DIRECTORY_MODE) {
+                        Ok(()) | Err(Errno::EEXIST) => {}
+                        Err(errno) => return Err(errno),
+                    }
                 }
             }
-            file::open(path, Open::LOCK, FILE_MODE)
+            _ => {}
         }
-        file => file,
-    };
+        (*says, *about) = (says!("open %s: %e"), path);
+        if errno == Errno::ENOENT { file::open(path, Open::LOCK, FILE_MODE) } else { Err(errno) }
+    })?;
     (*says, *about) = (says!("open %s: %e"), path);
-    let file = file?;
     if file::stat(&file)?.kind != FileType::Regular {
         *says = says!("open %s: not a regular file");
         return Err(Errno::EINVAL);
