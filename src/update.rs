@@ -165,16 +165,16 @@ fn system<'t>(invocation: &Invocation<'t>, names: &Names<'t>, run: &'t mut Run<'
     let _signals = process::hold_signals();
     freezer.release_stale(&mut log);
 
-    read_profile(names.desired, desired, arena, Within::LoadingDesired)?;
-    let (record, version) = read_profile(names.record, recorded, arena, Within::LoadingRecord)?;
+    let mut old = Old { name: names.record, was: Was::default(), notes: (b"", Some(b"")) };
+    read_profile(names.desired, desired, arena, Within::LoadingDesired, &mut Was::default())?;
+    read_profile(names.record, recorded, arena, Within::LoadingRecord, &mut old.was)?;
     let lines = recorded.len();
-    let name = compose(says!("%s.made"), names.record, b"", arena)?;
+    old.notes.0 = compose(says!("%s.made"), names.record, b"", arena)?;
     // What can never be read is no notes. After any other failure all would count as never noted.
-    let mut noted: &[u8] = b"";
-    match survey::read(name, true, arena) {
+    match survey::read(old.notes.0, true, arena) {
         Ok(Some(read)) => {
-            noted = read.before;
-            world.notes.parse(read.text, recorded, version);
+            old.notes.1 = Some(read.before);
+            world.notes.parse(read.text, recorded, old.was.version);
         }
         Err(error) if matches!(error.errno, Errno::EIO | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE) => {
             return Err(error.within(Within::LoadingRecord));
@@ -195,7 +195,6 @@ fn system<'t>(invocation: &Invocation<'t>, names: &Names<'t>, run: &'t mut Run<'
     world.ground.add_free(own);
     // The same without the instance's key.
     world.ground.add_free(split(own, b'_').next().unwrap_or_default());
-    let old = Old { record: (names.record, record), version, notes: (name, Some(noted)) };
     // Who is asked later, and only if anything is mounted.
     let user = Owner { uid: 0, gid: 0 };
     carry_out(world, &mut log, invocation.from_snap_confine, user, Some((&freezer, &old)))
@@ -206,9 +205,16 @@ const FREE: &[u8] = b"/tmp\n/var/snap\n/dev/shm\n/run/systemd\n/var/lib/snapd/ho
 
 /// What is on disk: where, and the text that was there, if any.
 struct Old<'t> {
-    record: (&'t [u8], Option<&'t [u8]>),
-    version: Version,
+    name: &'t [u8],
+    was: Was<'t>,
     notes: (&'t [u8], Option<&'t [u8]>),
+}
+
+/// The text of a profile, if it is there, and which it was.
+#[derive(Default)]
+struct Was<'t> {
+    text: Option<&'t [u8]>,
+    version: Version,
 }
 
 /// Makes the plan and performs it, in system mode on processes that are held still; and records what came of it.
@@ -246,7 +252,7 @@ fn carry_out<'t>(
         process::clear_umask();
         apply.user.uid = process::effective_uid();
         // What a kill would leave is known to the next run.
-        save::append(name, &|w| notes::write_intents(apply.plan, old.version, w)).map_err(saving)?;
+        save::append(name, &|w| notes::write_intents(apply.plan, old.was.version, w)).map_err(saving)?;
         apply.journal = Some(name);
         // With the calls of old there is one in almost everything.
         if !fresh_calls || apply.plan.has_gap(beneath, &|| fresh_calls && mount::can_mount_aside()) {
@@ -273,7 +279,7 @@ fn carry_out<'t>(
 /// Saves the new record, or the notes beside it.
 #[inline(never)]
 fn record<'t>(apply: &Apply<'_, 't>, old: &Old<'t>, notes: bool) -> Result<'t, ()> {
-    let (name, before) = if notes { old.notes } else { old.record };
+    let (name, before) = if notes { old.notes } else { (old.name, old.was.text) };
     // What was noted in this run is behind what was there before.
     let before = before.filter(|_| !notes || apply.journal.is_none());
     save::update(name, before, &|w| apply.write(notes, w))
@@ -293,7 +299,7 @@ fn user<'t>(names: &Names<'t>, uid: u32, run: &'t mut Run<'t>, mut log: Log) -> 
     let home = home();
     let usable = home.ok();
 
-    read_profile(names.desired, desired, arena, Within::LoadingDesired)?;
+    read_profile(names.desired, desired, arena, Within::LoadingDesired, &mut Was::default())?;
     for entry in desired.iter_mut() {
         match profile::expand_in_place(entry, usable, names.runtime_dir, arena) {
             Ok(()) => {}
@@ -381,23 +387,21 @@ fn say_conflicts(plan: &Plan<'_>, log: &mut Log) {
     }
 }
 
-/// Reads a profile; a missing one is empty. What is returned is its text as it was, for comparing, if it is there; and
-/// which it was.
+/// Reads a profile; a missing one is empty. It is told what it was, for comparing.
 fn read_profile<'t>(
     at: &'t [u8],
     into: &mut Profile<'t>,
     arena: &mut Arena<'t>,
     loading: Within,
-) -> Result<'t, (Option<&'t [u8]>, Version)> {
+    was: &mut Was<'t>,
+) -> Result<'t, ()> {
     into.clear();
-    let mut was = (None, [0; 2]);
     let done = survey::read(at, matches!(loading, Within::LoadingRecord), arena).and_then(|read| {
         let Some(read) = read else { return Ok(()) };
-        was = (Some(read.before), read.version);
+        *was = Was { text: Some(read.before), version: read.version };
         profile::parse(read.text, into)
     });
-    done.map_err(|error| error.within(loading))?;
-    Ok(was)
+    done.map_err(|error| error.within(loading))
 }
 
 /// The user's home, as snap-confine names it; or why it cannot be used.
