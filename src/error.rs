@@ -89,17 +89,19 @@ impl Filler<'_, '_> {
         }
         let Sentence { one, number, .. } = *self.sentence;
         let w = &mut *self.w;
-        match code {
-            b'%' => self.gap = true,
-            _ if !core::mem::take(&mut self.gap) => w.put(&[code]),
-            b'q' => w.quoted(one),
-            b's' => w.put(one),
-            b'p' => w.quoted(one.get(..number as usize).unwrap_or(one)),
-            b'n' => w.number(number.into()),
-            b'e' => self.sentence.errno.write(w),
-            b'b' => w.put(self.instance),
-            _ => w.quoted(self.instance),
-        }
+        let letter = [code];
+        let (bytes, quoted) = match code {
+            b'%' => return self.gap = true,
+            _ if !core::mem::take(&mut self.gap) => (&letter[..], false),
+            b'q' => (one, true),
+            b's' => (one, false),
+            b'p' => (one.get(..number as usize).unwrap_or(one), true),
+            b'n' => return w.number(number.into()),
+            b'e' => return self.sentence.errno.write(w),
+            b'b' => (self.instance, false),
+            _ => (self.instance, true),
+        };
+        if quoted { w.quoted(bytes) } else { w.put(bytes) }
     }
 }
 
