@@ -155,10 +155,14 @@ impl<'t> Error<'t> {
     }
 
     /// A sentence about one thing and a number.
+    pub fn count(says: Says, one: &'t [u8], errno: Errno, number: u32) -> Self {
+        Self::whole(says, one, errno, number, Within::Nothing)
+    }
+
     #[cold]
     #[inline(never)]
-    pub fn count(says: Says, one: &'t [u8], errno: Errno, number: u32) -> Self {
-        Error(sentences::keep(Sentence { says, one, number, errno, within: Within::Nothing }))
+    fn whole(says: Says, one: &'t [u8], errno: Errno, number: u32, within: Within) -> Self {
+        Error(sentences::keep(Sentence { says, one, number, errno, within }))
     }
 
     /// The same error, as the reason of a larger one.
@@ -174,7 +178,7 @@ impl<'t> Error<'t> {
     #[cold]
     #[inline(never)]
     fn inside(self, within: Within, number: u32) -> Self {
-        Error(sentences::keep(Sentence { within, number, ..*self }))
+        Self::whole(self.says, self.one, self.errno, number, within)
     }
 }
 
