@@ -13,7 +13,7 @@
 
 use crate::text::Out;
 use core::arch::asm;
-use core::ffi::{c_int, c_long};
+use core::ffi::c_long;
 use core::mem::MaybeUninit;
 use heapless::Vec;
 
@@ -33,12 +33,12 @@ pub type Result<T> = core::result::Result<T, Errno>;
 
 /// An open file descriptor that closes itself when dropped.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Fd(c_int);
+pub struct Fd(u32);
 
 impl Fd {
     /// Takes over a descriptor number that the caller owns.
     pub(crate) fn own(raw: u32) -> Self {
-        Fd(raw as c_int)
+        Fd(raw)
     }
 
     /// The number, for a system call; a register of it.
