@@ -135,12 +135,12 @@ pub fn keep_capabilities() -> Result<()> {
     unsafe { done(libc::SYS_prctl, libc::PR_SET_KEEPCAPS as usize, 1, ANY, ANY, ANY) }
 }
 
-/// ioctl_ns(2), `NS_GET_NSTYPE`, Linux 4.11: whether the namespace file is that of a mount namespace; `ENOTTY`
-/// on older kernels.
-pub fn is_mount_namespace(file: &Fd) -> Result<bool> {
+/// ioctl_ns(2), `NS_GET_NSTYPE`, Linux 4.11: whether the namespace file is that of a mount namespace; absent where that
+/// is not told, as on older kernels.
+pub fn is_mount_namespace(file: &Fd) -> Option<bool> {
     // SAFETY: the request takes no argument.
     let kind = unsafe { call(libc::SYS_ioctl, file.raw(), 0xb703, ANY, ANY, ANY) };
-    kind.map(|kind| kind == libc::CLONE_NEWNS as u32)
+    Some(kind.ok()? == libc::CLONE_NEWNS as u32)
 }
 
 /// setns(2) into a mount namespace. Root and working directory become the namespace's root.

@@ -24,7 +24,7 @@ pub fn join<'t>(path: &[u8]) -> Result<'t, bool> {
         says = says!("cannot switch mount namespace: %e");
         match process::join_mount_namespace(&file) {
             // Where the kernel cannot tell kinds of namespaces apart, setns(2) does.
-            Err(Errno::EINVAL) if process::is_mount_namespace(&file) != Ok(true) => Err(Errno::ENOENT),
+            Err(Errno::EINVAL) if process::is_mount_namespace(&file) != Some(true) => Err(Errno::ENOENT),
             done => done,
         }
     });
@@ -52,8 +52,8 @@ fn open(path: &[u8]) -> kernel::Result<Fd> {
 /// setns(2) then does.
 fn look_at(file: &Fd) -> kernel::Result<()> {
     let is_one = match process::is_mount_namespace(file) {
-        Ok(is_one) => is_one,
-        Err(_) => file::file_system(file)?.magic == FileSystem::NSFS,
+        Some(is_one) => is_one,
+        None => file::file_system(file)?.magic == FileSystem::NSFS,
     };
     if is_one { Ok(()) } else { Err(Errno::ENOENT) }
 }
