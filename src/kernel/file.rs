@@ -227,6 +227,7 @@ struct StatFs {
 const _: () = assert!(size_of::<StatFs>() == size_of::<libc::statfs>());
 
 /// statfs(2): links are followed.
+#[inline(never)]
 pub fn file_system_of(path: &[u8]) -> Result<FileSystem> {
     let mut buffer = PATH_BUFFER;
     #[cfg(not(target_arch = "arm"))]

@@ -113,12 +113,13 @@ pub struct Freezer<'t> {
 ///
 /// The descriptors are kept, so exactly those groups are thawed that were frozen, wherever they are by then.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub struct Frozen {
     /// Thaws them should we die.
     guard: Option<Guard>,
-    groups: Vec<Group, { FREEZE_GROUPS.max }>,
     /// How they are thawed.
     words: Option<&'static Words>,
+    groups: Vec<Group, { FREEZE_GROUPS.max }>,
 }
 
 /// The files of a group that was asked to freeze.
