@@ -46,8 +46,11 @@ pub enum Version {
 /// What the files of a group are called in a version, what is written to them and found in them, and what is said
 /// when that fails.
 #[derive(Debug)]
+#[repr(C)]
 struct Words {
     version: Version,
+    requesting: Within,
+    waiting: Within,
     /// The file that takes the request; it says the same for as long as nothing else was asked for.
     request: &'static [u8],
     freeze: &'static [u8],
@@ -60,11 +63,9 @@ struct Words {
     /// What is said when a request cannot be made: about the group.
     cannot_open: Says,
     cannot_write: Says,
-    requesting: Within,
     /// What is said while waiting: about the state that was seen in version 1, about the group in 2.
     cannot_read: Says,
     too_late: Says,
-    waiting: Within,
 }
 
 static ONE: Words = Words {
@@ -386,20 +387,13 @@ impl<'t> Visitor<'_, 't> {
             return Ok(());
         }
         let request = file::open_at(group, words.request, Open::WRITE, 0)?;
-        if let Some(frozen) = &self.frozen
-            && frozen.groups.is_full()
-        {
-            return Err(Errno::NONE);
+        if let Some(frozen) = &mut self.frozen {
+            return frozen.groups.push(Group { request, state }).map_err(|_| Errno::NONE);
         }
-        match &mut self.frozen {
-            Some(frozen) => drop(frozen.groups.push(Group { request, state })),
-            None => {
-                *says = words.cannot_write;
-                file::write_all(&request, word)?;
-                let says = says!("thawed processes that an earlier update left frozen: %q");
-                self.log.warning(&Error::about(says, name));
-            }
-        }
+        *says = words.cannot_write;
+        file::write_all(&request, word)?;
+        self.log
+            .warning(&Error::about(says!("thawed processes that an earlier update left frozen: %q"), name));
         Ok(())
     }
 
