@@ -280,7 +280,7 @@ impl<'t> Freezer<'t> {
     /// Waits until all groups are at rest. When somebody else thaws one meanwhile, it is asked again.
     fn wait(&self, frozen: &Frozen, arena: &mut Arena<'t>) -> Result<'t, ()> {
         let words = self.words;
-        let deadline = process::uptime().milliseconds() + limits::FREEZE_MILLISECONDS;
+        let deadline = now() + limits::FREEZE_MILLISECONDS;
         for group in &frozen.groups {
             let mut pause = 1;
             loop {
@@ -294,7 +294,7 @@ impl<'t> Freezer<'t> {
                 if errno == Errno::ENODEV || has_part(text, b'\n', words.at_rest) {
                     break;
                 }
-                let left = deadline.saturating_sub(process::uptime().milliseconds());
+                let left = deadline.saturating_sub(now());
                 if errno != Errno::NONE || left == 0 {
                     let says = if left == 0 { words.too_late } else { words.cannot_read };
                     let about = match words.version {
@@ -405,6 +405,11 @@ impl<'t> Visitor<'_, 't> {
             _ => Err(Error::call(says, keep(self.arena, about), errno)),
         }
     }
+}
+
+/// Milliseconds from the machine's start.
+fn now() -> u64 {
+    process::uptime().milliseconds()
 }
 
 /// The group of an open file, as the kernel knows it now; empty when it does not say.
