@@ -8,7 +8,7 @@
 //! A line is written with one write(2) when it fits the buffer, in pieces when it does not; it is never cut.
 #![forbid(unsafe_code)]
 
-use crate::error::{Errno, Error, Within, says};
+use crate::error::{Errno, Error, Says, Within, says};
 use crate::kernel::Fd;
 use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::process::{self, Stream, Variable};
@@ -74,13 +74,8 @@ impl Log {
         let sentence = match opened {
             Ok(fd) => {
                 *self = Log { debug: true, file: Some(ManuallyDrop::new(fd)) };
-                let says = match (run.from_snap_confine, run.user_mounts) {
-                    (true, true) => says!("snap-confine, user mounts"),
-                    (true, false) => says!("snap-confine, system mounts"),
-                    (false, true) => says!("snapd, user mounts"),
-                    (false, false) => says!("snapd, system mounts"),
-                };
-                Error::about(says, run.instance).within(Within::Updating)
+                let place = 2 * usize::from(run.from_snap_confine) + usize::from(run.user_mounts);
+                Error::about(RUNS.line(place), run.instance).within(Within::Updating)
             }
             Err(Errno::ENOENT) => return,
             Err(errno) => Error::call(says, path, errno),
@@ -117,6 +112,14 @@ impl Log {
         self.debug(&|line| sentence.write(b"", line));
     }
 }
+
+/// The runs that there are, each with a line end.
+const RUNS: Says = says!(
+    "snapd, system mounts\n",
+    "snapd, user mounts\n",
+    "snap-confine, system mounts\n",
+    "snap-confine, user mounts\n",
+);
 
 /// Says the fatal sentence, `cannot update snap namespace: …`, on standard output. `instance` is empty while
 /// it is not known.
