@@ -180,8 +180,6 @@ fn check(text: &[u8], part: &Part) -> core::result::Result<(), Fault> {
 pub struct Names<'t> {
     /// The mount namespace itself, held by a mount.
     pub namespace: &'t [u8],
-    /// The directory of the locks.
-    pub lock_dir: &'t [u8],
     /// The lock of this instance.
     pub lock: &'t [u8],
     /// The desired mount profile, written by snapd: of the snap, or of its users.
@@ -216,16 +214,15 @@ impl<'t> Invocation<'t> {
         let says = if self.user_mounts { FILES_OF_USER } else { FILES_OF_SNAP };
         let names = Sentence { one: self.instance, number: uid, ..Sentence::plain(says) };
         let mut names = split(arena.write(&|w| names.write(b"", w))?, b' ');
-        let [namespace, lock_dir, lock, desired, record, log, runtime_dir] =
+        let [namespace, lock, desired, record, log, runtime_dir] =
             core::array::from_fn(|_| names.next().unwrap_or_default());
-        Ok(Names { namespace, lock_dir, lock, desired, record, log, runtime_dir })
+        Ok(Names { namespace, lock, desired, record, log, runtime_dir })
     }
 }
 
 /// The names of the files in the order of [`Names`], with blanks between, and the gaps of a [`Sentence`].
 const FILES_OF_SNAP: Says = says!(
     "/run/snapd/ns/%s.mnt ",
-    "/run/snapd/lock ",
     "/run/snapd/lock/%s.lock ",
     "/var/lib/snapd/mount/snap.%s.fstab ",
     "/run/snapd/ns/snap.%s.fstab ",
@@ -233,7 +230,6 @@ const FILES_OF_SNAP: Says = says!(
 );
 const FILES_OF_USER: Says = says!(
     "/run/snapd/ns/%s.mnt ",
-    "/run/snapd/lock ",
     "/run/snapd/lock/%s.lock ",
     "/var/lib/snapd/mount/snap.%s.user-fstab ",
     "/run/snapd/ns/snap.%s.%n.user-fstab ",
@@ -405,7 +401,6 @@ mod tests {
             names,
             Names {
                 namespace: b"/run/snapd/ns/maple_blue.mnt",
-                lock_dir: b"/run/snapd/lock",
                 lock: b"/run/snapd/lock/maple_blue.lock",
                 desired: b"/var/lib/snapd/mount/snap.maple_blue.fstab",
                 record: b"/run/snapd/ns/snap.maple_blue.fstab",

@@ -156,7 +156,7 @@ fn system<'t>(invocation: &Invocation<'t>, names: &Names<'t>, run: &'t mut Run<'
     }
     // The lock comes before the namespace: while others hold it they may put another namespace in its place (L31).
     // It ends with the process, after everything else.
-    let _held = ManuallyDrop::new(lock::acquire(names.lock_dir, names.lock, invocation.from_snap_confine)?);
+    let _held = ManuallyDrop::new(lock::acquire(names.lock, invocation.from_snap_confine)?);
     if joins && !enter::join(names.namespace)? {
         return Ok(());
     }

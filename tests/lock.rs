@@ -43,8 +43,7 @@ impl Drop for Dir {
 }
 
 fn acquire(dir: &Dir, from_snap_confine: bool) -> Result<Held, String> {
-    let (directory, file) = (dir.lock_dir(), dir.file());
-    lock::acquire(directory.as_bytes(), file.as_bytes(), from_snap_confine).map_err(sentence)
+    lock::acquire(dir.file().as_bytes(), from_snap_confine).map_err(sentence)
 }
 
 fn sentence(error: Error<'_>) -> String {

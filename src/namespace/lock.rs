@@ -22,10 +22,10 @@ pub struct Held {
 }
 
 /// Takes the lock of the snap, however long that takes; or, started by snap-confine, makes sure that it is
-/// taken. `directory` and its missing parents are created; `path` is a file in it.
-pub fn acquire<'t>(directory: &'t [u8], path: &'t [u8], from_snap_confine: bool) -> Result<'t, Held> {
-    let (mut says, mut about) = (says!(""), directory);
-    let file = open(directory, path, &mut says, &mut about)
+/// taken. The directory of the file and its missing parents are created.
+pub fn acquire<'t>(path: &'t [u8], from_snap_confine: bool) -> Result<'t, Held> {
+    let (mut says, mut about) = (says!(""), path::parent(path));
+    let file = open(path, &mut says, &mut about)
         .map_err(|errno| Error::call(says, about, errno).within(Within::OpeningLock))?;
     let (says, errno) = match process::lock(&file, !from_snap_confine) {
         Ok(()) if !from_snap_confine => return Ok(Held { _file: file }),
@@ -40,22 +40,17 @@ pub fn acquire<'t>(directory: &'t [u8], path: &'t [u8], from_snap_confine: bool)
 }
 
 /// Opens the file of the lock, creating it where it is missing, and its directory. `says` is the sentence for the step
-/// that failed, and `about` what it is about.
+/// that failed, and `about` what it is about: the directory at first.
 ///
 /// Missing directories are created 0700 each; the common case is one look. Parents are named by their paths, for one
 /// may be a link: /run is one on some systems.
-fn open<'t>(
-    directory: &'t [u8],
-    path: &'t [u8],
-    says: &mut Says,
-    about: &mut &'t [u8],
-) -> kernel::Result<Fd> {
+fn open<'t>(path: &'t [u8], says: &mut Says, about: &mut &'t [u8]) -> kernel::Result<Fd> {
     *says = says!("cannot create lock directory: mkdir %s: %e");
     let file = file::open(path, Open::LOCK, FILE_MODE).or_else(|errno| {
         match errno {
             Errno::ENOTDIR => return Err(errno),
             Errno::ENOENT => {
-                for path in path::prefixes(directory) {
+                for path in path::prefixes(about) {
                     *about = path;
                     match file::make_directory_path(path, DIRECTORY_MODE) {
                         Ok(()) | Err(Errno::EEXIST) => {}
