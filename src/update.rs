@@ -268,12 +268,13 @@ fn carry_out<'t>(
     // The truth, also after a failure. The record first: what was intended counts until it is true. Where nothing was, the
     // notes: without them an entry counts as another version's.
     let notes_first = apply.journal.is_none();
-    let saved = record(apply, old, notes_first).and_then(|()| record(apply, old, !notes_first));
+    let saved =
+        record(apply, old, notes_first).and_then(|()| record(apply, old, !notes_first)).map_err(saving);
     if let (Err(_), Err(unsaved)) = (&done, &saved) {
         apply.log.warning(unsaved);
     }
     done?;
-    saved.map_err(saving)
+    saved
 }
 
 /// Saves the new record, or the notes beside it.
@@ -328,7 +329,7 @@ fn make_plan<'t>(
 ) -> Result<'t, ()> {
     // Where nothing of ours can be, nobody has to look: AppArmor would refuse it, and log that, at every start.
     if !confined || plan.record.len() > 1 {
-        survey::mounts(plan, table, arena, log)?;
+        survey::mounts(plan, table, arena, log, confined)?;
     }
     plan.judge(table);
     if plan.misses_anything() {

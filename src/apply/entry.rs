@@ -361,7 +361,7 @@ impl<'t> Apply<'_, 't> {
             Err(Errno::ENOENT | Errno::EINVAL) => return Ok(()),
             Err(errno) => return Err(errno),
         };
-        if Some(text) != entry.symlink_text() || !self.is_ours_to_remove(entry.dir, parent) {
+        if Some(text) != entry.symlink_text() || !self.is_ours_to_remove(entry.dir, parent)? {
             return Ok(());
         }
         match file::unlink(parent, name) {
@@ -379,19 +379,21 @@ impl<'t> Apply<'_, 't> {
         }
         let parent = self.walker.take_parent(entry.dir);
         let name = path::name(entry.dir);
-        let done = match &parent {
-            Ok(parent) if !self.is_ours_to_remove(entry.dir, parent) => Ok(()),
-            Ok(parent) if kind == Kind::Directory => file::remove_directory(parent, name),
-            Ok(parent) => file::stat_at(parent, name).and_then(|stat| {
-                let is_empty = stat.kind == FileType::Regular && stat.size == 0;
-                if is_empty { file::unlink(parent, name) } else { Ok(()) }
-            }),
-            Err(errno) => Err(*errno),
+        let remove = |parent: &Fd| {
+            if !self.is_ours_to_remove(entry.dir, parent)? {
+                return Ok(());
+            }
+            if kind == Kind::Directory {
+                return file::remove_directory(parent, name);
+            }
+            let stat = file::stat_at(parent, name)?;
+            let is_empty = stat.kind == FileType::Regular && stat.size == 0;
+            if is_empty { file::unlink(parent, name) } else { Ok(()) }
         };
+        let done = parent.as_ref().map_err(|errno| *errno).and_then(remove);
         self.walker.keep_parent(entry.dir, parent);
         match done {
-            Ok(())
-            | Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ENOTEMPTY | Errno::EEXIST | Errno::EROFS) => Ok(()),
+            Ok(()) | Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ENOTEMPTY | Errno::EEXIST) => Ok(()),
             // Not granted by AppArmor: then never.
             Err(Errno::EACCES | Errno::EPERM) if self.confined => Ok(()),
             Err(errno) => Err(Error::call(says!("cannot remove %q: %e"), entry.dir, errno)),
@@ -400,10 +402,11 @@ impl<'t> Apply<'_, 't> {
 
     /// Whether a placeholder was made by us. Where no note says so, because the entry was recorded by another version,
     /// it counts as made where such places are always ours: under the unrestricted paths and on our own tmpfs.
-    fn is_ours_to_remove(&mut self, at: &'t [u8], parent: &Fd) -> bool {
+    fn is_ours_to_remove(&self, at: &[u8], parent: &Fd) -> crate::kernel::Result<bool> {
         match self.notes.find(at) {
-            Some(made) => made,
-            None => self.ground.is_free(at) || self.ground.is_ours(parent),
+            Some(made) => Ok(made),
+            None if self.ground.is_free(at) => Ok(true),
+            None => self.ground.is_ours(parent),
         }
     }
 }

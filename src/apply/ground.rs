@@ -63,8 +63,9 @@ impl<'t> Ground<'t> {
 
     /// Whether an open directory lies on a tmpfs of ours.
     #[expect(clippy::manual_contains, reason = "made for speed, and ten times as large")]
-    pub fn is_ours(&self, fd: &Fd) -> bool {
-        file::stat(fd).is_ok_and(|stat| self.devices.iter().any(|dev| *dev == stat.dev))
+    pub fn is_ours(&self, fd: &Fd) -> crate::kernel::Result<bool> {
+        let stat = file::stat(fd)?;
+        Ok(self.devices.iter().any(|dev| *dev == stat.dev))
     }
 
     /// May a name be created in this open directory, on the way to `target`? On a read-only file system not even a
@@ -73,7 +74,7 @@ impl<'t> Ground<'t> {
         let fs = file::file_system(fd)?;
         Ok(if fs.read_only || fs.magic == FileSystem::SQUASHFS {
             Answer::ReadOnly
-        } else if self.is_free(target) || self.is_ours(fd) {
+        } else if self.is_free(target) || self.is_ours(fd)? {
             Answer::Free
         } else {
             Answer::Trespass

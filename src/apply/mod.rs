@@ -415,9 +415,8 @@ impl<'t> Apply<'_, 't> {
         self.walker.changed(item.entry.dir);
         let done = match self.walker.open(item.entry.dir) {
             Ok(top) if place::mount_id(&top) == id => place::detach(&top, true),
-            // Somebody put a link in the way.
-            Err(Errno::ENOTDIR) => Err(Errno::ENOTDIR),
-            _ => return,
+            Ok(_) | Err(Errno::ENOENT) => return,
+            Err(errno) => Err(errno),
         };
         match done {
             Ok(()) => self.tell("unmounted", item.entry),

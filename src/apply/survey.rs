@@ -99,12 +99,13 @@ pub fn each_mount(buffer: &mut [u8], each: &mut dyn FnMut(&MountInfo<'_>) -> boo
 const READINGS: u32 = 5;
 
 /// Reads the mount table, as far as it matters to the plan. A table that cannot be read stays empty: that is not an
-/// error, AppArmor templates before 2026 do not grant it.
+/// error, AppArmor templates before 2026 do not grant it; but a warning to those who are not `confined` by them.
 pub fn mounts<'t>(
     plan: &Plan<'t>,
     table: &mut Table<'t>,
     arena: &mut Arena<'t>,
     log: &mut Log,
+    confined: bool,
 ) -> Result<'t, ()> {
     let buffer = arena.take(LINE_BUFFER)?;
     let mut count = 0;
@@ -144,8 +145,8 @@ pub fn mounts<'t>(
         }
         Err(errno) => {
             table.clear();
-            let says = says!("cannot read mountinfo, trusting the record: %e");
-            log.detail(&Error::call(says, b"", errno));
+            let error = Error::call(says!("cannot read mountinfo, trusting the record: %e"), b"", errno);
+            if confined { log.detail(&error) } else { log.warning(&error) }
         }
     }
     Ok(())

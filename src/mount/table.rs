@@ -259,6 +259,7 @@ impl<'t> Table<'t> {
     }
 
     /// How many other mounts there are of the same thing at the same path, anywhere.
+    #[inline(never)]
     pub fn twins(&self, of: MountRef) -> usize {
         let Some(dir) = self.get(of).map(|mount| mount.dir) else { return 0 };
         let shown = self.identity(of, dir);

@@ -320,6 +320,7 @@ impl<'t> Plan<'t> {
     }
 
     /// Whether a mimic goes that lies above the target of an item.
+    #[inline(always)]
     pub fn is_uncovered(&self, item: &Item<'t>) -> bool {
         self.gone.above(&self.paths, item.dir) > 0
     }

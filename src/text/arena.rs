@@ -41,6 +41,7 @@ impl<'t> Arena<'t> {
     }
 
     /// Hands out the parts, one behind the other.
+    #[inline(always)]
     pub fn concat(&mut self, parts: &[&[u8]]) -> Result<&'t [u8], Full> {
         Ok(self.join(parts)?)
     }

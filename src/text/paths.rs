@@ -168,6 +168,7 @@ impl<'t> Paths<'t> {
     }
 
     /// The first number behind those of everything below.
+    #[inline(never)]
     pub fn end(&self, id: PathId) -> PathId {
         self.places.get(id as usize).map_or(0, |place| place.end)
     }

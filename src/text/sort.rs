@@ -52,6 +52,7 @@ pub fn merge_sort(list: &mut [u32], scratch: &mut [u32], before: &dyn Fn(u32, u3
 }
 
 /// Where the run of numbers in order that begins there has its end.
+#[inline(always)]
 fn run(list: &[u32], start: usize, before: &dyn Fn(u32, u32) -> bool) -> usize {
     let mut end = start + 1;
     while end < list.len() && !before(number(list, end), number(list, end - 1)) {

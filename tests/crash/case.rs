@@ -199,6 +199,8 @@ impl Life<'_> {
             self.preserve_for(How::Snapd); // what snap-confine built and filled, it keeps
         }
         course.struck = self.look(&outcome);
+        // A start that fails takes the namespace with it, and leaves no record of that.
+        course.recorded &= story.how != How::SnapConfine || trace.end == End::Exit(0);
         course.trace = Some(trace);
     }
 
@@ -365,6 +367,9 @@ pub fn judge(blow: Blow, course: &Course, reference: &Course) -> Vec<Fault> {
         let struck = trace.and_then(|trace| trace.struck.as_ref());
         let mute = forever && struck.is_some_and(|call| call.name == "write" || call.name == "writev");
         let recorded = recorded && !mute;
+        if !course.recorded && course.struck.record != course.before.record {
+            fault(Wrong::Untrue, "after the blow", "a record of a namespace that is gone".to_string());
+        }
         let before = untruths(&course.before, &course.start);
         for what in untruths(&course.struck, &course.start).into_iter().filter(|_| recorded) {
             if before.contains(&what) {
@@ -531,7 +536,12 @@ fn untruths(state: &State, start: &State) -> Vec<String> {
             trees.push(format!("{dir}/"));
         }
         let linked = options.contains("kind=symlink") || options.contains("kind=ensure-dir");
-        if !linked && layers(state, dir) <= layers(start, dir) {
+        // A place that was made for it and could not be removed: the next run has to know.
+        let is_left = ["view", "host"].iter().any(|kind| {
+            let key = format!("{kind} {dir}");
+            state.get(&key).is_some() && start.get(&key).is_none()
+        });
+        if !linked && !is_left && layers(state, dir) <= layers(start, dir) {
             wrong.push(format!("on record and not mounted: {fstype} {dir}"));
         }
     }
