@@ -63,7 +63,7 @@ impl Log {
     /// case the path is one inside it.
     pub fn open_file(&mut self, path: &[u8], owner: u32, run: Run<'_>) {
         let mut says = says!("cannot open log file %q: %e");
-        let opened = file::open(path, Open::APPEND, 0).and_then(|fd| {
+        let opened = file::open(path, Open::APPEND).and_then(|fd| {
             let stat = file::stat(&fd)?;
             if stat.kind == FileType::Regular && (stat.uid == 0 || stat.uid == owner) {
                 return Ok(fd);
@@ -176,7 +176,7 @@ fn is_true(value: &[u8]) -> bool {
 
 fn debug_on_command_line() -> bool {
     let mut buffer = [0; limits::KERNEL_COMMAND_LINE.max];
-    let text = file::open(b"/proc/cmdline", Open::READ, 0).and_then(|fd| file::read_once(&fd, &mut buffer));
+    let text = file::open(b"/proc/cmdline", Open::READ).and_then(|fd| file::read_once(&fd, &mut buffer));
     text.is_ok_and(has_debug_word)
 }
 

@@ -416,7 +416,7 @@ fn home() -> Result<'static, &'static [u8]> {
     } else if !path::is_absolute(value) {
         says!("cannot allow relative path")
     } else {
-        errno = match file::open(value, Open::READ_DIR, 0) {
+        errno = match file::open(value, Open::READ_DIR) {
             Ok(_) => return Ok(value),
             Err(Errno::ELOOP) => Errno::ENOTDIR,
             Err(errno) => errno,

@@ -33,7 +33,7 @@ fn place() -> tempfile::TempDir {
 }
 
 fn open(path: &Path, how: Open) -> Fd {
-    file::open(path.as_os_str().as_bytes(), how, 0).expect("open it")
+    file::open(path.as_os_str().as_bytes(), how).expect("open it")
 }
 
 /// All that is told of a file must be what the standard library says.

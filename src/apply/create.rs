@@ -126,7 +126,7 @@ impl<'t> Maker<'_, 't> {
         let opened = loop {
             let opened = match &mut self.ground {
                 None if self.home.is_some_and(|(.., system)| system) => walk::open(dir, Open::PATH_DIR),
-                None => file::open(dir, Open::PATH_DIR, 0),
+                None => file::open(dir, Open::PATH_DIR),
                 Some((walker, _)) => walker.take(dir),
             };
             match opened {
@@ -149,10 +149,10 @@ impl<'t> Maker<'_, 't> {
                 }
                 return Ok(());
             }
-            let opened = match file::open_at(&here, name, Open::PATH_DIR, 0) {
+            let opened = match file::open_at(&here, name, Open::PATH_DIR) {
                 Err(Errno::ENOENT) => {
                     self.make_one(&here, dir, prefix, What::Directory)?;
-                    file::open_at(&here, name, Open::PATH_DIR, 0)
+                    file::open_at(&here, name, Open::PATH_DIR)
                 }
                 opened => opened,
             };
@@ -170,7 +170,7 @@ impl<'t> Maker<'_, 't> {
         let (mode, owner) = self.home.map_or_else(|| (mode(at), ROOT), |(_, owner, _)| (0o700, owner));
         let done = match what {
             What::Directory => file::make_directory(here, name, mode),
-            What::File => file::open_at(here, name, Open::NEW, mode).map(drop),
+            What::File => file::create_at(here, name, Open::NEW, mode).map(drop),
             What::Symlink(text) => file::make_symlink(here, name, text),
         };
         let mut says = match what {

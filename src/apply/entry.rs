@@ -164,7 +164,7 @@ impl<'t> Apply<'_, 't> {
     ) -> crate::kernel::Result<Option<Fd>> {
         let (entry, flags) = (new.item.entry, new.item.flags);
         let tree = reach(flags.recursive());
-        let mut target = new.checked(file::open_at(parent, path::name(entry.dir), new.open(), 0)?)?;
+        let mut target = new.checked(file::open_at(parent, path::name(entry.dir), new.open())?)?;
         if old.is_some() && place::mount_id(&target) == old {
             new.how = Attach::Beneath;
             // From here on the table shows that it is about to go, should somebody kill us.
@@ -180,7 +180,7 @@ impl<'t> Apply<'_, 't> {
                     // nobody can rename or remove. So the old one goes first.
                     new.how = Attach::OnTop;
                     self.remove_all_replaced(new.item);
-                    target = new.checked(file::open_at(parent, path::name(entry.dir), new.open(), 0)?)?;
+                    target = new.checked(file::open_at(parent, path::name(entry.dir), new.open())?)?;
                 }
             }
             if copy.is_none() && self.fresh_calls && flags.read_only() {
@@ -226,7 +226,7 @@ impl<'t> Apply<'_, 't> {
         let top = match copy {
             Some(copy) => copy,
             None => {
-                opened = file::open_at(parent, path::name(entry.dir), new.open(), 0)?;
+                opened = file::open_at(parent, path::name(entry.dir), new.open())?;
                 // What is seen there now has to be what was mounted: nobody may swap the name meanwhile.
                 if place::mount_id(target).is_some_and(|id| place::mount_id(&opened) == Some(id)) {
                     return Err(Errno::ESTALE);
@@ -354,7 +354,7 @@ impl<'t> Apply<'_, 't> {
     fn remove_link(&mut self, entry: &MountEntry<'t>, parent: &Fd) -> crate::kernel::Result<()> {
         let name = path::name(entry.dir);
         let mut buffer = [0u8; 4096];
-        let link = file::open_at(parent, name, Open::PATH, 0);
+        let link = file::open_at(parent, name, Open::PATH);
         let text = match link.and_then(|fd| file::read_link(&fd, &mut buffer)) {
             Ok(text) => text,
             // Gone, or no link.
@@ -390,7 +390,14 @@ impl<'t> Apply<'_, 't> {
             let is_empty = stat.kind == FileType::Regular && stat.size == 0;
             if is_empty { file::unlink(parent, name) } else { Ok(()) }
         };
-        let done = parent.as_ref().map_err(|errno| *errno).and_then(remove);
+        // Judged by what is there now.
+        let done = match &parent {
+            Ok(parent) => remove(parent).or_else(|errno| match file::stat_at(parent, name) {
+                Err(Errno::ENOENT) => Ok(()),
+                _ => Err(errno),
+            }),
+            Err(errno) => Err(*errno),
+        };
         self.walker.keep_parent(entry.dir, parent);
         match done {
             Ok(()) | Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ENOTEMPTY | Errno::EEXIST) => Ok(()),
@@ -448,7 +455,7 @@ fn unmount_from(
     shows: bool,
 ) -> crate::kernel::Result<()> {
     let name = path::name(entry.dir);
-    let top = file::open_at(parent, name, Open::PATH, 0)?;
+    let top = file::open_at(parent, name, Open::PATH)?;
     let found = place::look(parent, &top)?;
     if found.mount_root == Some(false) {
         return Err(Errno::ENOENT);
@@ -465,7 +472,7 @@ fn unmount_from(
     };
     let Err(errno) = done else { return Ok(()) };
     // Judged by what is there now.
-    match file::open_at(parent, name, Open::PATH, 0).and_then(|top| place::look(parent, &top)) {
+    match file::open_at(parent, name, Open::PATH).and_then(|top| place::look(parent, &top)) {
         Err(Errno::ENOENT) => Ok(()),
         Ok(now) if now.mount_root == Some(false) || now.mount != found.mount => Ok(()),
         Ok(_) if errno == Errno::EINVAL && found.mount_root.is_none() => Ok(()),

@@ -142,7 +142,7 @@ impl<'t> Apply<'_, 't> {
         let (children, arena) = (&mut self.results.children, &mut *self.arena);
         children.clear();
         let no = |errno| Error::call(says!("cannot list %q: %e"), dir, errno);
-        let listing = file::open_at(fd, b".", Open::READ_DIR, 0).map_err(no)?;
+        let listing = file::open_at(fd, b".", Open::READ_DIR).map_err(no)?;
         let mut buffer = [0u8; 16 << 10];
         let mut full = None;
         let slash: &[u8] = if dir == b"/" { b"" } else { b"/" };
@@ -184,7 +184,8 @@ impl<'t> Apply<'_, 't> {
             Ok((parent, target)) => match mount::bind(fd, &target, Reach::Tree) {
                 Ok(()) => {
                     let name = path::name(safe);
-                    let done = match file::open_at(&parent, name, Open::PATH_DIR, 0) {
+                    let remove = || file::remove_directory(&parent, name);
+                    let done = match file::open_at(&parent, name, Open::PATH_DIR) {
                         Ok(aside) => {
                             let done = self.cover_and_fill(fd, &aside, cover);
                             let _ = mount::give_up(&aside, false);
@@ -196,9 +197,9 @@ impl<'t> Apply<'_, 't> {
                             errno,
                         )),
                     };
-                    // Wherever the place is by now. What is left over does no harm and is no failure.
-                    let _ = mount::detach(&target);
-                    let _ = file::remove_directory(&parent, name);
+                    // Wherever the place is by now. What is left over does no harm and is no failure, but it stays for long.
+                    let _ = mount::detach(&target).or_else(|_| mount::detach(&target));
+                    let _ = remove().or_else(|_| remove());
                     return done;
                 }
                 Err(errno) => (says!("cannot set aside %q: %e"), errno),
@@ -250,7 +251,7 @@ impl<'t> Apply<'_, 't> {
         let (top, dev) = top.map_err(|errno| Error::call(says!("cannot open %q: %e"), dir, errno))?;
         for child in self.results.children.iter() {
             let name = path::name(child.dir);
-            let (says, errno) = match file::open_at(aside, name, Open::PATH, 0) {
+            let (says, errno) = match file::open_at(aside, name, Open::PATH) {
                 // Gone since it was listed.
                 Err(Errno::ENOENT) => continue,
                 Err(errno) => (says!("cannot open %q: %e"), errno),
@@ -276,7 +277,7 @@ impl<'t> Apply<'_, 't> {
 
     fn take_away(&mut self, dir: &[u8], expected: Option<MountId>) -> crate::kernel::Result<bool> {
         let found = self.walker.take_parent(dir).and_then(|parent| {
-            let top = file::open_at(&parent, path::name(dir), Open::PATH, 0)?;
+            let top = file::open_at(&parent, path::name(dir), Open::PATH)?;
             Ok((parent, top))
         });
         let found = match found {
@@ -301,10 +302,10 @@ impl<'t> Apply<'_, 't> {
 /// Opens the place of safe-keeping, and the directory in which it lies. The snap's processes can write to /tmp: what they
 /// prepared there is not used, and the error is `NONE` (L24).
 fn open_safe(safe: &[u8]) -> crate::kernel::Result<(Fd, Fd)> {
-    let mut parent = file::open(b"/", Open::PATH_DIR, 0)?;
-    let mut here = file::open(b"/tmp", Open::PATH_DIR, 0)?;
+    let mut parent = file::open(b"/", Open::PATH_DIR)?;
+    let mut here = file::open(b"/tmp", Open::PATH_DIR)?;
     for name in path::components(safe).skip(1) {
-        let next = file::open_at(&here, name, Open::PATH_DIR, 0)?;
+        let next = file::open_at(&here, name, Open::PATH_DIR)?;
         let stat = file::stat(&next)?;
         if stat.uid != 0 || stat.mode & 0o022 != 0 {
             return Err(Errno::NONE);
@@ -325,7 +326,7 @@ fn put(source: &Fd, top: &Fd, name: &[u8], kind: FileType) -> crate::kernel::Res
         FileType::Regular | FileType::Special => (Open::NEW, Reach::One),
         FileType::Symlink => return put_link(source, top, name),
     };
-    let target = file::open_at(top, name, how, 0o755)?;
+    let target = file::create_at(top, name, how, 0o755)?;
     mount::bind(source, &target, reach)
 }
 
@@ -334,7 +335,7 @@ fn put_whole(dir: &Fd, top: &Fd, name: &[u8], kind: FileType) -> crate::kernel::
     let reach = match kind {
         FileType::Directory => Reach::Tree,
         FileType::Regular | FileType::Special => Reach::One,
-        FileType::Symlink => return put_link(&file::open_at(dir, name, Open::PATH, 0)?, top, name),
+        FileType::Symlink => return put_link(&file::open_at(dir, name, Open::PATH)?, top, name),
     };
     let part = mount::copy(dir, name, reach)?;
     match reach {

@@ -436,7 +436,7 @@ impl<'t> Apply<'_, 't> {
     fn may_come_back(&self, dir: &[u8]) -> bool {
         match self.walker.open_directory(path::parent(dir)) {
             Ok(parent) => {
-                let now = file::open_at(&parent, path::name(dir), Open::PATH, 0);
+                let now = file::open_at(&parent, path::name(dir), Open::PATH);
                 let now = now.and_then(|top| place::look(&parent, &top));
                 self.table.listed(dir, false).is_empty() && now.is_ok_and(|now| now.mount_root == Some(true))
             }

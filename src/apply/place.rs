@@ -33,7 +33,7 @@ pub fn mount_id(fd: &Fd) -> Option<MountId> {
 pub fn look_at_root() -> Option<MountId> {
     match mount::place_at(None, b"/") {
         Ok(Place { mount: Some(id), .. }) => Some(id),
-        _ => mount_id(&file::open(b"/", Open::PATH_DIR, 0).ok()?),
+        _ => mount_id(&file::open(b"/", Open::PATH_DIR).ok()?),
     }
 }
 

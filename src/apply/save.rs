@@ -72,13 +72,13 @@ pub fn update<'t>(at: &'t [u8], old: Option<&[u8]>, write: &dyn Fn(&mut dyn Out)
 fn replace<'t>(at: &'t [u8], write: &dyn Fn(&mut dyn Out)) -> Result<'t, ()> {
     let (dir, name) = (path::parent(at), path::name(at));
     let no = |errno| Error::call(says!("open %s: %e"), at, errno);
-    let folder = file::open(dir, Open::READ_DIR, 0).map_err(no)?;
+    let folder = file::open(dir, Open::READ_DIR).map_err(no)?;
     if let Some(record) = name.strip_suffix(notes::SUFFIX) {
         // And what it has left of the record.
         drop(cleared(&folder, record));
     }
     let temporary = cleared(&folder, name);
-    let fd = file::open_at(&folder, &temporary, Open::NEW, 0o600).map_err(no)?;
+    let fd = file::create_at(&folder, &temporary, Open::NEW, 0o600).map_err(no)?;
     let done = fill(&fd, write).and_then(|()| file::rename(&folder, &temporary, name));
     if let Err(errno) = done {
         let _ = file::unlink(&folder, &temporary);
@@ -99,8 +99,8 @@ fn cleared(folder: &Fd, name: &[u8]) -> heapless::Vec<u8, { NAME.max }> {
 
 /// Writes behind what is in a file, which is created where it is missing.
 pub fn append<'t>(at: &'t [u8], write: &dyn Fn(&mut dyn Out)) -> Result<'t, ()> {
-    let fd =
-        file::open(at, Open::JOURNAL, 0o644).map_err(|errno| Error::call(says!("open %s: %e"), at, errno))?;
+    let fd = file::create(at, Open::JOURNAL, 0o644)
+        .map_err(|errno| Error::call(says!("open %s: %e"), at, errno))?;
     // Root's, whoever started us: nobody else may write to it, should it stay as it is.
     file::chown(&fd, 0, 0)
         .and_then(|()| flush(&fd, write))

@@ -77,7 +77,7 @@ pub const LINE_BUFFER: usize = MOUNTINFO_LINE.max + 4096;
 /// (proc_pid_mountinfo(5): it can be polled, Linux 2.6.30). Lines that are none are passed
 /// over: one odd line must not blind the whole survey.
 pub fn each_mount(buffer: &mut [u8], each: &mut dyn FnMut(&MountInfo<'_>) -> bool) -> kernel::Result<bool> {
-    let fd = file::open(b"/proc/self/mountinfo", Open::READ, 0)?;
+    let fd = file::open(b"/proc/self/mountinfo", Open::READ)?;
     let mut lines = Lines::new(buffer);
     loop {
         while let Some(line) = lines.next() {

@@ -139,8 +139,8 @@ fn open_from(root: Option<&Fd>, path: &[u8], how: Open) -> Result<Fd> {
     let mut here = file::open_from(root, if root.is_some() { b"." } else { b"/" }, Open::PATH_DIR)?;
     let mut last: &[u8] = b".";
     for name in path::components(path) {
-        here = file::open_at(&here, last, Open::PATH_DIR, 0)?;
+        here = file::open_at(&here, last, Open::PATH_DIR)?;
         last = name;
     }
-    file::open_at(&here, last, how, 0)
+    file::open_at(&here, last, how)
 }

@@ -103,7 +103,13 @@ const RESOLVE_NO_MAGICLINKS: u64 = 0x02;
 const RESOLVE_NO_SYMLINKS: u64 = 0x04;
 
 /// Opens an absolute path from the process's root. Links in directory position are followed.
-pub fn open(path: &[u8], how: Open, mode: u32) -> Result<Fd> {
+#[inline(never)]
+pub fn open(path: &[u8], how: Open) -> Result<Fd> {
+    create(path, how, 0)
+}
+
+/// The same; what it creates has this mode.
+pub fn create(path: &[u8], how: Open, mode: u32) -> Result<Fd> {
     open_flags(HERE, path, how.0 | libc::O_NOFOLLOW, mode)
 }
 
@@ -119,7 +125,13 @@ pub fn open_follow(path: &[u8], how: Open) -> Result<Fd> {
 
 /// Opens one name in a directory.
 #[inline(never)]
-pub fn open_at(dir: &Fd, name: &[u8], how: Open, mode: u32) -> Result<Fd> {
+pub fn open_at(dir: &Fd, name: &[u8], how: Open) -> Result<Fd> {
+    create_at(dir, name, how, 0)
+}
+
+/// The same; what it creates has this mode.
+#[inline(never)]
+pub fn create_at(dir: &Fd, name: &[u8], how: Open, mode: u32) -> Result<Fd> {
     open_flags(dir.raw(), name, how.0 | libc::O_NOFOLLOW, mode)
 }
 

@@ -45,7 +45,7 @@ fn outcome<'t>(says: Says, done: kernel::Result<()>) -> Result<'t, bool> {
 
 /// Opens it without waiting for the other end of a fifo (L37).
 fn open(path: &[u8]) -> kernel::Result<Fd> {
-    file::open(path, Open::READ, 0)
+    file::open(path, Open::READ)
 }
 
 /// `ENOENT` for what is no mount namespace. Linux before 4.11 cannot say which kind of namespace it is, and no other file can;

@@ -347,7 +347,7 @@ impl<'t> Visitor<'_, 't> {
                     if !matches!(kind, Some(FileType::Directory) | None) || !is_ours && !searched {
                         // The files of the directory itself, and who cannot have been frozen.
                     } else {
-                        let found = file::open_at(directory, name, Open::READ_DIR, 0);
+                        let found = file::open_at(directory, name, Open::READ_DIR);
                         done = if is_ours { self.visit(found, name) } else { self.walk(found, levels - 1) };
                     }
                     done.is_ok()
@@ -382,11 +382,11 @@ impl<'t> Visitor<'_, 't> {
             Some(_) => (words.state, words.freeze),
             None => (words.request, words.thaw),
         };
-        let state = file::open_at(group, tells, Open::READ, 0)?;
+        let state = file::open_at(group, tells, Open::READ)?;
         if self.frozen.is_none() && has_part(file::read_once(&state, &mut [0; 32])?, b'\n', word) {
             return Ok(());
         }
-        let request = file::open_at(group, words.request, Open::WRITE, 0)?;
+        let request = file::open_at(group, words.request, Open::WRITE)?;
         if let Some(frozen) = &mut self.frozen {
             return frozen.groups.push(Group { request, state }).map_err(|_| Errno::NONE);
         }

@@ -46,7 +46,7 @@ pub fn acquire<'t>(path: &'t [u8], from_snap_confine: bool) -> Result<'t, Held> 
 /// may be a link: /run is one on some systems.
 fn open<'t>(path: &'t [u8], says: &mut Says, about: &mut &'t [u8]) -> kernel::Result<Fd> {
     *says = says!("cannot create lock directory: mkdir %s: %e");
-    let file = file::open(path, Open::LOCK, FILE_MODE).or_else(|errno| {
+    let file = file::create(path, Open::LOCK, FILE_MODE).or_else(|errno| {
         match errno {
             Errno::ENOTDIR => return Err(errno),
             Errno::ENOENT => {
@@ -61,7 +61,7 @@ fn open<'t>(path: &'t [u8], says: &mut Says, about: &mut &'t [u8]) -> kernel::Re
             _ => {}
         }
         (*says, *about) = (says!("open %s: %e"), path);
-        if errno == Errno::ENOENT { file::open(path, Open::LOCK, FILE_MODE) } else { Err(errno) }
+        if errno == Errno::ENOENT { file::create(path, Open::LOCK, FILE_MODE) } else { Err(errno) }
     })?;
     (*says, *about) = (says!("open %s: %e"), path);
     if file::stat(&file)?.kind != FileType::Regular {
