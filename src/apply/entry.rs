@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::create::{self, Made, What};
+use super::ground::Answer;
 use super::walk::Walker;
 use super::{Apply, Outcome, place, survey};
 use crate::error::{Error, Result, Says, says};
@@ -365,7 +366,7 @@ impl<'t> Apply<'_, 't> {
             return Ok(());
         }
         match file::unlink(parent, name) {
-            Err(Errno::ENOENT | Errno::EROFS) => Ok(()),
+            Err(Errno::ENOENT) => Ok(()),
             done => done,
         }
     }
@@ -412,8 +413,7 @@ impl<'t> Apply<'_, 't> {
     fn is_ours_to_remove(&self, at: &[u8], parent: &Fd) -> crate::kernel::Result<bool> {
         match self.notes.find(at) {
             Some(made) => Ok(made),
-            None if self.ground.is_free(at) => Ok(true),
-            None => self.ground.is_ours(parent),
+            None => Ok(self.ground.ask(parent, at)? == Answer::Free),
         }
     }
 }

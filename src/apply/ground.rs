@@ -57,13 +57,13 @@ impl<'t> Ground<'t> {
     }
 
     /// Whether a path may be created, wherever it lies.
-    pub fn is_free(&self, path: &[u8]) -> bool {
+    fn is_free(&self, path: &[u8]) -> bool {
         self.free.iter().any(|free| path::covers(free, path))
     }
 
     /// Whether an open directory lies on a tmpfs of ours.
     #[expect(clippy::manual_contains, reason = "made for speed, and ten times as large")]
-    pub fn is_ours(&self, fd: &Fd) -> crate::kernel::Result<bool> {
+    fn is_ours(&self, fd: &Fd) -> crate::kernel::Result<bool> {
         let stat = file::stat(fd)?;
         Ok(self.devices.iter().any(|dev| *dev == stat.dev))
     }

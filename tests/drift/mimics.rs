@@ -3,6 +3,7 @@
 
 use crate::deeds::*;
 use crate::ends;
+use crate::support::sandbox::Place;
 use crate::support::story::*;
 
 /// Needs a mimic over `/opt`.
@@ -84,10 +85,13 @@ fn broken() -> Vec<Story> {
         ),
         ends(
             story("the computer was switched off in the middle of an update, and files are missing since")
-                .awaits("crash safety")
+                .disturb(preserve)
                 .desire(FRESH)
-                .run()
-                .with(|start| start.inject = Some("mount:signal=SIGKILL:when=4"))
+                .call(&["acorn"])
+                .with(|start| {
+                    start.place = Place::Host;
+                    start.inject = Some("mount:signal=SIGKILL:when=4");
+                })
                 .disturb(|_| ())
                 .run()
                 .both(whole()),

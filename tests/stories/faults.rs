@@ -73,7 +73,6 @@ pub fn stories() -> Vec<Story> {
             .ignoring(ALL)
             .differs("L11", [], [exit("0"), warnings(1), layers("/opt/spare", 0), record(&[ROOTFS])]),
         story("an update that is killed in the middle of a mimic is finished by the next")
-            .awaits("crash safety")
             .desire(FRESH)
             .run()
             .with(|start| start.inject = Some("mount:signal=SIGKILL:when=4"))

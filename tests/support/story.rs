@@ -21,8 +21,6 @@ pub struct Story {
     pub instance: &'static str,
     /// Told only where the program runs on the machine itself.
     pub natively: bool,
-    /// What must be built before the story can be told: until then it is skipped, and told with `--ignored`.
-    pub awaits: Option<&'static str>,
     steps: Vec<Step>,
 }
 
@@ -224,19 +222,13 @@ pub const FROM_SNAP_CONFINE: Start = Start {
 
 /// Begins a story about the snap `acorn`.
 pub fn story(title: &'static str) -> Story {
-    Story { title, instance: "acorn", natively: false, awaits: None, steps: Vec::new() }
+    Story { title, instance: "acorn", natively: false, steps: Vec::new() }
 }
 
 impl Story {
     /// The story is about another instance.
     pub fn of(mut self, instance: &'static str) -> Story {
         self.instance = instance;
-        self
-    }
-
-    /// The story waits for something that is not built yet.
-    pub fn awaits(mut self, what: &'static str) -> Story {
-        self.awaits = Some(what);
         self
     }
 
