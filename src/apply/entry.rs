@@ -391,11 +391,13 @@ impl<'t> Apply<'_, 't> {
             let is_empty = stat.kind == FileType::Regular && stat.size == 0;
             if is_empty { file::unlink(parent, name) } else { Ok(()) }
         };
-        // Judged by what is there now.
+        // Judged by what is there now: nothing, or what was there before us, where nobody can make anything.
         let done = match &parent {
-            Ok(parent) => remove(parent).or_else(|errno| match file::stat_at(parent, name) {
-                Err(Errno::ENOENT) => Ok(()),
-                _ => Err(errno),
+            Ok(parent) => remove(parent).or_else(|errno| {
+                match (file::stat_at(parent, name), self.ground.ask(parent, entry.dir)) {
+                    (Err(Errno::ENOENT), _) | (_, Ok(Answer::ReadOnly)) => Ok(()),
+                    _ => Err(errno),
+                }
             }),
             Err(errno) => Err(*errno),
         };
