@@ -80,7 +80,7 @@ impl Log {
             Err(Errno::ENOENT) => return,
             Err(errno) => Error::call(says, path, errno),
         };
-        self.detail(&sentence);
+        self.detail(sentence);
     }
 
     /// Whether debug lines are written.
@@ -102,13 +102,13 @@ impl Log {
 
     /// Writes a sentence that is always wanted. It does not name the instance by `%i`.
     #[inline(never)]
-    pub fn warning(&mut self, sentence: &Error<'_>) {
+    pub fn warning(&mut self, sentence: Error<'_>) {
         self.warn(&|line| sentence.write(b"", line));
     }
 
     /// Writes a sentence for those who want to know everything. It does not name the instance by `%i`.
     #[inline(never)]
-    pub fn detail(&mut self, sentence: &Error<'_>) {
+    pub fn detail(&mut self, sentence: Error<'_>) {
         self.debug(&|line| sentence.write(b"", line));
     }
 }
@@ -123,7 +123,7 @@ const RUNS: Says = says!(
 
 /// Says the fatal sentence, `cannot update snap namespace: …`, on standard output. `instance` is empty while
 /// it is not known.
-pub fn fatal(error: &Error<'_>, instance: &[u8]) {
+pub fn fatal(error: Error<'_>, instance: &[u8]) {
     line(Stream::Output, None, b"cannot update snap namespace: ", &|line| error.write(instance, line));
 }
 

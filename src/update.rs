@@ -98,7 +98,7 @@ pub fn run<'t>(args: impl Iterator<Item = &'t [u8]>, run: &'t mut Run<'t>) -> bo
     let done = identity::require_capabilities()
         .and_then(|()| invocation.read(&mut args))
         .and_then(|()| update(&invocation, run));
-    if let Err(error) = &done {
+    if let Err(error) = done {
         log::fatal(error, invocation.instance);
     }
     done.is_ok()
@@ -106,7 +106,7 @@ pub fn run<'t>(args: impl Iterator<Item = &'t [u8]>, run: &'t mut Run<'t>) -> bo
 
 /// Says that not even our own name is among the arguments.
 pub fn refuse_nameless() {
-    log::fatal(&Error::plain(says!("argv0 is corrupted")), b"");
+    log::fatal(Error::plain(says!("argv0 is corrupted")), b"");
 }
 
 fn update<'t>(invocation: &Invocation<'t>, run: &'t mut Run<'t>) -> Result<'t, ()> {
@@ -271,7 +271,7 @@ fn carry_out<'t>(
     let saved =
         record(apply, old, notes_first).and_then(|()| record(apply, old, !notes_first)).map_err(saving);
     if let (Err(_), Err(unsaved)) = (&done, &saved) {
-        apply.log.warning(unsaved);
+        apply.log.warning(*unsaved);
     }
     done?;
     saved
@@ -366,7 +366,7 @@ fn say_conflicts(plan: &Plan<'_>, log: &mut Log) {
                 winner => (says!("cannot mount on a target that an earlier entry has: "), winner),
             },
             Action::Mount(_) if item.state == State::Absent && item.mount.is_some() => {
-                log.detail(&Error::about(
+                log.detail(Error::about(
                     says!("mounting over what somebody else has mounted at %q"),
                     entry.dir,
                 ));

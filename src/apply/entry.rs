@@ -39,7 +39,9 @@ impl New<'_, '_> {
     }
 
     /// One of its ends, if that is no link; the error is `NONE`.
-    fn checked(&self, end: Fd) -> crate::kernel::Result<Fd> {
+    #[inline(never)]
+    fn checked(&self, end: crate::kernel::Result<Fd>) -> crate::kernel::Result<Fd> {
+        let end = end?;
         let is_link = self.item.kind != Kind::Directory && file::stat(&end)?.kind == FileType::Symlink;
         if is_link { Err(Errno::NONE) } else { Ok(end) }
     }
@@ -165,7 +167,7 @@ impl<'t> Apply<'_, 't> {
     ) -> crate::kernel::Result<Option<Fd>> {
         let (entry, flags) = (new.item.entry, new.item.flags);
         let tree = reach(flags.recursive());
-        let mut target = new.checked(file::open_at(parent, path::name(entry.dir), new.open())?)?;
+        let mut target = new.checked(file::open_at(parent, path::name(entry.dir), new.open()))?;
         if old.is_some() && place::mount_id(&target) == old {
             new.how = Attach::Beneath;
             // From here on the table shows that it is about to go, should somebody kill us.
@@ -173,7 +175,7 @@ impl<'t> Apply<'_, 't> {
         }
         let mut copy = None;
         if flags.bind() {
-            let source = new.checked(self.walker.open_as(entry.name, new.open())?)?;
+            let source = new.checked(self.walker.open_as(entry.name, new.open()))?;
             if new.how == Attach::Beneath {
                 copy = attach_copy(new, &source, parent, &target).ok();
                 if copy.is_none() {
@@ -181,7 +183,7 @@ impl<'t> Apply<'_, 't> {
                     // nobody can rename or remove. So the old one goes first.
                     new.how = Attach::OnTop;
                     self.remove_all_replaced(new.item);
-                    target = new.checked(file::open_at(parent, path::name(entry.dir), new.open())?)?;
+                    target = new.checked(file::open_at(parent, path::name(entry.dir), new.open()))?;
                 }
             }
             if copy.is_none() && self.fresh_calls && flags.read_only() {
@@ -192,12 +194,7 @@ impl<'t> Apply<'_, 't> {
                 mount::bind(&source, &target, tree)?;
             }
         } else {
-            let mut data = Data::new();
-            if !self.join_data(entry, &mut data) {
-                new.says = says!("cannot mount at %q: more than 4095 bytes of options");
-                return Err(Errno::EINVAL);
-            }
-            mount::new(entry.name, &target, entry.fstype, flags.mount(), &data)?;
+            self.mount_new(new, &target)?;
         }
         let done = self.finish(new, parent, &target, copy.as_ref());
         if done.is_err() {
@@ -207,6 +204,17 @@ impl<'t> Apply<'_, 't> {
             }
         }
         done.map(|()| copy)
+    }
+
+    /// Makes a new mount that is no bind mount.
+    fn mount_new(&self, new: &mut New<'_, 't>, target: &Fd) -> crate::kernel::Result<()> {
+        let entry = new.item.entry;
+        let mut data = Data::new();
+        if !self.join_data(entry, &mut data) {
+            new.says = says!("cannot mount at %q: more than 4095 bytes of options");
+            return Err(Errno::EINVAL);
+        }
+        mount::new(entry.name, target, entry.fstype, new.item.flags.mount(), &data)
     }
 
     /// What is left to do to a mount that is attached.
@@ -354,21 +362,14 @@ impl<'t> Apply<'_, 't> {
     /// Removes a link that is still the one on record, where it is ours to remove (L9).
     fn remove_link(&mut self, entry: &MountEntry<'t>, parent: &Fd) -> crate::kernel::Result<()> {
         let name = path::name(entry.dir);
-        let mut buffer = [0u8; 4096];
-        let link = file::open_at(parent, name, Open::PATH);
-        let text = match link.and_then(|fd| file::read_link(&fd, &mut buffer)) {
-            Ok(text) => text,
+        let is_it = file::open_at(parent, name, Open::PATH).and_then(|link| has_text(&link, entry));
+        let done = match is_it {
+            Ok(true) if self.is_ours_to_remove(entry.dir, parent)? => file::unlink(parent, name),
             // Gone, or no link.
-            Err(Errno::ENOENT | Errno::EINVAL) => return Ok(()),
-            Err(errno) => return Err(errno),
+            Ok(_) | Err(Errno::EINVAL) => Ok(()),
+            Err(errno) => Err(errno),
         };
-        if Some(text) != entry.symlink_text() || !self.is_ours_to_remove(entry.dir, parent)? {
-            return Ok(());
-        }
-        match file::unlink(parent, name) {
-            Err(Errno::ENOENT) => Ok(()),
-            done => done,
-        }
+        if done == Err(Errno::ENOENT) { Ok(()) } else { done }
     }
 
     /// Removes the empty directory or file on which an entry was mounted, if it was made for that (L2). A directory that
@@ -458,7 +459,7 @@ fn unmount_from(
 ) -> crate::kernel::Result<()> {
     let name = path::name(entry.dir);
     let top = file::open_at(parent, name, Open::PATH)?;
-    let found = place::look(parent, &top)?;
+    let found = place::look(parent, &top);
     if found.mount_root == Some(false) {
         return Err(Errno::ENOENT);
     }
@@ -474,7 +475,7 @@ fn unmount_from(
     };
     let Err(errno) = done else { return Ok(()) };
     // Judged by what is there now.
-    match file::open_at(parent, name, Open::PATH).and_then(|top| place::look(parent, &top)) {
+    match file::open_at(parent, name, Open::PATH).map(|top| place::look(parent, &top)) {
         Err(Errno::ENOENT) => Ok(()),
         Ok(now) if now.mount_root == Some(false) || now.mount != found.mount => Ok(()),
         Ok(_) if errno == Errno::EINVAL && found.mount_root.is_none() => Ok(()),

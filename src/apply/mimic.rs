@@ -7,10 +7,10 @@
 #![forbid(unsafe_code)]
 
 use super::create::{self, What};
-use super::{Apply, notes, place, save};
+use super::{Apply, Results, notes, place, save};
 use crate::error::{Error, Result, compose, says};
 use crate::kernel::file::{self, FileSystem, FileType, Open};
-use crate::kernel::mount::{self, Attach, Reach};
+use crate::kernel::mount::{self, Attach, Place, Reach};
 use crate::kernel::{Errno, Fd};
 use crate::limits::{MEMORY, PROFILE_ENTRIES};
 use crate::mount::{MountEntry, MountId, Options};
@@ -34,10 +34,8 @@ struct Cover<'t> {
     dir: &'t [u8],
     /// What the tmpfs is mounted with.
     data: heapless::Vec<u8, 48>,
-    /// Its options on record.
-    options: &'t [u8],
-    /// The class of the entry that it is made for.
-    class: Class,
+    /// It is there, whole or not.
+    is_there: bool,
 }
 
 impl<'t> Apply<'_, 't> {
@@ -46,7 +44,7 @@ impl<'t> Apply<'_, 't> {
     pub fn cover(&mut self, dir: &'t [u8], entry: &MountEntry<'t>) -> Result<'t, ()> {
         self.walker.changed(dir);
         self.cover_for(dir, entry).map_err(|error| error.within_directory(dir.len()))?;
-        self.log.detail(&Error::about(says!("made a writable mimic over %q"), dir));
+        self.log.detail(Error::about(says!("made a writable mimic over %q"), dir));
         Ok(())
     }
 
@@ -60,15 +58,26 @@ impl<'t> Apply<'_, 't> {
             ));
         }
         // A mount that waits for its successor would be covered, and nobody would find it there.
-        for at in 0..self.plan.items.len() {
-            if self.plan.items.get(at).is_some_and(|item| path::covers(dir, item.entry.dir)) {
-                self.remove_replaced(at as u32);
+        for (item, at) in self.plan.items.iter().zip(0..) {
+            if path::covers(dir, item.entry.dir) {
+                self.remove_replaced(at);
             }
         }
-        let (fd, stat) = self
+        let mut cover = Cover { dir, data: heapless::Vec::new(), is_there: false };
+        let fd = self
             .walker
             .open_directory(dir)
-            .and_then(|fd| file::stat(&fd).map(|stat| (fd, stat)))
+            .and_then(|fd| {
+                let stat = file::stat(&fd)?;
+                let data: &mut dyn Out = &mut cover.data;
+                data.put(b"mode=");
+                write_mode(data, stat.mode);
+                data.put(b",uid=");
+                write_number(data, stat.uid.into());
+                data.put(b",gid=");
+                write_number(data, stat.gid.into());
+                Ok(fd)
+            })
             .map_err(|errno| Error::call(says!("cannot open %q: %e"), dir, errno))?;
         self.list(&fd, dir)?;
         // All that can be foreseen to fail does so before the directory is covered.
@@ -76,68 +85,60 @@ impl<'t> Apply<'_, 't> {
         if self.results.children.len() + 1 + lines > PROFILE_ENTRIES.max {
             return Err(PROFILE_ENTRIES.exceeded());
         }
-        let mut data = heapless::Vec::new();
-        data.put(b"mode=");
-        write_mode(&mut data, stat.mode);
-        data.put(b",uid=");
-        write_number(&mut data, stat.uid.into());
-        data.put(b",gid=");
-        write_number(&mut data, stat.gid.into());
         let id = entry.id();
         let arena = &mut *self.arena;
         let says = says!("x-snapd.synthetic,x-snapd.needed-by=%s,%b");
-        let options = compose(says, id, &data, arena)?;
+        let options = compose(says, id, &cover.data, arena)?;
         let says = says!("rbind,x-snapd.synthetic,x-snapd.needed-by=%s,x-snapd.detach");
         let of_directory = compose(says, id, b"", arena)?;
         let says = says!("bind,x-snapd.kind=file,x-snapd.synthetic,x-snapd.needed-by=%s");
         let of_file = compose(says, id, b"", arena)?;
-        let cover = Cover { dir, data, options, class: Class::of(entry) };
-        let lines = self.results.synthetic.len();
+        let mut line = MountEntry {
+            name: b"tmpfs",
+            dir,
+            fstype: b"tmpfs",
+            options: Options(options),
+            freq: 0,
+            passno: 0,
+        };
         if let Some(journal) = self.journal {
-            let line = MountEntry {
-                name: b"tmpfs",
-                dir,
-                fstype: b"tmpfs",
-                options: Options(options),
-                freq: 0,
-                passno: 0,
-            };
             save::append(journal, &|w| notes::write_intent(w, &line))?;
         }
-        let done = match self.confined {
-            true => self.set_aside(&fd, &cover),
-            false => self.cover_whole(&fd, &cover).unwrap_or_else(|| self.cover_and_fill(&fd, &fd, &cover)),
+        let done = if self.confined {
+            self.set_aside(&fd, &mut cover)
+        } else if self.cover_whole(&fd, &mut cover).is_ok() {
+            Ok(())
+        } else {
+            self.cover_and_fill(&fd, &fd, &mut cover)
         };
         // A tmpfs that stays although it failed is recorded with all parts: as those are not there, the next run sees
         // that it is not whole (L21).
-        if done.is_err() && self.results.synthetic.len() == lines {
+        if !cover.is_there {
             return done;
         }
-        for at in 0..self.results.children.len() {
-            let Some(child) = self.results.children.get(at) else { break };
-            let options = match child.kind {
+        let class = Class::of(entry);
+        let Results { synthetic, children, .. } = &mut *self.results;
+        let mut put_on_record = |line: &MountEntry<'t>| {
+            // There is room: it was asked for.
+            let _ = synthetic.push((class, *line));
+        };
+        put_on_record(&line);
+        line.fstype = b"none";
+        for child in children {
+            line.options.0 = match child.kind {
                 FileType::Directory => of_directory,
                 FileType::Regular | FileType::Special => of_file,
                 FileType::Symlink => continue,
             };
-            self.put_on_record(cover.class, child.dir, options, None);
+            line.name = child.dir;
+            line.dir = child.dir;
+            put_on_record(&line);
         }
         done
     }
 
-    /// Puts a part on record, or the tmpfs.
-    #[inline(never)]
-    fn put_on_record(&mut self, class: Class, dir: &'t [u8], options: &'t [u8], tmpfs: Option<&'t [u8]>) {
-        let (name, fstype) = match tmpfs {
-            Some(name) => (name, name),
-            None => (dir, &b"none"[..]),
-        };
-        let entry = MountEntry { name, dir, fstype, options: Options(options), freq: 0, passno: 0 };
-        // There is room: it was asked for.
-        let _ = self.results.synthetic.push((class, entry));
-    }
-
     /// Lists the directory, by name.
+    #[inline(never)]
     fn list(&mut self, fd: &Fd, dir: &'t [u8]) -> Result<'t, ()> {
         let (children, arena) = (&mut self.results.children, &mut *self.arena);
         children.clear();
@@ -172,7 +173,8 @@ impl<'t> Apply<'_, 't> {
 
     /// Binds the directory, with all below it, to its place of safe-keeping; covers it; and takes that place away
     /// again.
-    fn set_aside(&mut self, fd: &Fd, cover: &Cover<'t>) -> Result<'t, ()> {
+    #[inline(never)]
+    fn set_aside(&mut self, fd: &Fd, cover: &mut Cover<'t>) -> Result<'t, ()> {
         let dir = cover.dir;
         let safe = compose(says!("/tmp/.snap%s"), dir, b"", self.arena)?;
         let made =
@@ -214,30 +216,28 @@ impl<'t> Apply<'_, 't> {
     /// Makes the tmpfs with all parts aside, and attaches it in one step: nobody sees it half filled, and a kill leaves all
     /// of it or nothing. Nothing is done where the kernel cannot do that: parts of a mount that is not attached yet are
     /// mounted since Linux 6.15.
-    fn cover_whole(&mut self, fd: &Fd, cover: &Cover<'t>) -> Option<Result<'t, ()>> {
-        let tmpfs = mount::new_tmpfs(&cover.data).ok()?;
-        let dev = file::stat(&tmpfs).ok()?.dev;
+    fn cover_whole(&mut self, fd: &Fd, cover: &mut Cover<'t>) -> crate::kernel::Result<()> {
+        let tmpfs = mount::new_tmpfs(&cover.data)?;
+        let dev = file::stat(&tmpfs)?.dev;
         for child in self.results.children.iter() {
             match put_whole(fd, &tmpfs, path::name(child.dir), child.kind) {
                 Ok(()) | Err(Errno::ENOENT) => {}
-                Err(_) => return None,
+                refused => return refused,
             }
         }
-        mount::attach(&tmpfs, fd, b"", Attach::OnTop).ok()?;
+        mount::attach(&tmpfs, fd, b"", Attach::OnTop)?;
         self.ground.trust_device(dev);
-        self.put_on_record(cover.class, cover.dir, cover.options, Some(b"tmpfs"));
-        Some(Ok(()))
+        cover.is_there = true;
+        Ok(())
     }
 
-    fn cover_and_fill(&mut self, fd: &Fd, aside: &Fd, cover: &Cover<'t>) -> Result<'t, ()> {
+    fn cover_and_fill(&mut self, fd: &Fd, aside: &Fd, cover: &mut Cover<'t>) -> Result<'t, ()> {
         let dir = cover.dir;
         mount::new(b"tmpfs", fd, b"tmpfs", 0, &cover.data)
             .map_err(|errno| Error::call(says!("cannot mount tmpfs at %q: %e"), dir, errno))?;
         let done = self.fill(fd, aside, dir);
         // When it cannot be taken away again the next run may.
-        if done.is_ok() || mount::detach(fd).is_err() {
-            self.put_on_record(cover.class, dir, cover.options, Some(b"tmpfs"));
-        }
+        cover.is_there = done.is_ok() || mount::detach(fd).is_err();
         done
     }
 
@@ -275,21 +275,19 @@ impl<'t> Apply<'_, 't> {
         self.take_away(dir, expected).map_err(|errno| Error::call(says!("cannot unmount %q: %e"), dir, errno))
     }
 
+    #[inline(never)]
     fn take_away(&mut self, dir: &[u8], expected: Option<MountId>) -> crate::kernel::Result<bool> {
-        let found = self.walker.take_parent(dir).and_then(|parent| {
+        let mut found = Place::default();
+        let top = self.walker.take_parent(dir).and_then(|parent| {
             let top = file::open_at(&parent, path::name(dir), Open::PATH)?;
-            Ok((parent, top))
+            found = place::look(&parent, &top);
+            Ok(top)
         });
-        let found = match found {
-            Err(Errno::ENOENT) => None,
-            found => {
-                let (parent, top) = found?;
-                Some((place::look(&parent, &top)?, top)).filter(|(found, _)| found.mount_root != Some(false))
-            }
-        };
-        let Some((found, top)) = found else {
+        let top = match top {
+            Ok(top) if found.mount_root != Some(false) => top,
             // Gone; or beneath something.
-            return Ok(expected.is_some_and(|id| self.is_mounted(id)));
+            Ok(_) | Err(Errno::ENOENT) => return Ok(expected.is_some_and(|id| self.is_mounted(id))),
+            Err(errno) => return Err(errno),
         };
         let is_other = expected.is_some() && found.mount.is_some() && found.mount != expected;
         if is_other || file::file_system(&top)?.magic != FileSystem::TMPFS {
@@ -304,7 +302,7 @@ impl<'t> Apply<'_, 't> {
 fn open_safe(safe: &[u8]) -> crate::kernel::Result<(Fd, Fd)> {
     let mut parent = file::open(b"/", Open::PATH_DIR)?;
     let mut here = file::open(b"/tmp", Open::PATH_DIR)?;
-    for name in path::components(safe).skip(1) {
+    for name in path::components(safe.get(b"/tmp".len()..).unwrap_or_default()) {
         let next = file::open_at(&here, name, Open::PATH_DIR)?;
         let stat = file::stat(&next)?;
         if stat.uid != 0 || stat.mode & 0o022 != 0 {
@@ -354,13 +352,16 @@ fn put_link(link: &Fd, top: &Fd, name: &[u8]) -> crate::kernel::Result<()> {
 
 /// Writes the twelve permission bits as an octal number with a leading zero: `0755`, `01777`, plain `0`.
 fn write_mode(w: &mut dyn Out, mode: u32) {
-    let mut shift = 12;
+    // The number that has these digits in decimal.
+    let (mut rest, mut place, mut digits) = (mode, 1, 0);
+    while rest != 0 {
+        digits += (rest & 7) * place;
+        place *= 10;
+        rest >>= 3;
+    }
     w.put(b"0");
-    while shift > 0 {
-        shift -= 3;
-        if (mode & 0o7777) >> shift != 0 {
-            w.put(&[b'0' + (mode >> shift & 7) as u8]);
-        }
+    if digits != 0 {
+        write_number(w, digits.into());
     }
 }
 

@@ -248,6 +248,7 @@ impl<'t> Apply<'_, 't> {
         }
     }
 
+    #[inline(never)]
     fn keep(&mut self, line: u16, stays: bool) {
         if let Some(kept) = self.results.kept.get_mut(usize::from(line)) {
             *kept = stays;
@@ -315,6 +316,7 @@ impl<'t> Apply<'_, 't> {
         }
     }
 
+    #[inline(never)]
     fn outcome(&self, at: u32) -> Outcome<'t> {
         self.results.outcomes.get(at as usize).copied().unwrap_or(Outcome::Nothing)
     }
@@ -437,7 +439,7 @@ impl<'t> Apply<'_, 't> {
         match self.walker.open_directory(path::parent(dir)) {
             Ok(parent) => {
                 let now = file::open_at(&parent, path::name(dir), Open::PATH);
-                let now = now.and_then(|top| place::look(&parent, &top));
+                let now = now.map(|top| place::look(&parent, &top));
                 self.table.listed(dir, false).is_empty() && now.is_ok_and(|now| now.mount_root == Some(true))
             }
             Err(errno) => errno == Errno::ENOTDIR,

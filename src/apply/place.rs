@@ -11,11 +11,11 @@ use crate::text::split;
 
 /// The mount on which an open object lies, and whether the object is its root; `parent` is the directory in which it was
 /// found. Asked of statx(2) where it tells (Linux 5.8), of `/proc/self/fdinfo` elsewhere (3.15).
-pub fn look(parent: &Fd, top: &Fd) -> Result<Place> {
+pub fn look(parent: &Fd, top: &Fd) -> Place {
     let place = mount::place_at(Some(top), b"").unwrap_or_default();
     let mount = place.mount.or_else(|| mount_id(top));
     let mount_root = place.mount_root.or_else(|| Some(mount? != mount_id(parent)?));
-    Ok(Place { mount, mount_root })
+    Place { mount, mount_root }
 }
 
 /// The id of the mount on which an open object lies.

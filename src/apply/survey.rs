@@ -137,7 +137,7 @@ pub fn mounts<'t>(
             let root = super::place::look_at_root().map(MountId::get);
             table.build(root);
             let says = says!("read %n lines of mountinfo");
-            log.detail(&Error::count(says, b"", Errno::NONE, count as u32));
+            log.detail(Error::count(says, b"", Errno::NONE, count as u32));
         }
         // Not granted, or no /proc: that is no error. Anything else is: to guess would be to mount twice.
         Err(errno) if !matches!(errno, Errno::EACCES | Errno::EPERM | Errno::ENOENT) => {
@@ -146,7 +146,7 @@ pub fn mounts<'t>(
         Err(errno) => {
             table.clear();
             let error = Error::call(says!("cannot read mountinfo, trusting the record: %e"), b"", errno);
-            if confined { log.detail(&error) } else { log.warning(&error) }
+            if confined { log.detail(error) } else { log.warning(error) }
         }
     }
     Ok(())

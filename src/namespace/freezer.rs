@@ -156,7 +156,7 @@ impl Frozen {
                     all = false;
                     let mut room = [0; 1_000];
                     let name = name_of(request, &mut Arena::new(&mut room));
-                    log.warning(&Error::call(says!("cannot thaw processes in group %q: %e"), name, errno));
+                    log.warning(Error::call(says!("cannot thaw processes in group %q: %e"), name, errno));
                 }
             }
         }
@@ -182,7 +182,7 @@ impl Frozen {
         match guard {
             Ok(guard) => self.guard = Some(guard),
             Err(errno) => {
-                log.warning(&Error::call(
+                log.warning(Error::call(
                     says!("going on without freezing processes: no guard: %e"),
                     b"",
                     errno,
@@ -239,7 +239,7 @@ impl<'t> Freezer<'t> {
         match done {
             Ok(()) => {
                 let number = frozen.groups() as u32;
-                log.detail(&Error::count(says!("froze %n control groups"), b"", Errno::NONE, number));
+                log.detail(Error::count(says!("froze %n control groups"), b"", Errno::NONE, number));
             }
             Err(_) => frozen.thaw(log),
         }
@@ -251,7 +251,7 @@ impl<'t> Freezer<'t> {
     pub fn release_stale(&self, log: &mut Log) {
         if let Err(trouble) = self.visit_all(b"", None, &mut Arena::new(&mut []), log) {
             let says = says!("cannot look for frozen processes of snap %q: %e");
-            log.warning(&Error::call(says, self.instance, trouble.errno));
+            log.warning(Error::call(says, self.instance, trouble.errno));
         }
     }
 
@@ -334,7 +334,7 @@ impl<'t> Visitor<'_, 't> {
     /// snaps.
     fn walk(&mut self, directory: kernel::Result<Fd>, levels: usize) -> Result<'t, ()> {
         if levels == 0 {
-            self.log.warning(&CGROUP_LEVELS.exceeded());
+            self.log.warning(CGROUP_LEVELS.exceeded());
             return Ok(());
         }
         let mut listing = [0; LISTING];
@@ -393,7 +393,7 @@ impl<'t> Visitor<'_, 't> {
         *says = words.cannot_write;
         file::write_all(&request, word)?;
         self.log
-            .warning(&Error::about(says!("thawed processes that an earlier update left frozen: %q"), name));
+            .warning(Error::about(says!("thawed processes that an earlier update left frozen: %q"), name));
         Ok(())
     }
 
