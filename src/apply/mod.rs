@@ -206,7 +206,7 @@ impl<'t> Apply<'_, 't> {
             }
             if pass == Pass::Seen {
                 for (mimic, at) in plan.mimics.iter().zip(0u32..).filter(|(mimic, _)| mimic.goes) {
-                    let copies = mimic.mount.map_or(0, |mount| self.table.twins(mount));
+                    let copies = self.table.twins(mimic.mount);
                     for _ in 0..copies {
                         self.remove_mimic(at, true, pass);
                     }
@@ -340,13 +340,13 @@ impl<'t> Apply<'_, 't> {
         } else {
             // All layers of it, from the top; but what another entry has beneath it stays.
             let plan = self.plan;
-            let others = |mount: &MountRef| {
-                let is_other = |other: &Item<'t>| other.mount == Some(*mount) && other.mount != item.mount;
+            let others = |mount: MountRef| {
+                let is_other = |other: &Item<'t>| other.mount == mount && other.mount != item.mount;
                 !plan.with_target_of(item).any(|at| plan.items.get(at as usize).is_some_and(is_other))
             };
             let mut layer = item.mount;
             let mut last = None;
-            while let Some(line) = layer.filter(others).and_then(|mount| self.table.get(mount)) {
+            while let Some(line) = self.table.get(layer).filter(|_| others(layer)) {
                 if line.is_marked(marks::OURS)
                     && done.is_ok()
                     && let Some(above) = core::mem::replace(&mut last, MountId::new(line.id))
@@ -451,7 +451,7 @@ impl<'t> Apply<'_, 't> {
         let plan = self.plan;
         let Some(mimic) = plan.mimics.get(at as usize) else { return };
         let Some(entry) = plan.line(mimic.line) else { return };
-        let mount = mimic.mount.filter(|_| !copy).and_then(|mount| self.table.get(mount));
+        let mount = self.table.get(mimic.mount).filter(|_| !copy);
         // What the table does not show is not there: what is there then was there before.
         let is_gone = mount.is_none() && !copy && !self.table.is_empty();
         let done = if is_gone {

@@ -15,9 +15,24 @@ use crate::text::arena::Arena;
 use crate::text::paths::{NOWHERE, PathId, Paths, Places};
 use crate::text::{path, sort};
 
-/// One line of the table, by its place in [`Table`].
+/// One line of the table, by its place in [`Table`]; or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MountRef(pub u32);
+
+impl MountRef {
+    /// No line: nothing is known of it, it has no marks, and nothing lies on it.
+    pub const NONE: Self = MountRef(NOWHERE);
+
+    /// Whether it is none.
+    pub fn is_none(self) -> bool {
+        self == Self::NONE
+    }
+
+    /// Whether it is one.
+    pub fn is_some(self) -> bool {
+        self != Self::NONE
+    }
+}
 
 /// One mount, as far as decisions need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +127,7 @@ pub struct Table<'t> {
     dirs: Paths<'t>,
     /// The parent and the place among the mounts sorted by mount point, where of equals the later line is last; sorted.
     by_parent: &'t mut heapless::Vec<u64, { KEPT_MOUNTS.max }>,
-    root: Option<MountRef>,
+    root: MountRef,
 }
 
 /// Room for a table; lives in `.bss`.
@@ -139,7 +154,7 @@ impl<'t> Table<'t> {
     /// A table without lines.
     pub const fn new(memory: &'t mut Memory<'t>) -> Self {
         let Memory { mounts, dirs, by_parent } = memory;
-        Table { mounts, dirs: Paths::new(dirs), by_parent, root: None }
+        Table { mounts, dirs: Paths::new(dirs), by_parent, root: MountRef::NONE }
     }
 
     /// Forgets everything.
@@ -147,7 +162,7 @@ impl<'t> Table<'t> {
         self.mounts.clear();
         self.dirs.clear();
         self.by_parent.clear();
-        self.root = None;
+        self.root = MountRef::NONE;
     }
 
     /// Keeps a line, of which the mount point is somewhere already or is copied; or tells the limit that it is over.
@@ -191,7 +206,7 @@ impl<'t> Table<'t> {
             let _ = by_parent.push(key(parent, place));
         }
         sort::sort_keys(by_parent);
-        *start = None;
+        *start = MountRef::NONE;
         for (mount, at) in mounts.iter().zip(0u32..) {
             let is_root = match root {
                 Some(id) => mount.id == id,
@@ -201,7 +216,7 @@ impl<'t> Table<'t> {
                 }
             };
             if is_root {
-                *start = Some(MountRef(at));
+                *start = MountRef(at);
             }
         }
     }
@@ -237,25 +252,27 @@ impl<'t> Table<'t> {
     }
 
     /// The mount on `dir` of the mount `on`, whatever covers it; none of those with a mark of `beneath`.
-    pub fn child(&self, on: MountRef, dir: &[u8], beneath: u8) -> Option<MountRef> {
+    pub fn child(&self, on: MountRef, dir: &[u8], beneath: u8) -> MountRef {
         self.child_at(on, self.dirs.find(dir), beneath)
     }
 
     /// The same, with the number of the directory.
     #[inline(never)]
-    fn child_at(&self, on: MountRef, dir: PathId, beneath: u8) -> Option<MountRef> {
-        let id = self.get(on)?.id;
+    fn child_at(&self, on: MountRef, dir: PathId, beneath: u8) -> MountRef {
+        let Some(id) = self.get(on).map(|mount| mount.id) else { return MountRef::NONE };
         let end = sort::bound(self.by_parent, key(id, self.dirs.first(dir.wrapping_add(1))));
-        let last = *self.by_parent.get(end.wrapping_sub(1))?;
-        let child = MountRef(*self.dirs.numbers().get(last as u32 as usize)?);
-        (last >= key(id, self.dirs.first(dir)) && child != on && !self.is_marked(child, beneath))
-            .then_some(child)
+        let Some(&last) = self.by_parent.get(end.wrapping_sub(1)) else { return MountRef::NONE };
+        let child = MountRef(self.dirs.numbers().get(last as u32 as usize).copied().unwrap_or(NOWHERE));
+        if last < key(id, self.dirs.first(dir)) || child == on || self.is_marked(child, beneath) {
+            return MountRef::NONE;
+        }
+        child
     }
 
     /// The mount on the same directory that another lies on.
-    pub fn beneath(&self, mount: &Mount<'t>) -> Option<MountRef> {
+    pub fn beneath(&self, mount: &Mount<'t>) -> MountRef {
         let is_parent = |at: &&u32| self.get(MountRef(**at)).is_some_and(|other| other.id == mount.parent);
-        self.listed(mount.dir, false).iter().find(is_parent).map(|at| MountRef(*at))
+        self.listed(mount.dir, false).iter().find(is_parent).map_or(MountRef::NONE, |at| MountRef(*at))
     }
 
     /// How many other mounts there are of the same thing at the same path, anywhere.
@@ -272,22 +289,21 @@ impl<'t> Table<'t> {
     /// more than [`STACK`] only the lowest are told.
     pub fn stack(&self, dir: &[u8], above: u8, beneath: u8) -> heapless::Vec<MountRef, STACK> {
         let mut stack = heapless::Vec::new();
-        let Some(root) = self.root else { return stack };
         let own = self.dirs.find(dir);
-        let mut next = (own != NOWHERE).then(|| self.climb(root, b"/", self.dirs.above(own), above));
-        while let Some(here) = next {
-            if stack.push(here).is_err() {
-                break;
-            }
-            next = self.child_at(here, own, beneath);
+        if own == NOWHERE {
+            return stack;
+        }
+        let mut here = self.climb(self.root, b"/", self.dirs.above(own), above);
+        while here.is_some() && stack.push(here).is_ok() {
+            here = self.child_at(here, own, beneath);
         }
         stack
     }
 
     /// The mount that is visible at a clean absolute path, which need not exist, as it was before the mounts with a
     /// mark of `beneath` were made.
-    pub fn visible(&self, at: &[u8], beneath: u8) -> Option<MountRef> {
-        Some(self.walk(self.root?, b"/", at, beneath))
+    pub fn visible(&self, at: &[u8], beneath: u8) -> MountRef {
+        self.walk(self.root, b"/", at, beneath)
     }
 
     /// The same, starting on a mount that stands for `from`, which is a prefix of the path.
@@ -305,16 +321,13 @@ impl<'t> Table<'t> {
         let mut here = self.climb(start, from, self.dirs.above(dir), beneath);
         // A chain cannot be longer than this.
         for _ in 0..self.mounts.len() {
-            let Some(next) = self.child_at(here, dir, beneath) else { break };
+            let next = self.child_at(here, dir, beneath);
+            if next.is_none() {
+                break;
+            }
             here = next;
         }
         here
-    }
-
-    /// The topmost mount whose mount point is this very path, as above; none where nothing is mounted there.
-    pub fn mounted_at(&self, at: &[u8], beneath: u8) -> Option<MountRef> {
-        let mount = self.visible(at, beneath)?;
-        (self.get(mount)?.dir == at).then_some(mount)
     }
 
     /// What is seen at a path on a mount that is visible there.

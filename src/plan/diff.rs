@@ -290,13 +290,13 @@ impl<'t> Plan<'t> {
                 _ => false,
             };
             if there {
-                let place = item.mount.map_or(NOWHERE, |mount| NOWHERE - 1 - mount.0);
+                let place = (NOWHERE - 1).wrapping_sub(item.mount.0);
                 let _ = self.stack.push(key(if item.hidden { place } else { 0 }, NOWHERE - at));
             }
         }
         for (mimic, at) in self.mimics.iter().zip(0u32..).filter(|(m, _)| m.goes) {
             // Neither the first nor the last.
-            let place = mimic.mount.map_or(mimic.dir, |mount| mount.0);
+            let place = if mimic.mount.is_none() { mimic.dir } else { mimic.mount.0 };
             let _ = self.stack.push(key(NOWHERE - 1 - place, at));
         }
         sort::sort_keys(self.stack);

@@ -99,7 +99,7 @@ pub struct Item<'t> {
     /// What is there of it.
     pub state: State,
     /// The mount that is it, or is in its place.
-    pub mount: Option<MountRef>,
+    pub mount: MountRef,
     /// Whether the tmpfs of a mimic covers that mount.
     pub hidden: bool,
     /// Where its target is missing: the nearest directory above it that exists.
@@ -172,7 +172,7 @@ pub struct Mimic<'t> {
     /// The record's line of its tmpfs.
     pub line: u16,
     /// The tmpfs, where the table shows it.
-    pub mount: Option<MountRef>,
+    pub mount: MountRef,
     /// Whether the table shows it whole; true where nothing can be known.
     pub whole: bool,
     /// Whether it has to go.
@@ -358,12 +358,9 @@ impl<'t> Plan<'t> {
         staying: bool,
         each: &mut dyn FnMut(&'t [u8], Option<MountId>),
     ) {
-        let mut take = |line: &MountEntry<'t>, mount: Option<MountRef>| {
+        let mut take = |line: &MountEntry<'t>, mount: MountRef| {
             let whole = |mount: &&Mount<'t>| mount.dir == line.dir && mount.is_whole(b"tmpfs");
-            let id = mount
-                .and_then(|mount| table.get(mount))
-                .filter(whole)
-                .and_then(|mount| MountId::new(mount.id));
+            let id = table.get(mount).filter(whole).and_then(|mount| MountId::new(mount.id));
             if line.fstype == b"tmpfs" && (id.is_some() || table.is_empty()) {
                 each(line.dir, id);
             }

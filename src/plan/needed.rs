@@ -60,7 +60,7 @@ impl<'t> Plan<'t> {
                     (true, false) => State::Different,
                     (false, _) => State::Absent,
                 };
-                (state, None, false)
+                (state, MountRef::NONE, false)
             } else {
                 judge_mount(item, recorded, self.early.at(item.dir) == 0, table)
             };
@@ -71,44 +71,44 @@ impl<'t> Plan<'t> {
     /// covered directory holds.
     fn judge_mimic(&mut self, at: u32, above: u8, table: &mut Table<'t>) {
         let Some(mimic) = self.mimics.get(at as usize).filter(|mimic| mimic.mount.is_none()) else { return };
-        let Some(dir) = self.line(mimic.line).map(|line| line.dir) else { return };
-        let owner = self.line(mimic.line).and_then(|line| line.needed_by());
+        let line = mimic.line;
+        let Some(entry) = self.line(line) else { return };
+        let (dir, owner) = (entry.dir, entry.needed_by());
         // The topmost tmpfs that carries the owner, or one of the parts; or the topmost if there are none.
-        let mut found = None;
+        let mut found = (MountRef::NONE, table.is_empty());
         for pair in table.stack(dir, above, 0).windows(2).rev() {
             let &[under, tmpfs] = pair else { break };
             if !table.get(tmpfs).is_some_and(|m| m.is_whole(b"tmpfs") && !m.is_marked(marks::MIMIC)) {
                 continue;
             }
-            let mut whole = table.get(under).is_some_and(|m| !m.is_deleted());
+            // Of one that a killed run was at no part is on record: it goes.
+            let mut whole =
+                usize::from(line) < self.recorded && table.get(under).is_some_and(|m| !m.is_deleted());
             let mut carries = owner.is_some_and(|owner| table.child(tmpfs, owner, 0).is_some());
             let mut is_empty = true;
             self.each_part(at, &mut |part| {
                 is_empty = false;
                 let Some(part) = self.line(part) else { return };
-                let Some(mount) = table.child(tmpfs, part.dir, 0) else {
+                let mount = table.child(tmpfs, part.dir, 0);
+                if mount.is_none() {
                     whole = false;
                     return;
-                };
+                }
                 carries = true;
                 let was = table.identity(table.walk(under, dir, part.dir, 0), part.dir);
                 whole &= was.is_none() || was == table.identity(mount, part.dir);
                 table.mark(mount, marks::PART);
             });
-            if carries || (is_empty && found.is_none()) {
-                found = Some((tmpfs, whole));
+            if carries || (is_empty && found.0.is_none()) {
+                found = (tmpfs, whole);
             }
             if carries {
                 break;
             }
         }
         if let Some(mimic) = self.mimics.get_mut(at as usize) {
-            (mimic.mount, mimic.whole) = (None, table.is_empty());
-            if let Some((tmpfs, whole)) = found {
-                table.mark(tmpfs, marks::MIMIC);
-                // Of one that a killed run was at no part is on record: it goes.
-                (mimic.mount, mimic.whole) = (Some(tmpfs), whole && usize::from(mimic.line) < self.recorded);
-            }
+            (mimic.mount, mimic.whole) = found;
+            table.mark(mimic.mount, marks::MIMIC);
         }
     }
 }
@@ -120,63 +120,62 @@ fn judge_mount<'t>(
     recorded: bool,
     alone: bool,
     table: &mut Table<'t>,
-) -> (State, Option<MountRef>, bool) {
-    let (entry, mut in_place) = (item.entry, None);
+) -> (State, MountRef, bool) {
+    let (entry, mut in_place) = (item.entry, (MountRef::NONE, false));
     // As it is seen; then beneath what mimics hide, and beneath the mimics of directories above.
     for above in [marks::SEEN, marks::COVER, marks::COVER | marks::MIMIC] {
         let mut hidden = above != marks::SEEN;
-        let (mut ours, mut foreign) = (None, false);
+        let (mut ours, mut foreign) = ((MountRef::NONE, false), false);
         // The lowest of the stack is what the target lies on. From the top: an entry may be there more than once, and
         // mounts of others over it.
         for &mount in table.stack(entry.dir, above, marks::COVER).iter().skip(1).rev() {
             if table.is_marked(mount, marks::PART | marks::MIMIC) {
-                hidden |= ours.is_none() && table.is_marked(mount, marks::MIMIC);
+                hidden |= ours.0.is_none() && table.is_marked(mount, marks::MIMIC);
                 continue;
             }
-            in_place = in_place.or(Some((mount, hidden)));
+            if in_place.0.is_none() {
+                in_place = (mount, hidden);
+            }
             table.mark(mount, if hidden { marks::HIDDEN } else { marks::SEEN });
             // One that was about to go when we were killed.
             let doomed = table.get(mount).is_some_and(|mount| mount.unbindable);
-            match matches(item, mount, table).map(|exactly| exactly && !doomed) {
-                None if doomed => {
-                    table.mark(mount, marks::OURS);
-                    ours = ours.or(Some((mount, false)));
+            let shows = matches(item, mount, table);
+            if doomed || shows.is_some() {
+                table.mark(mount, marks::OURS);
+                if ours.0.is_none() {
+                    ours = (mount, shows == Some(true) && !doomed);
                 }
-                Some(exactly) => {
-                    table.mark(mount, marks::OURS);
-                    ours = ours.or(Some((mount, exactly)));
-                }
-                None => {
-                    table.unmark(mount, marks::COVER);
-                    foreign |= ours.is_none();
-                }
+            } else {
+                table.unmark(mount, marks::COVER);
+                foreign |= ours.0.is_none();
             }
         }
-        if let Some((mount, exactly)) = ours {
+        let (mount, exactly) = ours;
+        if mount.is_some() {
             // What somebody else's mount covers is mounted again over that, and cannot be taken away.
             let state = match (foreign, item.desired) {
                 (false, _) if exactly => State::InEffect,
                 (true, true) => State::Absent,
                 _ => State::Different,
             };
-            return (state, Some(mount), hidden);
+            return (state, mount, hidden);
         }
     }
-    match in_place {
-        // What lies at a recorded target is what was mounted there, even if it shows something else by now; and what
-        // was removed is of no use to anybody, and nothing can be mounted on it.
-        Some((mount, hidden)) if recorded || alone && table.get(mount).is_some_and(|m| m.is_deleted()) => {
-            let shown = table.identity(mount, entry.dir);
-            let mut layer = Some(mount);
-            while let Some(at) = layer.filter(|at| table.identity(*at, entry.dir) == shown) {
-                table.mark(at, marks::COVER | marks::OURS);
-                layer = table.get(at).and_then(|line| table.beneath(line));
-            }
-            (State::Different, Some(mount), hidden)
+    let (mount, hidden) = in_place;
+    // What lies at a recorded target is what was mounted there, even if it shows something else by now; and what was
+    // removed is of no use to anybody, and nothing can be mounted on it.
+    if table.get(mount).is_some_and(|line| recorded || alone && line.is_deleted()) {
+        let shown = table.identity(mount, entry.dir);
+        let mut layer = mount;
+        while let Some(line) = table.get(layer).filter(|_| table.identity(layer, entry.dir) == shown) {
+            let next = table.beneath(line);
+            table.mark(layer, marks::COVER | marks::OURS);
+            layer = next;
         }
-        // Somebody else's is not touched, but it is said that it is mounted over.
-        _ => (State::Absent, in_place.map(|(mount, _)| mount), false),
+        return (State::Different, mount, hidden);
     }
+    // Somebody else's is not touched, but it is said that it is mounted over.
+    (State::Absent, mount, false)
 }
 
 /// Whether a mount shows what an entry asks for; and if it does, whether it does so exactly, with the flags and with
@@ -188,7 +187,10 @@ fn matches<'t>(item: &Item<'t>, mount: MountRef, table: &Table<'t>) -> Option<bo
     if !flags.bind() {
         return line.is_whole(entry.fstype).then_some(!flags.read_only() || line.read_only);
     }
-    let from = table.visible(entry.name, marks::COVER).filter(|_| item.source != NOWHERE)?;
+    if item.source == NOWHERE {
+        return None;
+    }
+    let from = table.visible(entry.name, marks::COVER);
     let wanted = table.identity(from, entry.name)?;
     if table.identity(mount, entry.dir)? != wanted {
         return None;
@@ -209,7 +211,7 @@ fn shows_submounts(entry: &MountEntry<'_>, mount: MountRef, table: &Table<'_>) -
         || table.listed(source, true).iter().map(|at| MountRef(*at)).all(|below| {
             let Some(line) = table.get(below) else { return true };
             let rest = line.dir.get(source.len()..).unwrap_or_default();
-            if rest.is_empty() || line.unbindable || table.mounted_at(line.dir, marks::COVER) != Some(below) {
+            if rest.is_empty() || line.unbindable || table.visible(line.dir, marks::COVER) != below {
                 return true;
             }
             there.clear();

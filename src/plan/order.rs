@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Action, Class, Item, Mimic, Plan, State};
+use crate::mount::table::MountRef;
 use crate::mount::{Kind, MountEntry, Origin};
 use crate::text::paths::{NOWHERE, PathId};
 use crate::text::{path, sort};
@@ -58,7 +59,8 @@ impl<'t> Plan<'t> {
                 if last.and_then(|last| self.line(last.line)).is_some_and(|last| last.same(entry)) {
                     continue;
                 }
-                let mimic = Mimic { line: at, dir, mount: None, whole: true, goes: false, heir: None };
+                let mimic =
+                    Mimic { line: at, dir, mount: MountRef::NONE, whole: true, goes: false, heir: None };
                 let _ = self.mimics.push(mimic);
                 self.gone.raise(&self.paths, dir, self.mimics.len() as u32);
                 continue;
@@ -103,7 +105,7 @@ impl<'t> Plan<'t> {
             class,
             kind: entry.kind(),
             state: State::Absent,
-            mount: None,
+            mount: MountRef::NONE,
             hidden: false,
             under: None,
             flags: entry.options.flags(),
