@@ -279,8 +279,7 @@ impl<'t> Table<'t> {
     #[inline(never)]
     pub fn twins(&self, of: MountRef) -> usize {
         let Some(dir) = self.get(of).map(|mount| mount.dir) else { return 0 };
-        let shown = self.identity(of, dir);
-        let same = |at: &&u32| self.identity(MountRef(**at), dir) == shown;
+        let same = |at: &&u32| self.shows(of, dir, MountRef(**at), dir) == Some(true);
         self.listed(dir, false).iter().filter(same).count().saturating_sub(1)
     }
 
@@ -343,6 +342,14 @@ impl<'t> Table<'t> {
             root: mount.root,
             rest,
         })
+    }
+
+    /// Whether the same is seen at a path on one mount as at another on another; none where the first is nothing that could
+    /// be compared.
+    #[inline(never)]
+    pub fn shows(&self, one: MountRef, at: &[u8], other: MountRef, there: &[u8]) -> Option<bool> {
+        let identity = self.identity(one, at)?;
+        Some(self.identity(other, there) == Some(identity))
     }
 
     /// The mounts whose mount point is a path, or also those below it, visible or not, in the order of their mount

@@ -95,8 +95,8 @@ impl<'t> Plan<'t> {
                     return;
                 }
                 carries = true;
-                let was = table.identity(table.walk(under, dir, part.dir, 0), part.dir);
-                whole &= was.is_none() || was == table.identity(mount, part.dir);
+                let was = table.walk(under, dir, part.dir, 0);
+                whole &= table.shows(was, part.dir, mount, part.dir) != Some(false);
                 table.mark(mount, marks::PART);
             });
             if carries || (is_empty && found.0.is_none()) {
@@ -165,9 +165,10 @@ fn judge_mount<'t>(
     // What lies at a recorded target is what was mounted there, even if it shows something else by now; and what was
     // removed is of no use to anybody, and nothing can be mounted on it.
     if table.get(mount).is_some_and(|line| recorded || alone && line.is_deleted()) {
-        let shown = table.identity(mount, entry.dir);
         let mut layer = mount;
-        while let Some(line) = table.get(layer).filter(|_| table.identity(layer, entry.dir) == shown) {
+        while let Some(line) =
+            table.get(layer).filter(|_| table.shows(mount, entry.dir, layer, entry.dir) == Some(true))
+        {
             let next = table.beneath(line);
             table.mark(layer, marks::COVER | marks::OURS);
             layer = next;
@@ -191,8 +192,7 @@ fn matches<'t>(item: &Item<'t>, mount: MountRef, table: &Table<'t>) -> Option<bo
         return None;
     }
     let from = table.visible(entry.name, marks::COVER);
-    let wanted = table.identity(from, entry.name)?;
-    if table.identity(mount, entry.dir)? != wanted {
+    if table.shows(from, entry.name, mount, entry.dir) != Some(true) {
         return None;
     }
     // A bind inherits the flags of the mount that is visible at its source: without `ro` it is as writable as that.
@@ -217,6 +217,6 @@ fn shows_submounts(entry: &MountEntry<'_>, mount: MountRef, table: &Table<'_>) -
             there.clear();
             let fits = there.extend_from_slice(target).and_then(|()| there.extend_from_slice(rest)).is_ok();
             let shown = table.walk(mount, target, &there, marks::COVER | marks::MIMIC);
-            !fits || table.identity(shown, &there) == table.identity(below, line.dir)
+            !fits || table.shows(below, line.dir, shown, &there) == Some(true)
         })
 }
