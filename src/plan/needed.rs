@@ -26,7 +26,7 @@ impl<'t> Plan<'t> {
         // When the items of a class are judged, mimics are looked for beneath what those cover; and in the end beneath
         // other mimics.
         self.judge_mimics(marks::COVER, table);
-        for class in Class::ALL.into_iter().rev() {
+        for &class in Class::ALL.iter().rev() {
             self.judge_items(class, table);
             self.judge_mimics(marks::COVER, table);
         }
@@ -44,23 +44,23 @@ impl<'t> Plan<'t> {
     fn judge_items(&mut self, class: Class, table: &mut Table<'t>) {
         let recorded = self.recorded;
         for item in self.items.iter_mut().rev().filter(|item| item.class == class) {
+            let recorded = item.is_recorded(recorded);
+            let unseen = match (recorded, item.desired) {
+                (true, true) => State::InEffect,
+                (true, false) => State::Different,
+                (false, _) => State::Absent,
+            };
             if !item.is_mount() {
                 // What a later entry covers cannot be looked at; what is on record counts then.
                 let dir = item.entry.dir;
                 item.hidden = table.visible(dir, 0) != table.visible(dir, marks::COVER);
-                if item.hidden && item.is_recorded(recorded) {
-                    item.state = if item.desired { State::InEffect } else { State::Different };
+                if item.hidden && recorded {
+                    item.state = unseen;
                 }
                 continue;
             }
-            let recorded = item.is_recorded(recorded);
             (item.state, item.mount, item.hidden) = if table.is_empty() {
-                let state = match (recorded, item.desired) {
-                    (true, true) => State::InEffect,
-                    (true, false) => State::Different,
-                    (false, _) => State::Absent,
-                };
-                (state, MountRef::NONE, false)
+                (unseen, MountRef::NONE, false)
             } else {
                 judge_mount(item, recorded, self.early.at(item.dir) == 0, table)
             };
@@ -123,7 +123,7 @@ fn judge_mount<'t>(
 ) -> (State, MountRef, bool) {
     let (entry, mut in_place) = (item.entry, (MountRef::NONE, false));
     // As it is seen; then beneath what mimics hide, and beneath the mimics of directories above.
-    for above in [marks::SEEN, marks::COVER, marks::COVER | marks::MIMIC] {
+    for &above in &[marks::SEEN, marks::COVER, marks::COVER | marks::MIMIC] {
         let mut hidden = above != marks::SEEN;
         let (mut ours, mut foreign) = ((MountRef::NONE, false), false);
         // The lowest of the stack is what the target lies on. From the top: an entry may be there more than once, and
