@@ -93,7 +93,7 @@ impl<'t> Plan<'t> {
             };
             let owned = self.find_at(self.paths.find(owner), owns).is_some();
             let heir = self.find_inside(mimic.dir, &mut Item::is_wanted);
-            let heir = heir.and_then(|heir| self.items.get(heir)).map(|item| item.entry.id());
+            let heir = heir.map(|item| item.entry.id());
             let nameable = heir.is_some_and(|heir| !has_byte(heir, b','));
             if let Some(mimic) = self.mimics.get_mut(at) {
                 mimic.goes = !mimic.whole || (!owned && heir.is_none());
@@ -173,15 +173,15 @@ impl<'t> Plan<'t> {
         // The earlier the entry, the higher the mark at its source.
         self.early.reset(&self.paths);
         let count = self.items.len() as u32;
-        for (item, at) in self.items.iter().zip(0u32..) {
+        for item in self.items.iter() {
             if matches!(item.action, Action::Mount(_)) {
-                self.early.raise(&self.paths, item.source, count - at);
+                self.early.raise(&self.paths, item.source, count - item.rank);
             }
         }
         let mut added = false;
-        for (item, at) in self.items.iter_mut().zip(0u32..) {
+        for item in self.items.iter_mut() {
             let earliest = self.early.from(item.dir);
-            if item.action == Action::Keep && item.desired && (all || earliest > count - at) {
+            if item.action == Action::Keep && item.desired && (all || earliest > count - item.rank) {
                 item.moves = true;
                 added = true;
             }
@@ -238,11 +238,10 @@ impl<'t> Plan<'t> {
                 && self.changes_above(item.dir) == 0
                 && self.find_at(item.dir, next).is_some_and(|next| {
                     let earliest = self.early.from(item.dir);
-                    let class = self.items.get(next).map(|next| next.class);
                     let inside = &mut |other: &Item<'t>| {
-                        other.action != Action::Keep && Some(other.class) < class.max(Some(item.class))
+                        other.action != Action::Keep && other.class < next.class.max(item.class)
                     };
-                    earliest <= count - next as u32 && self.find_inside(item.dir, inside).is_none()
+                    earliest <= count - next.rank && self.find_inside(item.dir, inside).is_none()
                 })
                 && self.find_in(item.dir, self.paths.end(item.dir), covered).is_none();
             if let Some(item) = self.items.get_mut(at) {
@@ -282,7 +281,7 @@ impl<'t> Plan<'t> {
     fn list_removals(&mut self) {
         self.removals.clear();
         self.stack.clear();
-        for (item, at) in self.items.iter().zip(0u32..) {
+        for item in self.items.iter() {
             let there = match item.action {
                 Action::Unmount => true,
                 // A link that is on no record is not ours to take away.
@@ -291,7 +290,7 @@ impl<'t> Plan<'t> {
             };
             if there {
                 let place = (NOWHERE - 1).wrapping_sub(item.mount.0);
-                let _ = self.stack.push(key(if item.hidden { place } else { 0 }, NOWHERE - at));
+                let _ = self.stack.push(key(if item.hidden { place } else { 0 }, NOWHERE - item.rank));
             }
         }
         for (mimic, at) in self.mimics.iter().zip(0u32..).filter(|(m, _)| m.goes) {
@@ -313,9 +312,9 @@ impl<'t> Plan<'t> {
     /// created. And the same by rounds.
     fn list_mounts(&mut self) {
         self.mounts.clear();
-        for (item, at) in self.items.iter().zip(0u32..) {
+        for item in self.items.iter() {
             if matches!(item.action, Action::Mount(_)) {
-                let _ = self.mounts.push(at);
+                let _ = self.mounts.push(item.rank);
             }
         }
         let items = &mut **self.items;

@@ -115,7 +115,8 @@ pub struct Item<'t> {
     pub opens: u32,
     /// What is there of it stays until what is bound at its target in this run has taken its place.
     pub replaced: bool,
-    /// Its place in the order of mounting; then that of `under` among all such directories, where none comes first.
+    /// Its place among the items; when they are listed for mounting, that of `under` among all such directories, where none
+    /// comes first.
     rank: u32,
     dir: PathId,
     source: PathId,
@@ -347,7 +348,7 @@ impl<'t> Plan<'t> {
     /// The desired entry that is mounted in place of a duplicate.
     pub fn winner(&self, item: &Item<'t>) -> Option<&'t MountEntry<'t>> {
         let wins = &mut |other: &Item<'t>| other.is_wanted() && other.kind != Kind::EnsureDir;
-        self.items.get(self.find_at(item.dir, wins)?).map(|item| item.entry)
+        self.find_at(item.dir, wins).map(|item| item.entry)
     }
 
     /// Calls `each` for every directory on which the record has a tmpfs that is there, with the id of its mount where the

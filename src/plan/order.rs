@@ -25,9 +25,10 @@ impl<'t> Plan<'t> {
                 self.paths.add(number);
             }
         }
-        self.paths.build(&|number| match number as usize {
-            number if number < count => entry(number).map_or(b"", |entry| entry.dir),
-            number => entry(number - count).map_or(b"", |entry| entry.name),
+        self.paths.build(&|number| {
+            let source = (number as usize).checked_sub(count);
+            let entry = entry(source.unwrap_or(number as usize));
+            entry.map_or(b"", |entry| if source.is_some() { entry.name } else { entry.dir })
         });
         self.count = count;
         self.find_mimics();
@@ -113,7 +114,7 @@ impl<'t> Plan<'t> {
             action: if desired { Action::Keep } else { Action::Unmount },
             opens: 0,
             replaced: false,
-            rank: 0,
+            rank: self.items.len() as u32,
             dir,
             source,
             moves: false,
@@ -142,8 +143,8 @@ impl<'t> Plan<'t> {
 
     pub(super) fn list_by_dir(&mut self) {
         self.by_dir.clear();
-        for (item, at) in self.items.iter().zip(0u32..) {
-            let _ = self.by_dir.push(key(item.dir, (item.class as u32) << 20 | at));
+        for item in self.items.iter() {
+            let _ = self.by_dir.push(key(item.dir, (item.class as u32) << 20 | item.rank));
         }
         sort::sort_keys(self.by_dir);
     }
@@ -173,8 +174,8 @@ impl<'t> Plan<'t> {
                 let fits = item.record.is_none() && item.action == Action::Keep && item.entry.same(entry);
                 fits || looked_at > TWINS
             });
-            let twin = twin.filter(|_| looked_at <= TWINS);
-            match twin.and_then(|twin| self.items.get_mut(twin)) {
+            let twin = twin.filter(|_| looked_at <= TWINS).map_or(NOWHERE, |twin| twin.rank);
+            match self.items.get_mut(twin as usize) {
                 Some(item) => item.record = Some(at),
                 None => self.push(entry, at.into(), Some(at)),
             }
@@ -185,13 +186,13 @@ impl<'t> Plan<'t> {
     /// are only to be there, then the order of the file.
     fn sort_items(&mut self) {
         self.by_dir.clear();
-        for (item, at) in self.items.iter().zip(0u32..) {
+        for item in self.items.iter() {
             let rank = match item.kind {
                 _ if !item.desired => 0,
                 Kind::EnsureDir => 1,
                 _ => 2,
             };
-            let _ = self.by_dir.push((item.class as u64) << 60 | key(item.dir, rank << 20 | at));
+            let _ = self.by_dir.push((item.class as u64) << 60 | key(item.dir, rank << 20 | item.rank));
         }
         sort::sort_keys(self.by_dir);
     }
@@ -263,13 +264,17 @@ impl<'t> Plan<'t> {
 
     /// The first item with this target that passes a test.
     #[inline(never)]
-    pub(super) fn find_at(&self, dir: PathId, test: &mut dyn FnMut(&Item<'t>) -> bool) -> Option<usize> {
+    pub(super) fn find_at(&self, dir: PathId, test: &mut dyn FnMut(&Item<'t>) -> bool) -> Option<&Item<'t>> {
         self.find_in(dir, dir.wrapping_add(1), test)
     }
 
     /// The first item with a target strictly below that passes a test.
     #[inline(never)]
-    pub(super) fn find_inside(&self, dir: PathId, test: &mut dyn FnMut(&Item<'t>) -> bool) -> Option<usize> {
+    pub(super) fn find_inside(
+        &self,
+        dir: PathId,
+        test: &mut dyn FnMut(&Item<'t>) -> bool,
+    ) -> Option<&Item<'t>> {
         self.find_in(dir.wrapping_add(1), self.paths.end(dir), test)
     }
 
@@ -280,12 +285,13 @@ impl<'t> Plan<'t> {
         from: PathId,
         to: PathId,
         test: &mut dyn FnMut(&Item<'t>) -> bool,
-    ) -> Option<usize> {
+    ) -> Option<&Item<'t>> {
         let mut place = sort::bound(self.by_dir, key(from, 0));
         loop {
-            let at = self.by_dir.get(place).filter(|at| **at < key(to, 0)).map(|at| item_of(*at))?;
-            if test(self.items.get(at)?) {
-                return Some(at);
+            let at = self.by_dir.get(place).filter(|at| **at < key(to, 0))?;
+            let item = self.items.get(item_of(*at))?;
+            if test(item) {
+                return Some(item);
             }
             place += 1;
         }
