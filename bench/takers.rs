@@ -188,7 +188,8 @@ impl<'s> Bench<'s> {
         trio
     }
 
-    /// Measures ours and the original once, each with the work to do, then with nothing to do, and then with all to be undone.
+    /// Measures ours and the original once, each with the work to do, then with nothing to do, and then with all to be
+    /// undone.
     pub fn once<T>(&self, work: Load, measure: impl Fn(&[String]) -> T) -> [[T; 3]; 2] {
         work.furnish();
         let done = [(Ours, Which::Ours), (Original, Which::Original)].map(|(who, which)| {

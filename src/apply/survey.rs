@@ -18,7 +18,8 @@ use crate::plan::{Item, Plan, State};
 use crate::text::arena::Arena;
 use crate::text::path;
 
-/// A file that was read: its text, to be cut up; the same as it was, if it is wanted `twice`; and which version of the file that is.
+/// A file that was read: its text, to be cut up; the same as it was, if it is wanted `twice`; and which version of the file
+/// that is.
 pub struct Text<'t> {
     /// The text.
     pub text: &'t mut [u8],

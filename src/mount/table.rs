@@ -283,9 +283,9 @@ impl<'t> Table<'t> {
         self.listed(dir, false).iter().filter(same).count().saturating_sub(1)
     }
 
-    /// The mounts on a directory, from the bottom; the first is the one that the directory lies on, if there are more. Those with a mark
-    /// of `beneath` are left out together with what is on them; `above` are the marks to look beneath on the way. Of
-    /// more than [`STACK`] only the lowest are told.
+    /// The mounts on a directory, from the bottom; the first is the one that the directory lies on, if there are more.
+    /// Those with a mark of `beneath` are left out together with what is on them; `above` are the marks to look beneath on
+    /// the way. Of more than [`STACK`] only the lowest are told.
     pub fn stack(&self, dir: &[u8], above: u8, beneath: u8) -> heapless::Vec<MountRef, STACK> {
         let mut stack = heapless::Vec::new();
         let own = self.dirs.find(dir);
