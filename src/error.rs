@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use crate::kernel::sentences::{self, Kept};
-use crate::text::arena::Arena;
+use crate::text::arena::{Arena, Full};
 use crate::text::{Out, packed};
 use core::num::NonZeroU32;
 
@@ -107,8 +107,13 @@ impl Filler<'_, '_> {
 
 /// A text with one or two others in its gaps, kept in the arena: `%s` and `%b`.
 #[inline(never)]
-pub fn compose<'t>(says: Says, one: &[u8], other: &[u8], arena: &mut Arena<'t>) -> Result<'t, &'t [u8]> {
-    Ok(arena.write(&|w| Sentence { one, ..Sentence::plain(says) }.write(other, w))?)
+pub fn compose<'t>(
+    says: Says,
+    one: &[u8],
+    other: &[u8],
+    arena: &mut Arena<'t>,
+) -> core::result::Result<&'t [u8], Full> {
+    arena.write(&|w| Sentence { one, ..Sentence::plain(says) }.write(other, w))
 }
 
 /// A kept sentence: a number.
