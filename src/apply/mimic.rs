@@ -8,8 +8,8 @@
 
 use super::create::{self, What};
 use super::{Apply, Results, notes, place, save};
-use crate::error::{Error, Result, compose, says};
-use crate::kernel::file::{self, FileSystem, FileType, Open};
+use crate::error::{Error, Result, Says, compose, says};
+use crate::kernel::file::{self, FileSystem, FileType, Open, Stat};
 use crate::kernel::mount::{self, Attach, Place, Reach};
 use crate::kernel::{Errno, Fd};
 use crate::limits::{MEMORY, PROFILE_ENTRIES};
@@ -26,6 +26,33 @@ pub struct Child<'t> {
     kind: FileType,
 }
 
+impl Child<'_> {
+    /// How much of it is bound.
+    fn reach(&self) -> Reach {
+        if self.kind == FileType::Directory { Reach::Tree } else { Reach::One }
+    }
+
+    /// Puts it into its place in the tmpfs; `aside` if that is not attached yet, and the source is a copy.
+    fn put(&self, source: &Fd, top: &Fd, name: &[u8], aside: bool) -> crate::kernel::Result<()> {
+        let mut how = Open::NEW;
+        match self.kind {
+            FileType::Directory => {
+                file::make_directory(top, name, 0o755)?;
+                how = Open::PATH_DIR;
+            }
+            FileType::Symlink => return put_link(source, top, name),
+            // Fifos, sockets and devices can be bound like files (L19).
+            FileType::Regular | FileType::Special if aside => file::make_file(top, name, 0o755)?,
+            FileType::Regular | FileType::Special => {}
+        }
+        if aside {
+            return mount::attach(source, top, name, Attach::OnTop);
+        }
+        let target = file::create_at(top, name, how, 0o755)?;
+        mount::bind(source, &target, self.reach())
+    }
+}
+
 /// What the covered directory holds, by name.
 pub type Children<'t> = heapless::Vec<Child<'t>, { PROFILE_ENTRIES.max }>;
 
@@ -34,9 +61,10 @@ struct Cover<'t> {
     dir: &'t [u8],
     /// What the tmpfs is mounted with.
     data: heapless::Vec<u8, 48>,
-    /// It is there, whole or not.
-    is_there: bool,
 }
+
+/// What came of a mimic whose tmpfs is there, whole or not; an error outside where it is not.
+type Covered<'t> = Result<'t, Result<'t, ()>>;
 
 impl<'t> Apply<'_, 't> {
     /// Makes a writable mimic over `dir` on behalf of an entry. On failure nothing is left of it, and nothing is put on
@@ -63,19 +91,12 @@ impl<'t> Apply<'_, 't> {
                 self.remove_replaced(at);
             }
         }
-        let mut cover = Cover { dir, data: heapless::Vec::new(), is_there: false };
+        let mut cover = Cover { dir, data: heapless::Vec::new() };
         let fd = self
             .walker
             .open_directory(dir)
             .and_then(|fd| {
-                let stat = file::stat(&fd)?;
-                let data: &mut dyn Out = &mut cover.data;
-                data.put(b"mode=");
-                write_mode(data, stat.mode);
-                data.put(b",uid=");
-                write_number(data, stat.uid.into());
-                data.put(b",gid=");
-                write_number(data, stat.gid.into());
+                write_data(&mut cover.data, &file::stat(&fd)?);
                 Ok(fd)
             })
             .map_err(|errno| Error::call(says!("cannot open %q: %e"), dir, errno))?;
@@ -104,18 +125,15 @@ impl<'t> Apply<'_, 't> {
         if let Some(journal) = self.journal {
             save::append(journal, &|w| notes::write_intent(w, &line))?;
         }
-        let done = if self.confined {
-            self.set_aside(&fd, &mut cover)
-        } else if self.cover_whole(&fd, &mut cover).is_ok() {
-            Ok(())
-        } else {
-            self.cover_and_fill(&fd, &fd, &mut cover)
-        };
         // A tmpfs that stays although it failed is recorded with all parts: as those are not there, the next run sees
         // that it is not whole (L21).
-        if !cover.is_there {
-            return done;
-        }
+        let done = if self.confined {
+            self.set_aside(&fd, &cover)?
+        } else if self.cover_whole(&fd, &cover).is_some() {
+            Ok(())
+        } else {
+            self.cover_and_fill(&fd, &fd, &cover)?
+        };
         let class = Class::of(entry);
         let Results { synthetic, children, .. } = &mut *self.results;
         let mut put_on_record = |line: &MountEntry<'t>| {
@@ -174,7 +192,7 @@ impl<'t> Apply<'_, 't> {
     /// Binds the directory, with all below it, to its place of safe-keeping; covers it; and takes that place away
     /// again.
     #[inline(never)]
-    fn set_aside(&mut self, fd: &Fd, cover: &mut Cover<'t>) -> Result<'t, ()> {
+    fn set_aside(&mut self, fd: &Fd, cover: &Cover<'t>) -> Covered<'t> {
         let dir = cover.dir;
         let safe = compose(says!("/tmp/.snap%s"), dir, b"", self.arena)?;
         let made =
@@ -182,63 +200,57 @@ impl<'t> Apply<'_, 't> {
                 let says = says!("cannot create its directory of safe-keeping below /tmp/.snap: %e");
                 Error::call(says, dir, error.errno)
             })?;
-        let (says, errno) = match open_safe(safe) {
-            Ok((parent, target)) => match mount::bind(fd, &target, Reach::Tree) {
-                Ok(()) => {
-                    let name = path::name(safe);
-                    let remove = || file::remove_directory(&parent, name);
-                    let done = match file::open_at(&parent, name, Open::PATH_DIR) {
-                        Ok(aside) => {
-                            let done = self.cover_and_fill(fd, &aside, cover);
-                            let _ = mount::give_up(&aside, false);
-                            done
-                        }
-                        Err(errno) => Err(Error::call(
-                            says!("cannot open its directory of safe-keeping below /tmp/.snap: %e"),
-                            dir,
-                            errno,
-                        )),
-                    };
-                    // Wherever the place is by now. What is left over does no harm and is no failure, but it stays for long.
-                    let _ = mount::detach(&target).or_else(|_| mount::detach(&target));
-                    let _ = remove().or_else(|_| remove());
-                    return done;
-                }
-                Err(errno) => (says!("cannot set aside %q: %e"), errno),
-            },
-            Err(Errno::NONE) => (says!("cannot use /tmp/.snap: it is not safely owned by root"), Errno::NONE),
-            Err(errno) => (says!("cannot use /tmp/.snap: %e"), errno),
+        let mut says = says!("cannot use /tmp/.snap: %e");
+        let bound = open_safe(safe, &mut says).and_then(|(parent, target)| {
+            says = says!("cannot set aside %q: %e");
+            mount::bind(fd, &target, Reach::Tree).map(|()| (parent, target))
+        });
+        let (parent, target) = match bound {
+            Ok(places) => places,
+            Err(errno) => {
+                create::take_back(safe, What::Directory, self.walker, made);
+                return Err(Error::call(says, dir, errno));
+            }
         };
-        create::take_back(safe, What::Directory, self.walker, made);
-        Err(Error::call(says, dir, errno))
+        let name = path::name(safe);
+        let done = match file::open_at(&parent, name, Open::PATH_DIR) {
+            Ok(aside) => {
+                let done = self.cover_and_fill(fd, &aside, cover);
+                let _ = mount::give_up(&aside, false);
+                done
+            }
+            Err(errno) => {
+                let says = says!("cannot open its directory of safe-keeping below /tmp/.snap: %e");
+                Err(Error::call(says, dir, errno))
+            }
+        };
+        // Wherever the place is by now. What is left over does no harm and is no failure, but it stays for long.
+        let _ = mount::detach(&target).or_else(|_| mount::detach(&target));
+        let remove = || file::remove_directory(&parent, name);
+        let _ = remove().or_else(|_| remove());
+        done
     }
 
     /// Makes the tmpfs with all parts aside, and attaches it in one step: nobody sees it half filled, and a kill leaves all
     /// of it or nothing. Nothing is done where the kernel cannot do that: parts of a mount that is not attached yet are
     /// mounted since Linux 6.15.
-    fn cover_whole(&mut self, fd: &Fd, cover: &mut Cover<'t>) -> crate::kernel::Result<()> {
-        let tmpfs = mount::new_tmpfs(&cover.data)?;
-        let dev = file::stat(&tmpfs)?.dev;
-        for child in self.results.children.iter() {
-            match put_whole(fd, &tmpfs, path::name(child.dir), child.kind) {
-                Ok(()) | Err(Errno::ENOENT) => {}
-                refused => return refused,
-            }
-        }
-        mount::attach(&tmpfs, fd, b"", Attach::OnTop)?;
+    fn cover_whole(&mut self, fd: &Fd, cover: &Cover<'t>) -> Option<()> {
+        let tmpfs = mount::new_tmpfs(&cover.data).ok()?;
+        let dev = file::stat(&tmpfs).ok()?.dev;
+        self.put_all(fd, &tmpfs, true).ok()?;
+        mount::attach(&tmpfs, fd, b"", Attach::OnTop).ok()?;
         self.ground.trust_device(dev);
-        cover.is_there = true;
-        Ok(())
+        Some(())
     }
 
-    fn cover_and_fill(&mut self, fd: &Fd, aside: &Fd, cover: &mut Cover<'t>) -> Result<'t, ()> {
+    #[inline(never)]
+    fn cover_and_fill(&mut self, fd: &Fd, aside: &Fd, cover: &Cover<'t>) -> Covered<'t> {
         let dir = cover.dir;
         mount::new(b"tmpfs", fd, b"tmpfs", 0, &cover.data)
             .map_err(|errno| Error::call(says!("cannot mount tmpfs at %q: %e"), dir, errno))?;
         let done = self.fill(fd, aside, dir);
         // When it cannot be taken away again the next run may.
-        cover.is_there = done.is_ok() || mount::detach(fd).is_err();
-        done
+        if done.is_ok() || mount::detach(fd).is_err() { Ok(done) } else { done.map(Ok) }
     }
 
     fn fill(&mut self, fd: &Fd, aside: &Fd, dir: &'t [u8]) -> Result<'t, ()> {
@@ -249,20 +261,32 @@ impl<'t> Apply<'_, 't> {
             if is_tmpfs && new.dev != old.dev { Ok((top, new.dev)) } else { Err(Errno::ESTALE) }
         });
         let (top, dev) = top.map_err(|errno| Error::call(says!("cannot open %q: %e"), dir, errno))?;
-        for child in self.results.children.iter() {
+        self.put_all(aside, &top, false)?;
+        self.ground.trust_device(dev);
+        Ok(())
+    }
+
+    /// Puts all children into their places in the tmpfs; `aside` if that is not attached yet.
+    #[inline(never)]
+    fn put_all(&self, from: &Fd, top: &Fd, aside: bool) -> Result<'t, ()> {
+        for child in &self.results.children {
             let name = path::name(child.dir);
-            let (says, errno) = match file::open_at(aside, name, Open::PATH) {
+            let source = if aside && child.kind != FileType::Symlink {
+                mount::copy(from, name, child.reach())
+            } else {
+                file::open_at(from, name, Open::PATH)
+            };
+            let (says, errno) = match source {
                 // Gone since it was listed.
                 Err(Errno::ENOENT) => continue,
                 Err(errno) => (says!("cannot open %q: %e"), errno),
-                Ok(source) => match put(&source, &top, name, child.kind) {
+                Ok(source) => match child.put(&source, top, name, aside) {
                     Ok(()) => continue,
                     Err(errno) => (says!("cannot put back %q: %e"), errno),
                 },
             };
             return Err(Error::call(says, child.dir, errno));
         }
-        self.ground.trust_device(dev);
         Ok(())
     }
 }
@@ -298,14 +322,15 @@ impl<'t> Apply<'_, 't> {
 }
 
 /// Opens the place of safe-keeping, and the directory in which it lies. The snap's processes can write to /tmp: what they
-/// prepared there is not used, and the error is `NONE` (L24).
-fn open_safe(safe: &[u8]) -> crate::kernel::Result<(Fd, Fd)> {
+/// prepared there is not used (L24).
+fn open_safe(safe: &[u8], says: &mut Says) -> crate::kernel::Result<(Fd, Fd)> {
     let mut parent = file::open(b"/", Open::PATH_DIR)?;
     let mut here = file::open(b"/tmp", Open::PATH_DIR)?;
     for name in path::components(safe.get(b"/tmp".len()..).unwrap_or_default()) {
         let next = file::open_at(&here, name, Open::PATH_DIR)?;
         let stat = file::stat(&next)?;
         if stat.uid != 0 || stat.mode & 0o022 != 0 {
+            *says = says!("cannot use /tmp/.snap: it is not safely owned by root");
             return Err(Errno::NONE);
         }
         parent = core::mem::replace(&mut here, next);
@@ -313,36 +338,7 @@ fn open_safe(safe: &[u8]) -> crate::kernel::Result<(Fd, Fd)> {
     Ok((parent, here))
 }
 
-/// Puts one child back into its place in the tmpfs.
-fn put(source: &Fd, top: &Fd, name: &[u8], kind: FileType) -> crate::kernel::Result<()> {
-    let (how, reach) = match kind {
-        FileType::Directory => {
-            file::make_directory(top, name, 0o755)?;
-            (Open::PATH_DIR, Reach::Tree)
-        }
-        // Fifos, sockets and devices can be bound like files (L19).
-        FileType::Regular | FileType::Special => (Open::NEW, Reach::One),
-        FileType::Symlink => return put_link(source, top, name),
-    };
-    let target = file::create_at(top, name, how, 0o755)?;
-    mount::bind(source, &target, reach)
-}
-
-/// Puts one child into its place in a tmpfs that is not attached yet.
-fn put_whole(dir: &Fd, top: &Fd, name: &[u8], kind: FileType) -> crate::kernel::Result<()> {
-    let reach = match kind {
-        FileType::Directory => Reach::Tree,
-        FileType::Regular | FileType::Special => Reach::One,
-        FileType::Symlink => return put_link(&file::open_at(dir, name, Open::PATH)?, top, name),
-    };
-    let part = mount::copy(dir, name, reach)?;
-    match reach {
-        Reach::Tree => file::make_directory(top, name, 0o755)?,
-        Reach::One => file::make_file(top, name, 0o755)?,
-    }
-    mount::attach(&part, top, name, Attach::OnTop)
-}
-
+#[inline(never)]
 fn put_link(link: &Fd, top: &Fd, name: &[u8]) -> crate::kernel::Result<()> {
     let mut text = [0u8; 4096];
     let text = file::read_link(link, &mut text)?;
@@ -350,32 +346,39 @@ fn put_link(link: &Fd, top: &Fd, name: &[u8]) -> crate::kernel::Result<()> {
     file::chown_at(top, name, 0, 0)
 }
 
-/// Writes the twelve permission bits as an octal number with a leading zero: `0755`, `01777`, plain `0`.
-fn write_mode(w: &mut dyn Out, mode: u32) {
+/// Writes what the tmpfs is mounted with to be like the directory. The twelve permission bits are an octal number with
+/// a leading zero: `0755`, `01777`, plain `0`.
+fn write_data(w: &mut dyn Out, stat: &Stat) {
     // The number that has these digits in decimal.
-    let (mut rest, mut place, mut digits) = (mode, 1, 0);
+    let (mut rest, mut place, mut digits) = (stat.mode, 1, 0);
     while rest != 0 {
         digits += (rest & 7) * place;
         place *= 10;
         rest >>= 3;
     }
-    w.put(b"0");
-    if digits != 0 {
-        write_number(w, digits.into());
-    }
+    let mode: &[u8] = if digits == 0 { b"mode=" } else { b"mode=0" };
+    let mut add = |word: &[u8], number: u32| {
+        w.put(word);
+        write_number(w, number.into());
+    };
+    add(mode, digits);
+    add(b",uid=", stat.uid);
+    add(b",gid=", stat.gid);
 }
 
 #[cfg(test)]
 mod tests {
-    use super::write_mode;
+    use super::{FileType, Stat, write_data};
     use std::vec::Vec;
 
     #[test]
     fn a_mode_has_one_leading_zero() {
         for (mode, text) in [(0o755, "0755"), (0o1777, "01777"), (0o700, "0700"), (0, "0"), (0o7, "07")] {
+            let kind = FileType::Directory;
+            let stat = Stat { dev: 0, ino: 0, kind, mode, uid: 1, gid: 20, size: 0, changed: 0 };
             let mut written = Vec::new();
-            write_mode(&mut written, mode);
-            assert_eq!(written, text.as_bytes());
+            write_data(&mut written, &stat);
+            assert_eq!(written, std::format!("mode={text},uid=1,gid=20").as_bytes());
         }
     }
 }
