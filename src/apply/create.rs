@@ -25,7 +25,7 @@ pub enum What<'t> {
 
 /// What was made: the path's length up to and including the first component that had been missing; 0 when everything
 /// was there.
-pub type Made = u16;
+pub type Made = u32;
 
 /// Who owns what is made.
 #[derive(Clone, Copy, Debug)]
@@ -40,13 +40,13 @@ pub struct Owner {
 pub const ROOT: Owner = Owner { uid: 0, gid: 0 };
 
 /// Makes what is missing of a clean absolute path. Existing things of the right type are left as they are. On failure
-/// what was made is taken away again; where a mimic over a directory would help, `cure` names that.
+/// what was made is taken away again; where a mimic over a directory would help, `cure` is the length of its path.
 pub fn create<'t>(
     at: &'t [u8],
     what: What<'t>,
     walker: &mut Walker<'t>,
     ground: &mut Ground<'t>,
-    cure: &mut Option<&'t [u8]>,
+    cure: &mut usize,
 ) -> Result<'t, Made> {
     check_path(at, what)?;
     let mut maker = Maker { at, what, made: 0, home: None, ground: Some((walker, ground)), cure };
@@ -71,8 +71,7 @@ pub fn ensure_directory<'t>(at: &'t [u8], anchor: &'t [u8], owner: Owner, system
         match file::lstat(anchor) {
             Ok(stat) if stat.kind == FileType::Directory => {
                 let home = Some((anchor, owner, system));
-                return Maker { at, what: What::Directory, made: 0, home, ground: None, cure: &mut None }
-                    .make();
+                return Maker { at, what: What::Directory, made: 0, home, ground: None, cure: &mut 0 }.make();
             }
             Ok(_) => (says!("cannot use parent path %q: not a directory"), anchor),
             Err(Errno::ENOENT) => (says!("parent directory %q does not exist"), anchor),
@@ -114,8 +113,8 @@ struct Maker<'m, 't> {
     home: Option<(&'t [u8], Owner, bool)>,
     /// Who knows the way, and who is asked whether a name may be created; nobody, in the user's home.
     ground: Option<(&'m mut Walker<'t>, &'m mut Ground<'t>)>,
-    /// The directory over which a mimic would help.
-    cure: &'m mut Option<&'t [u8]>,
+    /// The directory over which a mimic would help: its path's length, or 0.
+    cure: &'m mut usize,
 }
 
 impl<'t> Maker<'_, 't> {
@@ -130,43 +129,76 @@ impl<'t> Maker<'_, 't> {
                 Some((walker, _)) => walker.take(dir),
             };
             match opened {
-                Ok(fd) => break Ok(fd),
                 Err(Errno::ENOENT) if self.ground.is_some() && dir != b"/" => dir = path::parent(dir),
-                Err(errno) => break Err(errno),
+                opened => break opened,
             }
         };
-        let mut here = self.refused(opened, says!("cannot open directory %q: %e"), dir)?;
+        let mut here = opened.map_err(|errno| not_opened(dir, errno))?;
         for prefix in path::prefixes(self.at) {
-            if !path::is_inside(prefix, dir) {
+            // What is opened lies on the way.
+            if prefix.len() <= dir.len() {
                 continue;
             }
             let name = path::name(prefix);
-            if prefix.len() == self.at.len() {
-                // That it is missing is why it is made.
-                self.make_one(&here, dir, prefix, self.what)?;
-                if let Some((walker, _)) = &mut self.ground {
-                    walker.keep(dir, Ok(here));
+            let is_leaf = prefix.len() == self.at.len();
+            // That it is missing is why it is made.
+            let mut opened =
+                if is_leaf { Err(Errno::ENOENT) } else { file::open_at(&here, name, Open::PATH_DIR) };
+            if let Err(Errno::ENOENT) = opened {
+                self.make_one(&here, dir, prefix)?;
+                if is_leaf {
+                    if let Some((walker, _)) = &mut self.ground {
+                        walker.keep(dir, Ok(here));
+                    }
+                    return Ok(());
                 }
-                return Ok(());
+                opened = file::open_at(&here, name, Open::PATH_DIR);
             }
-            let opened = match file::open_at(&here, name, Open::PATH_DIR) {
-                Err(Errno::ENOENT) => {
-                    self.make_one(&here, dir, prefix, What::Directory)?;
-                    file::open_at(&here, name, Open::PATH_DIR)
-                }
-                opened => opened,
-            };
-            here = self.refused(opened, says!("cannot open directory %q: %e"), prefix)?;
+            here = opened.map_err(|errno| not_opened(prefix, errno))?;
             dir = prefix;
         }
         Ok(())
     }
 
-    /// Makes what is missing in a directory. What was made by somebody else meanwhile stays his.
+    /// Makes what is missing in a directory.
     #[inline(never)]
-    fn make_one(&mut self, here: &Fd, dir: &'t [u8], at: &'t [u8], what: What<'t>) -> Result<'t, ()> {
-        self.may_write(here, dir)?;
+    fn make_one(&mut self, here: &Fd, dir: &'t [u8], at: &'t [u8]) -> Result<'t, ()> {
+        self.try_one(here, dir, at)
+            .map_err(|(says, about, number, errno)| Error::count(says, about, errno, number as u32))
+    }
+
+    /// The same; on failure what is to be said. What was made by somebody else meanwhile stays his.
+    fn try_one(
+        &mut self,
+        here: &Fd,
+        dir: &'t [u8],
+        at: &'t [u8],
+    ) -> core::result::Result<(), (Says, &'t [u8], usize, Errno)> {
+        let read_only = says!("cannot operate on read-only filesystem at %s");
+        // A mimic over "/" would put an empty root on top of everything (L10).
+        let cure = if dir == b"/" { 0 } else { dir.len() };
+        // May a name be created here? What was made just now is our own.
+        if let Some((_, ground)) = &mut self.ground
+            && self.made == 0
+        {
+            match ground.ask(here, self.at) {
+                Ok(Answer::Free) => {}
+                Ok(Answer::ReadOnly) => {
+                    *self.cure = cure;
+                    return Err((read_only, dir, 0, Errno::NONE));
+                }
+                Ok(Answer::Trespass) => {
+                    *self.cure = cure;
+                    // The directory lies above what was wanted.
+                    let says = says!("cannot write to %q because it would affect the host in %p");
+                    let says = if cure == 0 { says!("cannot recover from trespassing over /") } else { says };
+                    return Err((says, self.at, cure, Errno::NONE));
+                }
+                Err(errno) => return Err((says!("cannot fstatfs %q: %e"), dir, 0, errno)),
+            }
+        }
         let name = path::name(at);
+        let what = if at.len() == self.at.len() { self.what } else { What::Directory };
         let (mode, owner) = self.home.map_or_else(|| (mode(at), ROOT), |(_, owner, _)| (0o700, owner));
         let done = match what {
             What::Directory => file::make_directory(here, name, mode),
@@ -179,18 +211,22 @@ impl<'t> Maker<'_, 't> {
             What::Symlink(_) => says!("cannot create symlink %q: %e"),
         };
         match done {
-            // A path has 4,095 bytes at most: longer ones fail in the first call.
-            Ok(()) if self.made == 0 => self.made = at.len() as u16,
+            Ok(()) if self.made == 0 => self.made = at.len() as Made,
             Ok(()) => {}
             Err(Errno::EEXIST) if matches!(what, What::Symlink(_)) => {
-                return Err(Error::about(
+                return Err((
                     says!("cannot create symbolic link %q: existing file in the way"),
                     at,
+                    0,
+                    Errno::NONE,
                 ));
             }
             Err(Errno::EEXIST) => {}
-            Err(Errno::EROFS) => return Err(self.read_only(dir)),
-            Err(_) => return self.refused(done, says, at),
+            Err(Errno::EROFS) => {
+                *self.cure = cure;
+                return Err((read_only, dir, 0, Errno::NONE));
+            }
+            Err(errno) => return Err((says, at, 0, errno)),
         }
         if self.made == 0 {
             return Ok(());
@@ -200,47 +236,19 @@ impl<'t> Maker<'_, 't> {
         } else {
             says!("cannot chown %q: %e")
         };
-        self.refused(file::chown_at(here, name, owner.uid, owner.gid), says, at)
+        file::chown_at(here, name, owner.uid, owner.gid).map_err(|errno| (says, at, 0, errno))
     }
+}
 
-    fn refused<T>(&self, done: crate::kernel::Result<T>, says: Says, at: &'t [u8]) -> Result<'t, T> {
-        done.map_err(|errno| Error::call(says, at, errno))
-    }
-
-    /// May a name be created here? What was made just now is our own.
-    fn may_write(&mut self, fd: &Fd, dir: &'t [u8]) -> Result<'t, ()> {
-        let Some((_, ground)) = self.ground.as_mut().filter(|_| self.made == 0) else { return Ok(()) };
-        match ground.ask(fd, self.at) {
-            Ok(Answer::Free) => Ok(()),
-            Ok(Answer::ReadOnly) => Err(self.read_only(dir)),
-            Ok(Answer::Trespass) if dir == b"/" => {
-                Err(Error::plain(says!("cannot recover from trespassing over /")))
-            }
-            Ok(Answer::Trespass) => {
-                *self.cure = Some(dir);
-                // The directory lies above what was wanted.
-                let says = says!("cannot write to %q because it would affect the host in %p");
-                Err(Error::count(says, self.at, Errno::NONE, dir.len() as u32))
-            }
-            Err(errno) => Err(Error::call(says!("cannot fstatfs %q: %e"), dir, errno)),
-        }
-    }
-
-    #[inline(never)]
-    fn read_only(&mut self, dir: &'t [u8]) -> Error<'t> {
-        // A mimic over "/" would put an empty root on top of everything (L10).
-        if dir != b"/" {
-            *self.cure = Some(dir);
-        }
-        Error::about(says!("cannot operate on read-only filesystem at %s"), dir)
-    }
+fn not_opened(dir: &[u8], errno: Errno) -> Error<'_> {
+    Error::call(says!("cannot open directory %q: %e"), dir, errno)
 }
 
 /// Removes what [`create`] made, from the leaf up to the first directory that was missing. True if that is done, and also
 /// where somebody uses the place by now.
 pub fn take_back(at: &[u8], what: What<'_>, walker: &mut Walker<'_>, made: Made) -> bool {
     let mut here = at;
-    while made > 0 && here.len() >= usize::from(made) {
+    while made > 0 && here.len() >= made as usize {
         let is_leaf = here.len() == at.len() && !matches!(what, What::Directory);
         let remove = if is_leaf { file::unlink } else { file::remove_directory };
         if let Err(errno) = walker.take_parent(here).and_then(|parent| remove(&parent, path::name(here))) {

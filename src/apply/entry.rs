@@ -119,14 +119,14 @@ impl<'t> Apply<'_, 't> {
 
     /// Creates a path, covering with a mimic the directory in which that is not possible.
     fn make(&mut self, at: &'t [u8], may_cover: bool, entry: &MountEntry<'t>) -> Result<'t, Made> {
-        let mut covered = None;
+        let mut covered = 0;
         loop {
-            let mut cure = None;
+            let mut cure = 0;
             let done = create::create(at, what(entry), self.walker, self.ground, &mut cure);
-            match cure {
-                Some(dir) if may_cover && covered != cure => self.cover(dir, entry)?,
-                _ => return done,
+            if !may_cover || cure == covered || cure == 0 {
+                return done;
             }
+            self.cover(at.get(..cure).unwrap_or_default(), entry)?;
             covered = cure;
         }
     }

@@ -196,7 +196,7 @@ impl<'t> Apply<'_, 't> {
         let dir = cover.dir;
         let safe = compose(says!("/tmp/.snap%s"), dir, b"", self.arena)?;
         let made =
-            create::create(safe, What::Directory, self.walker, self.ground, &mut None).map_err(|error| {
+            create::create(safe, What::Directory, self.walker, self.ground, &mut 0).map_err(|error| {
                 let says = says!("cannot create its directory of safe-keeping below /tmp/.snap: %e");
                 Error::call(says, dir, error.errno)
             })?;
