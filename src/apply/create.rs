@@ -49,8 +49,16 @@ pub fn create<'t>(
     cure: &mut usize,
 ) -> Result<'t, Made> {
     check_path(at, what)?;
-    let mut maker = Maker { at, what, made: 0, home: None, ground: Some((walker, ground)), cure };
-    let done = maker.make();
+    // The way begins at the nearest directory above that is there already: most often it is the very parent.
+    let mut dir = path::parent(at);
+    let opened = loop {
+        match walker.take(dir) {
+            Err(Errno::ENOENT) if dir != b"/" => dir = path::parent(dir),
+            opened => break opened,
+        }
+    };
+    let mut maker = Maker { at, what, made: 0, dir, owner: ROOT, ground: Some((walker, ground)), cure };
+    let done = maker.make(opened);
     let made = maker.made;
     if done.is_err() {
         take_back(at, what, walker, made);
@@ -70,8 +78,12 @@ pub fn ensure_directory<'t>(at: &'t [u8], anchor: &'t [u8], owner: Owner, system
     } else {
         match file::lstat(anchor) {
             Ok(stat) if stat.kind == FileType::Directory => {
-                let home = Some((anchor, owner, system));
-                return Maker { at, what: What::Directory, made: 0, home, ground: None, cure: &mut 0 }.make();
+                let opened = match system {
+                    true => walk::open(anchor, Open::PATH_DIR),
+                    false => file::open(anchor, Open::PATH_DIR),
+                };
+                let (what, cure) = (What::Directory, &mut 0);
+                return Maker { at, what, made: 0, dir: anchor, owner, ground: None, cure }.make(opened);
             }
             Ok(_) => (says!("cannot use parent path %q: not a directory"), anchor),
             Err(Errno::ENOENT) => (says!("parent directory %q does not exist"), anchor),
@@ -109,8 +121,10 @@ struct Maker<'m, 't> {
     at: &'t [u8],
     what: What<'t>,
     made: Made,
-    /// Where the user's home begins, in which everything is the user's; and whether the system's profile asks for it.
-    home: Option<(&'t [u8], Owner, bool)>,
+    /// Where it is: the next name is missing, or looked for, in this directory.
+    dir: &'t [u8],
+    /// Who will own what is made.
+    owner: Owner,
     /// Who knows the way, and who is asked whether a name may be created; nobody, in the user's home.
     ground: Option<(&'m mut Walker<'t>, &'m mut Ground<'t>)>,
     /// The directory over which a mimic would help: its path's length, or 0.
@@ -118,25 +132,11 @@ struct Maker<'m, 't> {
 }
 
 impl<'t> Maker<'_, 't> {
-    fn make(&mut self) -> Result<'t, ()> {
-        // In a user's home only what lies above the anchor may be reached over links. Elsewhere the way begins at the
-        // nearest directory above that is there already: most often it is the very parent.
-        let mut dir: &'t [u8] = self.home.map_or(path::parent(self.at), |(anchor, ..)| anchor);
-        let opened = loop {
-            let opened = match &mut self.ground {
-                None if self.home.is_some_and(|(.., system)| system) => walk::open(dir, Open::PATH_DIR),
-                None => file::open(dir, Open::PATH_DIR),
-                Some((walker, _)) => walker.take(dir),
-            };
-            match opened {
-                Err(Errno::ENOENT) if self.ground.is_some() && dir != b"/" => dir = path::parent(dir),
-                opened => break opened,
-            }
-        };
-        let mut here = opened.map_err(|errno| not_opened(dir, errno))?;
+    fn make(&mut self, opened: crate::kernel::Result<Fd>) -> Result<'t, ()> {
+        let mut here = opened.map_err(|errno| not_opened(self.dir, errno))?;
         for prefix in path::prefixes(self.at) {
             // What is opened lies on the way.
-            if prefix.len() <= dir.len() {
+            if prefix.len() <= self.dir.len() {
                 continue;
             }
             let name = path::name(prefix);
@@ -145,25 +145,25 @@ impl<'t> Maker<'_, 't> {
             let mut opened =
                 if is_leaf { Err(Errno::ENOENT) } else { file::open_at(&here, name, Open::PATH_DIR) };
             if let Err(Errno::ENOENT) = opened {
-                self.make_one(&here, dir, prefix)?;
+                self.make_one(&here, prefix)?;
                 if is_leaf {
                     if let Some((walker, _)) = &mut self.ground {
-                        walker.keep(dir, Ok(here));
+                        walker.keep(self.dir, Ok(here));
                     }
                     return Ok(());
                 }
                 opened = file::open_at(&here, name, Open::PATH_DIR);
             }
             here = opened.map_err(|errno| not_opened(prefix, errno))?;
-            dir = prefix;
+            self.dir = prefix;
         }
         Ok(())
     }
 
     /// Makes what is missing in a directory.
     #[inline(never)]
-    fn make_one(&mut self, here: &Fd, dir: &'t [u8], at: &'t [u8]) -> Result<'t, ()> {
-        self.try_one(here, dir, at)
+    fn make_one(&mut self, here: &Fd, at: &'t [u8]) -> Result<'t, ()> {
+        self.try_one(here, at)
             .map_err(|(says, about, number, errno)| Error::count(says, about, errno, number as u32))
     }
 
@@ -171,9 +171,9 @@ impl<'t> Maker<'_, 't> {
     fn try_one(
         &mut self,
         here: &Fd,
-        dir: &'t [u8],
         at: &'t [u8],
     ) -> core::result::Result<(), (Says, &'t [u8], usize, Errno)> {
+        let dir = self.dir;
         let read_only = says!("cannot operate on read-only filesystem at %s");
         // A mimic over "/" would put an empty root on top of everything (L10).
         let cure = if dir == b"/" { 0 } else { dir.len() };
@@ -199,7 +199,7 @@ impl<'t> Maker<'_, 't> {
         }
         let name = path::name(at);
         let what = if at.len() == self.at.len() { self.what } else { What::Directory };
-        let (mode, owner) = self.home.map_or_else(|| (mode(at), ROOT), |(_, owner, _)| (0o700, owner));
+        let mode = if self.ground.is_some() { mode(at) } else { 0o700 };
         let done = match what {
             What::Directory => file::make_directory(here, name, mode),
             What::File => file::create_at(here, name, Open::NEW, mode).map(drop),
@@ -236,7 +236,7 @@ impl<'t> Maker<'_, 't> {
         } else {
             says!("cannot chown %q: %e")
         };
-        file::chown_at(here, name, owner.uid, owner.gid).map_err(|errno| (says, at, 0, errno))
+        file::chown_at(here, name, self.owner.uid, self.owner.gid).map_err(|errno| (says, at, 0, errno))
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::kernel::Fd;
 use crate::kernel::file::{self, FileSystem};
 use crate::limits::PROFILE_ENTRIES;
-use crate::text::{has_part, path, position};
+use crate::text::{path, split};
 
 /// A directory's answer to "may a name be created here?".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,24 +84,34 @@ impl<'t> Ground<'t> {
 
 /// The mode of a directory or file that is created at a path: a few places are shared between users or snaps.
 /// Each component has its own (L13).
+#[inline(never)]
 pub fn mode(at: &[u8]) -> u32 {
     const TMP: &[u8] = b"/var/lib/snapd/hostfs/tmp/snap-private-tmp";
-    const TMP_OF_SNAP: &[u8] = b"/var/lib/snapd/hostfs/tmp/snap-private-tmp/snap.";
-    // Whether a component begins like the last of this path, with one of these ends behind it.
-    let begins = |like: &[u8], ends: &[u8]| {
-        at.strip_prefix(like)
-            .is_some_and(|rest| has_part(ends, b' ', rest.get(position(rest, b'/')..).unwrap_or_default()))
+    // The first few are root's own, the others everybody's.
+    let (at, places, own): (_, &[u8], _) = match at.strip_prefix(TMP) {
+        Some(inside) => (inside, b" /snap.* /snap.*/tmp /snap.*/tmp/.X11-unix", 2),
+        None => (at, b"/tmp/.X11-unix /dev/shm/snap.*", 0),
     };
-    if at == TMP || begins(TMP_OF_SNAP, b"") {
-        0o700
-    } else if at == b"/tmp/.X11-unix"
-        || begins(TMP_OF_SNAP, b"/tmp /tmp/.X11-unix")
-        || begins(b"/dev/shm/snap.", b"")
-    {
-        0o1777
-    } else {
-        0o755
+    match split(places, b' ').position(|place| is_like(at, place)) {
+        Some(place) if place < own => 0o700,
+        Some(_) => 0o1777,
+        None => 0o755,
     }
+}
+
+/// Whether a path is this one, in which an asterisk stands for the rest of a component.
+fn is_like(path: &[u8], like: &[u8]) -> bool {
+    let mut rest = path.iter();
+    for byte in like {
+        if *byte == b'*' {
+            while rest.as_slice().first().is_some_and(|byte| *byte != b'/') {
+                rest.next();
+            }
+        } else if rest.next() != Some(byte) {
+            return false;
+        }
+    }
+    rest.next().is_none()
 }
 
 #[cfg(test)]
