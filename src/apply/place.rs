@@ -12,7 +12,7 @@ use crate::text::split;
 /// The mount on which an open object lies, and whether the object is its root; `parent` is the directory in which it was
 /// found. Asked of statx(2) where it tells (Linux 5.8), of `/proc/self/fdinfo` elsewhere (3.15).
 pub fn look(parent: &Fd, top: &Fd) -> Place {
-    let place = mount::place_at(Some(top), b"").unwrap_or_default();
+    let place = mount::place_at(Some(top), b"");
     let mount = place.mount.or_else(|| mount_id(top));
     let mount_root = place.mount_root.or_else(|| Some(mount? != mount_id(parent)?));
     Place { mount, mount_root }
@@ -20,21 +20,19 @@ pub fn look(parent: &Fd, top: &Fd) -> Place {
 
 /// The id of the mount on which an open object lies.
 pub fn mount_id(fd: &Fd) -> Option<MountId> {
-    if let Ok(Place { mount: Some(id), .. }) = mount::place_at(Some(fd), b"") {
-        return Some(id);
+    let place = mount::place_at(Some(fd), b"");
+    if place.mount.is_some() {
+        return place.mount;
     }
     let mut buffer = [0u8; 512];
     let text = file::read_fdinfo(fd, &mut buffer).ok()?;
-    let line = split(text, b'\n').find_map(|line| line.strip_prefix(b"mnt_id:"))?;
-    MountId::new(parse_u32(line.trim_ascii())?)
+    let id = split(text, b'\n').find_map(|line| line.strip_prefix(b"mnt_id:\t"))?;
+    MountId::new(parse_u32(id)?)
 }
 
 /// The id of the mount that is the root.
 pub fn look_at_root() -> Option<MountId> {
-    match mount::place_at(None, b"/") {
-        Ok(Place { mount: Some(id), .. }) => Some(id),
-        _ => mount_id(&file::open(b"/", Open::PATH_DIR).ok()?),
-    }
+    mount::place_at(None, b"/").mount.or_else(|| mount_id(&file::open(b"/", Open::PATH_DIR).ok()?))
 }
 
 /// Takes away the mount of which this is the root, with all below it, in one step (`MNT_DETACH`). `shows` as in

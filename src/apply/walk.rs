@@ -17,10 +17,11 @@ const WAITING: usize = 64;
 /// Goes to paths as they will be seen in the end: where a new mount waits beneath the one that it replaces, through the
 /// new one.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub struct Walker<'t> {
-    waiting: heapless::Vec<(&'t [u8], Fd), WAITING>,
-    /// The directory that was worked in last.
+    /// The directory that was worked in last; in front, where it is reached by short instructions.
     kept: Option<(&'t [u8], Fd)>,
+    waiting: heapless::Vec<(&'t [u8], Fd), WAITING>,
 }
 
 impl<'t> Walker<'t> {
@@ -52,10 +53,8 @@ impl<'t> Walker<'t> {
     /// The same for the directory of a path's last component; `ENOENT` also where that is none.
     #[inline(never)]
     pub fn take_parent(&mut self, path: &[u8]) -> Result<Fd> {
-        match self.take(path::parent(path)) {
-            Err(Errno::ENOTDIR) => Err(Errno::ENOENT),
-            found => found,
-        }
+        self.take(path::parent(path))
+            .map_err(|errno| if errno == Errno::ENOTDIR { Errno::ENOENT } else { errno })
     }
 
     /// Keeps what [`Walker::take`] gave for the next.
