@@ -66,7 +66,7 @@ fn read_into(at: &[u8], free: &mut [u8], says: &mut Says) -> kernel::Result<(usi
         if got == 0 {
             break;
         }
-        len += got;
+        len += got as usize;
     }
     Ok((len, notes::version(&stat)))
 }
@@ -92,7 +92,7 @@ pub fn each_mount(buffer: &mut [u8], each: &mut dyn FnMut(&MountInfo<'_>) -> boo
         if got == 0 {
             return Ok(process::has_changed(&fd));
         }
-        lines.advance(got);
+        lines.advance(got as usize);
     }
 }
 

@@ -9,17 +9,31 @@ use crate::text::position;
 use core::ffi::{c_int, c_long, c_ulong};
 use core::mem::MaybeUninit;
 
-/// What an object is, from `st_mode`.
+/// What an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum FileType {
     /// A directory.
-    Directory,
+    Directory = libc::DT_DIR,
     /// A regular file.
-    Regular,
+    Regular = libc::DT_REG,
     /// A symbolic link.
-    Symlink,
+    Symlink = libc::DT_LNK,
     /// A device, a fifo or a socket.
-    Special,
+    Special = libc::DT_SOCK,
+}
+
+impl FileType {
+    /// The type of this number: one of the `DT_` numbers, which are the upper four bits of `st_mode`, too.
+    #[inline(never)]
+    fn of(number: u8) -> Self {
+        match number {
+            libc::DT_DIR => FileType::Directory,
+            libc::DT_REG => FileType::Regular,
+            libc::DT_LNK => FileType::Symlink,
+            _ => FileType::Special,
+        }
+    }
 }
 
 /// What fstatat(2) tells, in fixed widths.
@@ -209,12 +223,7 @@ fn stat_flags(dir: usize, path: &[u8], flags: c_int) -> Result<Stat> {
     Ok(Stat {
         dev: stat.st_dev,
         ino: stat.st_ino,
-        kind: match stat.st_mode & libc::S_IFMT {
-            libc::S_IFDIR => FileType::Directory,
-            libc::S_IFREG => FileType::Regular,
-            libc::S_IFLNK => FileType::Symlink,
-            _ => FileType::Special,
-        },
+        kind: FileType::of((stat.st_mode >> 12) as u8),
         mode: stat.st_mode & 0o7777,
         uid: stat.st_uid,
         gid: stat.st_gid,
@@ -278,15 +287,15 @@ fn stat_fs(number: c_long, what: usize) -> Result<FileSystem> {
 }
 
 /// read(2) into `buffer`; 0 at the end of the file.
-pub fn read(fd: &Fd, buffer: &mut [u8]) -> Result<usize> {
+#[inline(never)]
+pub fn read(fd: &Fd, buffer: &mut [u8]) -> Result<u32> {
     // SAFETY: pointer and length are one slice's.
     unsafe { call(libc::SYS_read, fd.raw(), buffer.as_mut_ptr() as usize, word(buffer.len()), ANY, ANY) }
-        .map(|got| got as usize)
 }
 
 /// read(2), once: what was got.
 pub fn read_once<'b>(fd: &Fd, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
-    read(fd, buffer).map(|got| buffer.get(..got).unwrap_or_default())
+    read(fd, buffer).map(|got| buffer.get(..got as usize).unwrap_or_default())
 }
 
 /// The text of `/proc/self/fdinfo/N` (proc_pid_fdinfo(5)), as far as it fits.
@@ -459,13 +468,7 @@ fn list_each(dir: &Fd, buffer: &mut [u8], each: &mut dyn FnMut(DirEntry<'_>) -> 
         if matches!(name, b"." | b"..") {
             continue;
         }
-        let kind = match kind {
-            libc::DT_DIR => Some(FileType::Directory),
-            libc::DT_REG => Some(FileType::Regular),
-            libc::DT_LNK => Some(FileType::Symlink),
-            libc::DT_UNKNOWN => None,
-            _ => Some(FileType::Special),
-        };
+        let kind = if kind == libc::DT_UNKNOWN { None } else { Some(FileType::of(kind)) };
         if !each(DirEntry { name, kind }) {
             return Ok(true);
         }
