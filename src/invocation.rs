@@ -175,21 +175,34 @@ fn check(text: &[u8], part: &Part) -> core::result::Result<(), Fault> {
     }
 }
 
-/// The files of an invocation, as absolute paths. All but the first are found in the namespace of the snap, too.
+/// The files of an invocation. All but the first are found in the namespace of the snap, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Names<'t> {
+pub enum Name {
     /// The mount namespace itself, held by a mount.
-    pub namespace: &'t [u8],
+    Namespace,
     /// The lock of this instance.
-    pub lock: &'t [u8],
+    Lock,
     /// The desired mount profile, written by snapd: of the snap, or of its users.
-    pub desired: &'t [u8],
+    Desired,
     /// The current mount profile, written by us. That of a user is only a name: it is neither read nor written.
-    pub record: &'t [u8],
+    Record,
+    /// The notes beside it.
+    Notes,
     /// The log, written to when it is there.
-    pub log: &'t [u8],
+    Log,
     /// The directory of the user's session; empty for a snap.
-    pub runtime_dir: &'t [u8],
+    RuntimeDir,
+}
+
+/// The absolute paths of these, in their order, with blanks between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Names<'t>([&'t [u8]; 7]);
+
+impl<'t> Names<'t> {
+    /// The path of one.
+    pub fn get(&self, which: Name) -> &'t [u8] {
+        self.0.get(which as usize).copied().unwrap_or_default()
+    }
 }
 
 impl<'t> Invocation<'t> {
@@ -214,9 +227,7 @@ impl<'t> Invocation<'t> {
         let says = if self.user_mounts { FILES_OF_USER } else { FILES_OF_SNAP };
         let names = Sentence { one: self.instance, number: uid, ..Sentence::plain(says) };
         let mut names = split(arena.write(&|w| names.write(b"", w))?, b' ');
-        let [namespace, lock, desired, record, log, runtime_dir] =
-            core::array::from_fn(|_| names.next().unwrap_or_default());
-        Ok(Names { namespace, lock, desired, record, log, runtime_dir })
+        Ok(Names(core::array::from_fn(|_| names.next().unwrap_or_default())))
     }
 }
 
@@ -226,6 +237,7 @@ const FILES_OF_SNAP: Says = says!(
     "/run/snapd/lock/%s.lock ",
     "/var/lib/snapd/mount/snap.%s.fstab ",
     "/run/snapd/ns/snap.%s.fstab ",
+    "/run/snapd/ns/snap.%s.fstab.made ",
     "/run/snapd/ns/snap.%s.log"
 );
 const FILES_OF_USER: Says = says!(
@@ -233,6 +245,7 @@ const FILES_OF_USER: Says = says!(
     "/run/snapd/lock/%s.lock ",
     "/var/lib/snapd/mount/snap.%s.user-fstab ",
     "/run/snapd/ns/snap.%s.%n.user-fstab ",
+    "/run/snapd/ns/snap.%s.%n.user-fstab.made ",
     "/run/snapd/ns/snap.%s.user.%n.log ",
     "/run/user/%n"
 );
@@ -397,17 +410,18 @@ mod tests {
     fn the_files_of_the_snap_are_named_after_the_instance() {
         let mut room = [0; 512];
         let names = parsed(&["maple_blue"]).unwrap().names(1000, &mut Arena::new(&mut room)).unwrap();
-        assert_eq!(
-            names,
-            Names {
-                namespace: b"/run/snapd/ns/maple_blue.mnt",
-                lock: b"/run/snapd/lock/maple_blue.lock",
-                desired: b"/var/lib/snapd/mount/snap.maple_blue.fstab",
-                record: b"/run/snapd/ns/snap.maple_blue.fstab",
-                log: b"/run/snapd/ns/snap.maple_blue.log",
-                runtime_dir: b"",
-            }
-        );
+        let expected: [&[u8]; 7] = [
+            b"/run/snapd/ns/maple_blue.mnt",
+            b"/run/snapd/lock/maple_blue.lock",
+            b"/var/lib/snapd/mount/snap.maple_blue.fstab",
+            b"/run/snapd/ns/snap.maple_blue.fstab",
+            b"/run/snapd/ns/snap.maple_blue.fstab.made",
+            b"/run/snapd/ns/snap.maple_blue.log",
+            b"",
+        ];
+        assert_eq!(names, Names(expected));
+        assert_eq!(names.get(Name::Namespace), expected[0]);
+        assert_eq!(names.get(Name::RuntimeDir), expected[6]);
     }
 
     #[test]
@@ -415,10 +429,10 @@ mod tests {
         let mut room = [0; 512];
         let invocation = parsed(&["--user-mounts", "acorn"]).unwrap();
         let names = invocation.names(u32::MAX, &mut Arena::new(&mut room)).unwrap();
-        assert_eq!(names.desired, b"/var/lib/snapd/mount/snap.acorn.user-fstab");
-        assert_eq!(names.record, b"/run/snapd/ns/snap.acorn.4294967295.user-fstab");
-        assert_eq!(names.log, b"/run/snapd/ns/snap.acorn.user.4294967295.log");
-        assert_eq!(names.runtime_dir, b"/run/user/4294967295");
+        assert_eq!(names.get(Name::Desired), b"/var/lib/snapd/mount/snap.acorn.user-fstab");
+        assert_eq!(names.get(Name::Record), b"/run/snapd/ns/snap.acorn.4294967295.user-fstab");
+        assert_eq!(names.get(Name::Log), b"/run/snapd/ns/snap.acorn.user.4294967295.log");
+        assert_eq!(names.get(Name::RuntimeDir), b"/run/user/4294967295");
         assert_eq!(invocation.names(0, &mut Arena::new(&mut [0; 60])), Err(Full));
     }
 }

@@ -8,15 +8,17 @@ use core::arch::naked_asm;
 use core::ffi::{CStr, c_char, c_int};
 use snap_update_ns::kernel::process;
 use snap_update_ns::limits::MEMORY;
-use snap_update_ns::update::{self, Memory, Run};
+use snap_update_ns::update::{self, Memory, Run, World};
 
 /// What everything is read into.
 #[unsafe(link_section = ".bss.FAR")]
 static mut TEXT: [u8; MEMORY.max] = [0; MEMORY.max];
-/// Room for everything that is known.
+/// Room for all lists.
 #[unsafe(link_section = ".bss.FAR")]
 static mut ROOM: Memory<'static> = Memory::new();
-/// The run, which knows where all that is.
+/// What is held in the world.
+static mut WORLD: World<'static> = World::new();
+/// The run, which knows where text and lists are.
 static mut RUN: Run<'static> = {
     let (room, text) = (&raw mut ROOM, &raw mut TEXT);
     // SAFETY: nobody else names these two, so the references are the only ones.
@@ -45,12 +47,12 @@ extern "C" fn end(status: c_int) -> ! {
 /// The C library's entry point, where there is one. Exit status 0 is success, 1 a failure that was said on standard output.
 #[cfg_attr(any(not(target_env = "musl"), debug_assertions), unsafe(no_mangle))]
 extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
-    let run = &raw mut RUN;
-    // SAFETY: `main` is called once, before there is any other thread; nobody else names `RUN`, so the reference is the only
-    // one. The environment lies behind the arguments and the null pointer at their end.
-    let run = unsafe {
+    let (run, world) = (&raw mut RUN, &raw mut WORLD);
+    // SAFETY: `main` is called once, before there is any other thread; nobody else names `RUN` and `WORLD`, so the references
+    // are the only ones. The environment lies behind the arguments and the null pointer at their end.
+    let (run, world) = unsafe {
         process::set_environment(argv.add(argc as usize + 1));
-        &mut *run
+        (&mut *run, &mut *world)
     };
     if argc < 1 {
         update::refuse_nameless();
@@ -60,7 +62,7 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
         // SAFETY: the kernel puts `argc` pointers to strings that end in NUL and last as long as the process.
         unsafe { CStr::from_ptr(*argv.add(at)) }.to_bytes()
     });
-    c_int::from(!update::run(args, run))
+    c_int::from(!update::run(args, run, world))
 }
 
 /// memcmp(3), eight bytes at a time: musl's goes byte by byte, and paths begin alike.

@@ -6,11 +6,12 @@ use core::mem::ManuallyDrop;
 
 use crate::apply::create::Owner;
 use crate::apply::ground::Ground;
-use crate::apply::notes::{self, Notes, Version};
+use crate::apply::notes::{self, Notes};
+use crate::apply::survey::{self, Text};
 use crate::apply::walk::Walker;
-use crate::apply::{self, Apply, Results, save, survey};
-use crate::error::{Errno, Error, Result, Within, compose, says};
-use crate::invocation::{Invocation, Names};
+use crate::apply::{self, Apply, Results, save};
+use crate::error::{Errno, Error, Result, Says, Within, compose, says};
+use crate::invocation::{Invocation, Name, Names};
 use crate::kernel::file::{self, Open};
 use crate::kernel::mount;
 use crate::kernel::process::{self, Variable};
@@ -26,17 +27,14 @@ use crate::plan::{self, Action, Plan, Profile, State};
 use crate::text::arena::Arena;
 use crate::text::{path, split};
 
-/// Room for everything; lives in `.bss`.
+/// Room for all that is large; lives in `.bss`.
 pub struct Memory<'t> {
     desired: Profile<'t>,
     record: Profile<'t>,
     plan: plan::Memory<'t>,
     table: table::Memory<'t>,
-    ground: Ground<'t>,
     notes: Notes<'t>,
     results: Results<'t>,
-    walker: Walker<'t>,
-    frozen: Frozen,
 }
 
 impl Memory<'_> {
@@ -47,11 +45,8 @@ impl Memory<'_> {
             record: Profile::new(),
             plan: plan::Memory::new(),
             table: table::Memory::new(),
-            ground: Ground::new(),
             notes: Notes::new(),
             results: Results::new(),
-            walker: Walker::new(),
-            frozen: Frozen::new(),
         }
     }
 }
@@ -62,42 +57,60 @@ impl Default for Memory<'_> {
     }
 }
 
-/// Everything that a run works with.
+/// What a run works with; it knows where all that is large lies.
 pub struct Run<'t> {
     desired: &'t mut Profile<'t>,
     record: &'t mut Profile<'t>,
-    world: World<'t>,
+    work: Work<'t>,
 }
 
-/// What is known in a run.
-struct World<'t> {
+/// What a plan is made of, and performed with.
+struct Work<'t> {
     plan: Plan<'t>,
     table: Table<'t>,
-    ground: &'t mut Ground<'t>,
     notes: &'t mut Notes<'t>,
     results: &'t mut Results<'t>,
-    walker: &'t mut Walker<'t>,
-    frozen: &'t mut Frozen,
     arena: Arena<'t>,
+    log: Log,
 }
 
 impl<'t> Run<'t> {
     /// Knows of nothing yet. What is read comes into `text`.
     pub const fn new(memory: &'t mut Memory<'t>, text: &'t mut [u8]) -> Self {
-        let Memory { desired, record, plan, table, ground, notes, results, walker, frozen } = memory;
+        let Memory { desired, record, plan, table, notes, results } = memory;
         let (plan, table, arena) = (Plan::new(plan), Table::new(table), Arena::new(text));
-        Run { desired, record, world: World { plan, table, ground, notes, results, walker, frozen, arena } }
+        Run { desired, record, work: Work { plan, table, notes, results, arena, log: Log::new(false) } }
+    }
+}
+
+/// What is held in the world; lives in `.bss`, but near: it is small.
+pub struct World<'t> {
+    ground: Ground<'t>,
+    walker: Walker<'t>,
+    frozen: Frozen,
+}
+
+impl World<'_> {
+    /// Nothing yet.
+    pub const fn new() -> Self {
+        World { ground: Ground::new(), walker: Walker::new(), frozen: Frozen::new() }
+    }
+}
+
+impl Default for World<'_> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
 /// Does what the arguments (without the program's name) ask for, and says what stands in the way of that. True on
 /// success; that there is no namespace is success.
-pub fn run<'t>(args: impl Iterator<Item = &'t [u8]>, run: &'t mut Run<'t>) -> bool {
+pub fn run<'t>(args: impl Iterator<Item = &'t [u8]>, run: &'t mut Run<'t>, world: &'t mut World<'t>) -> bool {
     let mut args = args;
     let mut invocation = Invocation::default();
     let done = identity::require_capabilities()
         .and_then(|()| invocation.read(&mut args))
-        .and_then(|()| update(&invocation, run));
+        .and_then(|()| update(&invocation, run, world));
     if let Err(error) = done {
         log::fatal(error, invocation.instance);
     }
@@ -109,21 +122,22 @@ pub fn refuse_nameless() {
     log::fatal(Error::plain(says!("argv0 is corrupted")), b"");
 }
 
-fn update<'t>(invocation: &Invocation<'t>, run: &'t mut Run<'t>) -> Result<'t, ()> {
+fn update<'t>(invocation: &Invocation<'t>, run: &'t mut Run<'t>, world: &'t mut World<'t>) -> Result<'t, ()> {
     if invocation.has_uid {
         return Err(Error::plain(says!(
             "cannot update the mount namespace of a user: option -u is not supported"
         )));
     }
     let uid = owner(invocation);
-    let names = invocation.names(uid, &mut run.world.arena)?;
+    let names = invocation.names(uid, &mut run.work.arena)?;
     match invocation.user_mounts {
         true => {
             process::hold_broken_pipe();
             identity::become_user()?;
-            user(&names, uid, run, open_log(invocation, &names, uid))
+            open_log(invocation, &names, uid, &mut run.work.log);
+            user(&names, uid, run, world)
         }
-        false => system(invocation, &names, run),
+        false => system(invocation, &names, run, world),
     }
 }
 
@@ -133,100 +147,94 @@ fn owner(invocation: &Invocation<'_>) -> u32 {
     if invocation.user_mounts { process::real_uid() } else { 0 }
 }
 
-fn open_log(invocation: &Invocation<'_>, names: &Names<'_>, owner: u32) -> Log {
-    let mut log = Log::from_surroundings();
+fn open_log(invocation: &Invocation<'_>, names: &Names<'_>, owner: u32, log: &mut Log) {
+    *log = Log::from_surroundings();
     let run = log::Run {
         instance: invocation.instance,
         from_snap_confine: invocation.from_snap_confine,
         user_mounts: invocation.user_mounts,
     };
-    log.open_file(names.log, owner, run);
-    log
+    log.open_file(names.get(Name::Log), owner, run);
 }
 
 /// Brings the snap's namespace to its desired profile, and records that.
 #[inline(never)]
-fn system<'t>(invocation: &Invocation<'t>, names: &Names<'t>, run: &'t mut Run<'t>) -> Result<'t, ()> {
-    let Run { desired, record: recorded, world } = run;
-    let arena = &mut world.arena;
+fn system<'t>(
+    invocation: &Invocation<'t>,
+    names: &Names<'t>,
+    run: &'t mut Run<'t>,
+    world: &'t mut World<'t>,
+) -> Result<'t, ()> {
+    let Run { desired, record: recorded, work } = run;
+    let arena = &mut work.arena;
     let instance = invocation.instance;
     let joins = !invocation.from_snap_confine;
-    if joins && !enter::look(names.namespace)? {
+    if joins && !enter::look(names.get(Name::Namespace))? {
         return Ok(());
     }
     // The lock comes before the namespace: while others hold it they may put another namespace in its place (L31).
     // It ends with the process, after everything else.
-    let _held = ManuallyDrop::new(lock::acquire(names.lock, invocation.from_snap_confine)?);
-    if joins && !enter::join(names.namespace)? {
+    let _held = ManuallyDrop::new(lock::acquire(names.get(Name::Lock), invocation.from_snap_confine)?);
+    if joins && !enter::join(names.get(Name::Namespace))? {
         return Ok(());
     }
     let freezer = Freezer::new(freezer::ROOT, instance)?;
-    let mut log = open_log(invocation, names, 0);
+    open_log(invocation, names, 0, &mut work.log);
     let _signals = process::hold_signals();
-    freezer.release_stale(&mut log);
+    freezer.release_stale(arena, &mut work.log);
 
-    let mut old = Old { name: names.record, was: Was::default(), notes: (b"", Some(b"")) };
-    read_profile(names.desired, desired, arena, Within::LoadingDesired, &mut Was::default())?;
-    read_profile(names.record, recorded, arena, Within::LoadingRecord, &mut old.was)?;
+    let mut old = Old {
+        name: names.get(Name::Record),
+        was: Text::default(),
+        notes_name: names.get(Name::Notes),
+        notes: Text { before: Some(b""), ..Text::default() },
+    };
+    read_profile(names.get(Name::Desired), desired, arena, Within::LoadingDesired, &mut Text::default())?;
+    read_profile(old.name, recorded, arena, Within::LoadingRecord, &mut old.was)?;
     let lines = recorded.len();
-    old.notes.0 = compose(says!("%s.made"), names.record, b"", arena)?;
     // What can never be read is no notes. After any other failure all would count as never noted.
-    match survey::read(old.notes.0, true, arena) {
-        Ok(Some(read)) => {
-            old.notes.1 = Some(read.before);
-            world.notes.parse(read.text, recorded, old.was.version);
-        }
+    match survey::read(old.notes_name, true, arena, &mut old.notes) {
         Err(error) if matches!(error.errno, Errno::EIO | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE) => {
             return Err(error.within(Within::LoadingRecord));
         }
-        _ => {}
+        _ => work.notes.parse(core::mem::take(&mut old.notes.text), recorded, old.was.version),
     }
     // The namespace that snap-confine has just made holds none of our mounts; a record without its root is that of an earlier
     // one, which ended before it was complete.
     if !joins && recorded.iter().all(|line| line.dir != b"/") {
         recorded.clear();
     }
-    world.plan.begin(recorded, desired);
-    world.plan.recorded = lines;
-    for path in split(FREE, b'\n') {
-        world.ground.add_free(path);
-    }
-    let own = compose(says!("/snap/%s"), instance, b"", arena)?;
-    world.ground.add_free(own);
-    // The same without the instance's key.
-    world.ground.add_free(split(own, b'_').next().unwrap_or_default());
+    work.plan.begin(recorded, desired);
+    work.plan.recorded = lines;
+    world.ground.free = split(compose(FREE, instance, invocation.snap_name(), arena)?, b' ');
     // Who is asked later, and only if anything is mounted.
     let user = Owner { uid: 0, gid: 0 };
-    carry_out(world, &mut log, invocation.from_snap_confine, user, Some((&freezer, &old)))
+    carry_out(work, world, invocation.from_snap_confine, user, Some((&freezer, &old)))
 }
 
-/// The system's own places that are the snap's, and those shared by design.
-const FREE: &[u8] = b"/tmp\n/var/snap\n/dev/shm\n/run/systemd\n/var/lib/snapd/hostfs/tmp";
+/// The system's own places that are the snap's, and those shared by design; the snap's directory by the name of its instance
+/// and by its own.
+const FREE: Says = says!("/tmp /var/snap /dev/shm /run/systemd /var/lib/snapd/hostfs/tmp /snap/%s /snap/%b");
 
-/// What is on disk: where, and the text that was there, if any.
+/// What is on disk: where, and what was read of it.
 struct Old<'t> {
     name: &'t [u8],
-    was: Was<'t>,
-    notes: (&'t [u8], Option<&'t [u8]>),
-}
-
-/// The text of a profile, if it is there, and which it was.
-#[derive(Default)]
-struct Was<'t> {
-    text: Option<&'t [u8]>,
-    version: Version,
+    was: Text<'t>,
+    notes_name: &'t [u8],
+    notes: Text<'t>,
 }
 
 /// Makes the plan and performs it, in system mode on processes that are held still; and records what came of it.
 #[inline(never)]
 fn carry_out<'t>(
+    work: &mut Work<'t>,
     world: &mut World<'t>,
-    log: &mut Log,
     confined: bool,
     user: Owner,
     system: Option<(&Freezer<'t>, &Old<'t>)>,
 ) -> Result<'t, ()> {
-    let World { plan, table, ground, notes, results, walker, frozen, arena } = world;
+    let Work { plan, table, notes, results, arena, log } = work;
+    let World { ground, walker, frozen } = world;
     make_plan(plan, table, ground, arena, log, confined)?;
     let (fresh_calls, journal) = (!confined, None);
     let beneath = fresh_calls && plan.changes_anything() && mount::can_attach_beneath();
@@ -247,7 +255,7 @@ fn carry_out<'t>(
     };
     apply.check_room()?;
     let Some((freezer, old)) = system else { return apply.run() };
-    let name = old.notes.0;
+    let name = old.notes_name;
     if apply.plan.changes_anything() {
         process::clear_umask();
         apply.user.uid = process::effective_uid();
@@ -260,7 +268,7 @@ fn carry_out<'t>(
         }
     }
     let done = apply.run();
-    frozen.thaw(apply.log);
+    frozen.thaw(apply.arena, apply.log);
     // snap-confine gives up, and the namespace with it.
     if confined {
         done?;
@@ -280,7 +288,7 @@ fn carry_out<'t>(
 /// Saves the new record, or the notes beside it.
 #[inline(never)]
 fn record<'t>(apply: &Apply<'_, 't>, old: &Old<'t>, notes: bool) -> Result<'t, ()> {
-    let (name, before) = if notes { old.notes } else { (old.name, old.was.text) };
+    let (name, before) = if notes { (old.notes_name, old.notes.before) } else { (old.name, old.was.before) };
     // What was noted in this run is behind what was there before.
     let before = before.filter(|_| !notes || apply.journal.is_none());
     save::update(name, before, &|w| apply.write(notes, w))
@@ -291,18 +299,17 @@ fn saving(error: Error<'_>) -> Error<'_> {
 }
 
 /// Applies the user's own mounts to the namespace of one program that is about to start. Nothing is recorded.
-#[inline(never)]
-fn user<'t>(names: &Names<'t>, uid: u32, run: &'t mut Run<'t>, mut log: Log) -> Result<'t, ()> {
-    let Run { desired, world, .. } = run;
-    let arena = &mut world.arena;
+fn user<'t>(names: &Names<'t>, uid: u32, run: &'t mut Run<'t>, world: &'t mut World<'t>) -> Result<'t, ()> {
+    let Run { desired, work, .. } = run;
+    let arena = &mut work.arena;
     process::clear_umask();
     let gid = process::real_gid();
     let home = home();
     let usable = home.ok();
 
-    read_profile(names.desired, desired, arena, Within::LoadingDesired, &mut Was::default())?;
+    read_profile(names.get(Name::Desired), desired, arena, Within::LoadingDesired, &mut Text::default())?;
     for entry in desired.iter_mut() {
-        match profile::expand_in_place(entry, usable, names.runtime_dir, arena) {
+        match profile::expand_in_place(entry, usable, names.get(Name::RuntimeDir), arena) {
             Ok(()) => {}
             Err(ExpandFault::Full) => return Err(MEMORY.exceeded()),
             Err(ExpandFault::NoHome) => {
@@ -310,11 +317,11 @@ fn user<'t>(names: &Names<'t>, uid: u32, run: &'t mut Run<'t>, mut log: Log) -> 
             }
         }
     }
-    world.plan.begin(&[], desired);
+    work.plan.begin(&[], desired);
     if let Some(home) = usable {
-        world.ground.add_free(home);
+        world.ground.free = split(home, 0);
     }
-    carry_out(world, &mut log, true, Owner { uid, gid }, None)
+    carry_out(work, world, true, Owner { uid, gid }, None)
 }
 
 /// The questions and the moves of a plan, in their order.
@@ -394,15 +401,11 @@ fn read_profile<'t>(
     into: &mut Profile<'t>,
     arena: &mut Arena<'t>,
     loading: Within,
-    was: &mut Was<'t>,
+    was: &mut Text<'t>,
 ) -> Result<'t, ()> {
-    into.clear();
-    let done = survey::read(at, matches!(loading, Within::LoadingRecord), arena).and_then(|read| {
-        let Some(read) = read else { return Ok(()) };
-        *was = Was { text: Some(read.before), version: read.version };
-        profile::parse(read.text, into)
-    });
-    done.map_err(|error| error.within(loading))
+    survey::read(at, matches!(loading, Within::LoadingRecord), arena, was)
+        .and_then(|()| profile::parse(core::mem::take(&mut was.text), into))
+        .map_err(|error| error.within(loading))
 }
 
 /// The user's home, as snap-confine names it; or why it cannot be used.

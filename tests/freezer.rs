@@ -172,7 +172,7 @@ fn freeze(root: &str, instance: &str, frozen: &mut Frozen) -> Result<(), String>
 }
 
 fn thaw(frozen: &mut Frozen) {
-    frozen.thaw(&mut Log::new(false));
+    frozen.thaw(&mut Arena::new(&mut [0; 1_000]), &mut Log::new(false));
 }
 
 #[test]
@@ -261,6 +261,8 @@ fn version_one_freezes_the_group_of_the_snap_and_no_other() {
 #[test]
 fn what_a_killed_predecessor_left_frozen_is_thawed() {
     let snap = name("stale");
+    let mut memory = vec![0; 65_536];
+    let mut arena = Arena::new(&mut memory);
     let mut log = Log::new(false);
     if let Some(root) = unified() {
         let forgotten = Group::busy(format!("{root}/snap.{snap}.app.scope"));
@@ -270,14 +272,14 @@ fn what_a_killed_predecessor_left_frozen_is_thawed() {
         forgotten.freeze();
         other.freeze();
         deep.freeze();
-        Freezer::new(root.as_bytes(), snap.as_bytes()).unwrap().release_stale(&mut log);
+        Freezer::new(root.as_bytes(), snap.as_bytes()).unwrap().release_stale(&mut arena, &mut log);
         eventually("thawed", || !forgotten.is_frozen() && !deep.is_frozen());
         assert!(other.is_frozen());
     }
     if let Some(root) = freezer_controller() {
         let forgotten = Group::busy(format!("{root}/freezer/snap.{snap}"));
         forgotten.freeze();
-        Freezer::new(root.as_bytes(), snap.as_bytes()).unwrap().release_stale(&mut log);
+        Freezer::new(root.as_bytes(), snap.as_bytes()).unwrap().release_stale(&mut arena, &mut log);
         eventually("thawed", || !forgotten.is_frozen());
     }
 }

@@ -6,7 +6,7 @@
 use crate::kernel::Fd;
 use crate::kernel::file::{self, FileSystem};
 use crate::limits::PROFILE_ENTRIES;
-use crate::text::{path, split};
+use crate::text::{Split, path, split};
 
 /// A directory's answer to "may a name be created here?".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum Answer {
 /// What is known of the places where we may write; lives in `.bss`.
 pub struct Ground<'t> {
     /// Paths that are free with everything below them.
-    free: heapless::Vec<&'t [u8], 8>,
+    pub free: Split<'t>,
     /// `st_dev` of every tmpfs that is ours.
     devices: heapless::Vec<u64, { PROFILE_ENTRIES.max }>,
 }
@@ -36,13 +36,7 @@ impl Default for Ground<'_> {
 impl<'t> Ground<'t> {
     /// Knows of nothing.
     pub const fn new() -> Self {
-        Ground { free: heapless::Vec::new(), devices: heapless::Vec::new() }
-    }
-
-    /// Adds a path that is free in this update: of the system's there are seven, of a user's one.
-    #[inline(never)]
-    pub fn add_free(&mut self, path: &'t [u8]) {
-        let _ = self.free.push(path);
+        Ground { free: Split::NONE, devices: heapless::Vec::new() }
     }
 
     /// Forgets every tmpfs.
@@ -58,7 +52,10 @@ impl<'t> Ground<'t> {
 
     /// Whether a path may be created, wherever it lies.
     fn is_free(&self, path: &[u8]) -> bool {
-        self.free.iter().any(|free| path::covers(free, path))
+        {
+            let mut free = self.free;
+            free.any(|free| path::covers(free, path))
+        }
     }
 
     /// Whether an open directory lies on a tmpfs of ours.

@@ -18,31 +18,34 @@ use crate::plan::{Item, Plan, State};
 use crate::text::arena::Arena;
 use crate::text::path;
 
-/// A file that was read: its text, to be cut up; the same as it was, if it is wanted `twice`; and which version of the file
+/// What was read of a file: its text, to be cut up; the same as it was, if it is wanted `twice`; and which version of the file
 /// that is.
+#[derive(Default)]
 pub struct Text<'t> {
     /// The text.
     pub text: &'t mut [u8],
     /// Its copy.
-    pub before: &'t [u8],
+    pub before: Option<&'t [u8]>,
     /// The version.
     pub version: Version,
 }
 
 /// Reads a whole file; nothing when there is none. Links are followed. Anything but a regular file is refused, and
 /// nothing is waited for.
-pub fn read<'t>(at: &'t [u8], twice: bool, arena: &mut Arena<'t>) -> Result<'t, Option<Text<'t>>> {
+#[inline(never)]
+pub fn read<'t>(at: &'t [u8], twice: bool, arena: &mut Arena<'t>, into: &mut Text<'t>) -> Result<'t, ()> {
     let mut says = says!("open %s: %e");
     let (len, version) = match read_into(at, arena.free(), &mut says) {
-        Err(Errno::ENOENT) => return Ok(None),
+        Err(Errno::ENOENT) => return Ok(()),
         other => other.map_err(|errno| Error::call(says, at, errno))?,
     };
     if len > PROFILE_TEXT.max {
         return Err(PROFILE_TEXT.exceeded());
     }
     let text = arena.take(len)?;
-    let before = arena.copy(if twice { text } else { b"" })?;
-    Ok(Some(Text { text, before, version }))
+    let before = Some(&*arena.copy(if twice { text } else { b"" })?);
+    *into = Text { text, before, version };
+    Ok(())
 }
 
 /// Reads a whole file, or one byte more than is accepted of it, so that too much is seen as such.

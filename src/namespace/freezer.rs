@@ -14,15 +14,15 @@
 #![forbid(unsafe_code)]
 
 use super::guard::Guard;
-use crate::apply::survey;
-use crate::error::{Errno, Error, Result, Says, Within, says};
+use crate::apply::survey::{self, Text};
+use crate::error::{Errno, Error, Result, Says, Within, compose, says};
 use crate::kernel::file::{self, DirEntry, FileSystem, FileType, Open};
 use crate::kernel::{self, Fd, process};
 use crate::limits::{self, CGROUP_LEVELS, FREEZE_GROUPS};
 use crate::log::Log;
 use crate::text::arena::Arena;
 use crate::text::number::parse_u32;
-use crate::text::{Out, has_part, path, split};
+use crate::text::{has_part, path, split};
 use heapless::Vec;
 
 /// Where the control groups are, but in tests.
@@ -145,7 +145,7 @@ impl Frozen {
 
     /// Lets everybody go on. What cannot be thawed is a warning.
     #[inline(never)]
-    pub fn thaw(&mut self, log: &mut Log) {
+    pub fn thaw(&mut self, arena: &mut Arena<'_>, log: &mut Log) {
         let mut all = true;
         let thaw = self.words.map_or(&b""[..], |words| words.thaw);
         for Group { request, .. } in &self.groups {
@@ -154,8 +154,7 @@ impl Frozen {
                 Ok(()) | Err(Errno::ENODEV) => {}
                 Err(errno) => {
                     all = false;
-                    let mut room = [0; 1_000];
-                    let name = name_of(request, &mut Arena::new(&mut room));
+                    let name = name_of(request, arena);
                     log.warning(Error::call(says!("cannot thaw processes in group %q: %e"), name, errno));
                 }
             }
@@ -174,13 +173,13 @@ impl Frozen {
             return Ok(());
         }
         let groups = &self.groups;
-        let guard = Guard::start(&|fd| groups.iter().any(|group| group.request == *fd), &mut || {
-            for group in groups {
-                let _ = file::write_all(&group.request, words.thaw);
+        match Guard::start(&|fd| groups.iter().any(|group| group.request == *fd)) {
+            Ok(Some(guard)) => self.guard = Some(guard),
+            // We are the guard, and nobody hears what it says.
+            Ok(None) => {
+                self.thaw(arena, log);
+                process::leave(0);
             }
-        });
-        match guard {
-            Ok(guard) => self.guard = Some(guard),
             Err(errno) => {
                 log.warning(Error::call(
                     says!("going on without freezing processes: no guard: %e"),
@@ -204,7 +203,7 @@ impl Frozen {
 
 impl Drop for Frozen {
     fn drop(&mut self) {
-        self.thaw(&mut Log::new(false));
+        self.thaw(&mut Arena::new(&mut []), &mut Log::new(false));
     }
 }
 
@@ -230,8 +229,9 @@ impl<'t> Freezer<'t> {
     pub fn freeze(&self, frozen: &mut Frozen, arena: &mut Arena<'t>, log: &mut Log) -> Result<'t, ()> {
         process::raise_open_files();
         frozen.words = Some(self.words);
-        let done = survey::read(b"/proc/self/cgroup", false, arena)
-            .and_then(|groups| find_own_group(groups.map_or(b"", |file| file.text), self.words))
+        let mut groups = Text::default();
+        let done = survey::read(b"/proc/self/cgroup", false, arena, &mut groups)
+            .and_then(|()| find_own_group(groups.text, self.words))
             .and_then(|own| self.visit_all(own, Some(frozen), arena, log))
             .and_then(|()| frozen.ask(self.words, arena, log))
             .map_err(|error| error.within(self.words.requesting))
@@ -241,15 +241,15 @@ impl<'t> Freezer<'t> {
                 let number = frozen.groups() as u32;
                 log.detail(Error::count(says!("froze %n control groups"), b"", Errno::NONE, number));
             }
-            Err(_) => frozen.thaw(log),
+            Err(_) => frozen.thaw(arena, log),
         }
         done
     }
 
     /// Thaws what a run that was killed left frozen. Nothing is frozen when this is called, and the lock is held;
     /// so whatever is found frozen was forgotten. Trouble is a warning: without it nobody is worse off.
-    pub fn release_stale(&self, log: &mut Log) {
-        if let Err(trouble) = self.visit_all(b"", None, &mut Arena::new(&mut []), log) {
+    pub fn release_stale(&self, arena: &mut Arena<'t>, log: &mut Log) {
+        if let Err(trouble) = self.visit_all(b"", None, arena, log) {
             let says = says!("cannot look for frozen processes of snap %q: %e");
             log.warning(Error::call(says, self.instance, trouble.errno));
         }
@@ -265,14 +265,10 @@ impl<'t> Freezer<'t> {
         log: &mut Log,
     ) -> Result<'t, ()> {
         let words = self.words;
-        // A root and an instance name are far shorter than a path may be; if not, nothing will be found there.
-        let mut path = Vec::<u8, { limits::PATH.max }>::new();
-        path.put(self.root);
-        path.put(b"/freezer/snap.");
-        path.put(self.instance);
-        let mut visitor = Visitor { words, group: path::name(&path), own, frozen, arena, log };
+        let path = compose(says!("%s/freezer/snap.%b"), self.root, self.instance, arena)?;
+        let mut visitor = Visitor { words, group: path::name(path), own, frozen, arena, log };
         if words.version == Version::One {
-            return visitor.visit(file::open_follow(&path, Open::PATH_DIR), &path);
+            return visitor.visit(file::open_follow(path, Open::PATH_DIR), path);
         }
         visitor.walk(file::open_follow(self.root, Open::READ_DIR), CGROUP_LEVELS.max)
     }
@@ -343,10 +339,10 @@ impl<'t> Visitor<'_, 't> {
             let more = directory.as_ref().map_err(|errno| *errno).and_then(|directory| {
                 file::list(directory, &mut listing, |DirEntry { name, kind }| {
                     let is_ours = is_group_of(name, self.group);
-                    let searched = self.frozen.is_some() || holds_units(name);
-                    if !matches!(kind, Some(FileType::Directory) | None) || !is_ours && !searched {
-                        // The files of the directory itself, and who cannot have been frozen.
-                    } else {
+                    // Not the files of the directory itself, nor who cannot have been frozen.
+                    if matches!(kind, Some(FileType::Directory) | None)
+                        && (is_ours || self.frozen.is_some() || holds_units(name))
+                    {
                         let found = file::open_at(directory, name, Open::READ_DIR);
                         done = if is_ours { self.visit(found, name) } else { self.walk(found, levels - 1) };
                     }

@@ -18,19 +18,20 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Starts the process. In it `keeps` tells which descriptors `thaw` needs.
-    pub fn start(keeps: &dyn Fn(&Fd) -> bool, thaw: &mut dyn FnMut()) -> Result<Guard> {
+    /// Starts the process. In it `keeps` tells which descriptors are needed to thaw; and when that is to be done, it goes on
+    /// without a guard.
+    pub fn start(keeps: &dyn Fn(&Fd) -> bool) -> Result<Option<Guard>> {
         let (read, write) = process::pipe()?;
         match process::fork()? {
-            Fork::Parent(child) => Ok(Guard { pipe: write, child }),
+            Fork::Parent(child) => Ok(Some(Guard { pipe: write, child })),
             Fork::Child => {
                 process::leave_group();
                 process::close_all(&|fd| *fd == read || keeps(fd));
                 // One byte: all is well. None: we are dead.
-                if file::read(&read, &mut [0]) == Ok(0) {
-                    thaw();
+                if file::read(&read, &mut [0]) != Ok(0) {
+                    process::leave(0);
                 }
-                process::leave(0)
+                Ok(None)
             }
         }
     }
