@@ -148,7 +148,7 @@ impl<'t> Maker<'_, 't> {
                 self.make_one(&here, prefix)?;
                 if is_leaf {
                     if let Some((walker, _)) = &mut self.ground {
-                        walker.keep(self.dir, Ok(here));
+                        walker.keep(self.dir, here);
                     }
                     return Ok(());
                 }

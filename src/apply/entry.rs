@@ -30,12 +30,20 @@ struct New<'n, 't> {
     how: Attach,
     /// What is said if it fails now.
     says: Says,
+    /// The root of the copy that is attached there, if one was made.
+    copy: Option<Fd>,
 }
 
 impl New<'_, '_> {
     /// How its ends are opened.
     fn open(&self) -> Open {
         if self.item.kind == Kind::Directory { Open::PATH_DIR } else { Open::PATH }
+    }
+
+    /// What is at its name in the directory.
+    #[inline(never)]
+    fn target(&self, parent: &Fd) -> crate::kernel::Result<Fd> {
+        file::open_at(parent, path::name(self.item.entry.dir), self.open())
     }
 
     /// One of its ends, if that is no link; the error is `NONE`.
@@ -133,25 +141,17 @@ impl<'t> Apply<'_, 't> {
 
     /// Performs the mount of a prepared entry. On failure nothing of it is left. `old` is the id of the mount that it
     /// takes the place of: where the kernel can do that, a process that looks sees the old one or the new one at any
-    /// moment, and never neither. `mistaken` tells of a failure that something of the wrong kind may be the reason of, or
-    /// that nothing is there.
-    pub fn perform(&mut self, item: &Item<'t>, old: Option<MountId>, mistaken: &mut bool) -> Result<'t, ()> {
+    /// moment, and never neither.
+    pub fn perform(&mut self, item: &Item<'t>, old: Option<MountId>) -> Result<'t, ()> {
         let entry = item.entry;
         if !matches!(item.kind, Kind::Directory | Kind::File) {
             return Ok(());
         }
-        let mut new = New { item, how: Attach::OnTop, says: says!("cannot mount at %q: %e") };
-        let parent = self.walker.take_parent(entry.dir);
-        let done = match &parent {
-            Ok(parent) => self.mount(&mut new, parent, old),
-            Err(errno) => Err(*errno),
-        };
-        self.walker.keep_parent(entry.dir, parent);
-        self.walker.changed(entry.dir);
-        *mistaken = matches!(done, Err(Errno::NONE | Errno::ENOENT | Errno::ENOTDIR));
-        let top = done.map_err(|errno| Error::call(new.says, entry.dir, errno))?;
+        let mut new = New { item, how: Attach::OnTop, says: says!("cannot mount at %q: %e"), copy: None };
+        let done = self.in_parent(entry.dir, &mut |apply, parent| apply.mount(&mut new, parent, old));
+        done.map_err(|errno| Error::call(new.says, entry.dir, errno))?;
         let waits = new.how == Attach::Beneath && self.plan.has_mounts_inside(item);
-        if !waits || !top.is_some_and(|top| self.walker.wait(entry.dir, top)) {
+        if !waits || !new.copy.is_some_and(|copy| self.walker.wait(entry.dir, copy)) {
             self.remove_all_replaced(item);
         }
         Ok(())
@@ -164,46 +164,45 @@ impl<'t> Apply<'_, 't> {
         new: &mut New<'_, 't>,
         parent: &Fd,
         old: Option<MountId>,
-    ) -> crate::kernel::Result<Option<Fd>> {
+    ) -> crate::kernel::Result<()> {
         let (entry, flags) = (new.item.entry, new.item.flags);
         let tree = reach(flags.recursive());
-        let mut target = new.checked(file::open_at(parent, path::name(entry.dir), new.open()))?;
+        let mut target = new.checked(new.target(parent))?;
         if old.is_some() && place::mount_id(&target) == old {
             new.how = Attach::Beneath;
             // From here on the table shows that it is about to go, should somebody kill us.
             let _ = mount::give_up(&target, true);
         }
-        let mut copy = None;
         if flags.bind() {
             let source = new.checked(self.walker.open_as(entry.name, new.open()))?;
-            if new.how == Attach::Beneath {
-                copy = attach_copy(new, &source, parent, &target).ok();
-                if copy.is_none() {
-                    // Not on top of the old one: that would make what it shows, the old source, a mount point, which
-                    // nobody can rename or remove. So the old one goes first.
-                    new.how = Attach::OnTop;
-                    self.remove_all_replaced(new.item);
-                    target = new.checked(file::open_at(parent, path::name(entry.dir), new.open()))?;
+            loop {
+                if (new.how == Attach::Beneath || self.fresh_calls && flags.read_only())
+                    && attach_copy(new, &source, parent, &target).is_ok()
+                {
+                    break;
                 }
-            }
-            if copy.is_none() && self.fresh_calls && flags.read_only() {
-                copy = attach_copy(new, &source, parent, &target).ok();
-            }
-            if copy.is_none() {
-                // With the calls of old: made read-only where it is seen already.
-                mount::bind(&source, &target, tree)?;
+                if new.how == Attach::OnTop {
+                    // With the calls of old: made read-only where it is seen already.
+                    mount::bind(&source, &target, tree)?;
+                    break;
+                }
+                // Not on top of the old one: that would make what it shows, the old source, a mount point, which nobody
+                // can rename or remove. So the old one goes first.
+                new.how = Attach::OnTop;
+                self.remove_all_replaced(new.item);
+                target = new.checked(new.target(parent))?;
             }
         } else {
             self.mount_new(new, &target)?;
         }
-        let done = self.finish(new, parent, &target, copy.as_ref());
+        let done = self.finish(new, parent, &target);
         if done.is_err() {
             // A mount that could not be completed is taken away (L11), and what still lies on it.
             for _ in 0..if new.how == Attach::Beneath { 2 } else { 1 } {
                 let _ = mount::detach(&target);
             }
         }
-        done.map(|()| copy)
+        done
     }
 
     /// Makes a new mount that is no bind mount.
@@ -218,24 +217,18 @@ impl<'t> Apply<'_, 't> {
     }
 
     /// What is left to do to a mount that is attached.
-    fn finish(
-        &mut self,
-        new: &mut New<'_, 't>,
-        parent: &Fd,
-        target: &Fd,
-        copy: Option<&Fd>,
-    ) -> crate::kernel::Result<()> {
+    fn finish(&mut self, new: &mut New<'_, 't>, parent: &Fd, target: &Fd) -> crate::kernel::Result<()> {
         let (entry, flags) = (new.item.entry, new.item.flags);
-        let reads = flags.bind() && flags.read_only() && copy.is_none();
+        let reads = flags.bind() && flags.read_only() && new.copy.is_none();
         let is_tmpfs = !flags.bind() && entry.fstype == b"tmpfs";
         if !reads && !is_tmpfs && flags.propagation() == 0 {
             return Ok(());
         }
         let opened;
-        let top = match copy {
+        let top = match &new.copy {
             Some(copy) => copy,
             None => {
-                opened = file::open_at(parent, path::name(entry.dir), new.open())?;
+                opened = new.target(parent)?;
                 // What is seen there now has to be what was mounted: nobody may swap the name meanwhile.
                 if place::mount_id(target).is_some_and(|id| place::mount_id(&opened) == Some(id)) {
                     return Err(Errno::ESTALE);
@@ -325,14 +318,10 @@ impl<'t> Apply<'_, 't> {
             Kind::Symlink => true,
             Kind::EnsureDir | Kind::Unknown => return Ok(()),
         };
-        let parent = self.walker.take_parent(at);
-        let done = match &parent {
-            Ok(parent) if is_link => self.remove_link(entry, parent),
-            Ok(parent) => unmount_from(entry, parent, expected, self.fresh_calls),
-            Err(errno) => Err(*errno),
-        };
-        self.walker.keep_parent(at, parent);
-        self.walker.changed(at);
+        let done = self.in_parent(at, &mut |apply, parent| match is_link {
+            true => apply.remove_link(entry, parent),
+            false => unmount_from(entry, parent, expected, apply.fresh_calls),
+        });
         done.or_else(|errno| match errno {
             // It is not where it was: gone with what it lay on, or somebody put something else in the way.
             Errno::ENOENT if !expected.is_some_and(|id| self.is_mounted(id)) => Ok(()),
@@ -379,36 +368,50 @@ impl<'t> Apply<'_, 't> {
         if !matches!(kind, Kind::Directory | Kind::File) {
             return Ok(());
         }
-        let parent = self.walker.take_parent(entry.dir);
         let name = path::name(entry.dir);
-        let remove = |parent: &Fd| {
-            if !self.is_ours_to_remove(entry.dir, parent)? {
-                return Ok(());
-            }
-            if kind == Kind::Directory {
-                return file::remove_directory(parent, name);
-            }
-            let stat = file::stat_at(parent, name)?;
-            let is_empty = stat.kind == FileType::Regular && stat.size == 0;
-            if is_empty { file::unlink(parent, name) } else { Ok(()) }
-        };
-        // Judged by what is there now: nothing, or what was there before us, where nobody can make anything.
-        let done = match &parent {
-            Ok(parent) => remove(parent).or_else(|errno| {
-                match (file::stat_at(parent, name), self.ground.ask(parent, entry.dir)) {
+        let done = self.in_parent(entry.dir, &mut |apply, parent| {
+            apply.remove_placeholder(entry.dir, kind, parent).or_else(|errno| {
+                // Judged by what is there now: nothing, or what was there before us, where nobody can make anything.
+                match (file::stat_at(parent, name), apply.ground.ask(parent, entry.dir)) {
                     (Err(Errno::ENOENT), _) | (_, Ok(Answer::ReadOnly)) => Ok(()),
                     _ => Err(errno),
                 }
-            }),
-            Err(errno) => Err(*errno),
-        };
-        self.walker.keep_parent(entry.dir, parent);
+            })
+        });
         match done {
             Ok(()) | Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ENOTEMPTY | Errno::EEXIST) => Ok(()),
             // Not granted by AppArmor: then never.
             Err(Errno::EACCES | Errno::EPERM) if self.confined => Ok(()),
             Err(errno) => Err(Error::call(says!("cannot remove %q: %e"), entry.dir, errno)),
         }
+    }
+
+    /// Removes a placeholder that is ours to remove, if it is empty.
+    fn remove_placeholder(&self, at: &[u8], kind: Kind, parent: &Fd) -> crate::kernel::Result<()> {
+        if !self.is_ours_to_remove(at, parent)? {
+            return Ok(());
+        }
+        let name = path::name(at);
+        if kind == Kind::Directory {
+            return file::remove_directory(parent, name);
+        }
+        let stat = file::stat_at(parent, name)?;
+        let is_empty = stat.kind == FileType::Regular && stat.size == 0;
+        if is_empty { file::unlink(parent, name) } else { Ok(()) }
+    }
+
+    /// Changes what is at a path, in the directory of its last component. That is kept for the next who works there.
+    #[inline(never)]
+    fn in_parent(
+        &mut self,
+        at: &'t [u8],
+        work: &mut dyn FnMut(&mut Self, &Fd) -> crate::kernel::Result<()>,
+    ) -> crate::kernel::Result<()> {
+        let parent = self.walker.take_parent(at)?;
+        let done = work(self, &parent);
+        self.walker.keep(path::parent(at), parent);
+        self.walker.changed(at);
+        done
     }
 
     /// Whether a placeholder was made by us. Where no note says so, because the entry was recorded by another version,
@@ -434,7 +437,7 @@ fn reach(tree: bool) -> Reach {
 }
 
 /// Makes a copy of the source, complete, and attaches it.
-fn attach_copy(new: &New<'_, '_>, source: &Fd, parent: &Fd, target: &Fd) -> crate::kernel::Result<Fd> {
+fn attach_copy(new: &mut New<'_, '_>, source: &Fd, parent: &Fd, target: &Fd) -> crate::kernel::Result<()> {
     let (entry, flags) = (new.item.entry, new.item.flags);
     let tree = reach(flags.recursive());
     let copy = mount::copy(source, b"", tree)?;
@@ -446,7 +449,8 @@ fn attach_copy(new: &New<'_, '_>, source: &Fd, parent: &Fd, target: &Fd) -> crat
         Attach::Beneath => mount::attach(&copy, parent, path::name(entry.dir), Attach::Beneath)?,
         Attach::OnTop => mount::attach(&copy, target, b"", Attach::OnTop)?,
     }
-    Ok(copy)
+    new.copy = Some(copy);
+    Ok(())
 }
 
 /// Takes away the mount of an entry; `NONE` when another is in its place, `ENOENT` when there is none.

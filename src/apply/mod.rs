@@ -539,14 +539,13 @@ impl<'t> Apply<'_, 't> {
                 Outcome::Ready(ready) => ready,
                 _ => return self.set(at, outcome),
             };
-            let mut mistaken = false;
-            match self.perform(item, old, &mut mistaken) {
+            match self.perform(item, old) {
                 Ok(()) => {
                     self.set(at, Outcome::Mounted(ready.target));
                     return self.tell("mounted", item.entry);
                 }
                 // Something is not as it was seen: step by step, then, and with the right words.
-                Err(_) if seen && mistaken => {
+                Err(error) if seen && matches!(error.errno, Errno::NONE | Errno::ENOENT | Errno::ENOTDIR) => {
                     seen = false;
                     outcome = match self.prepare_target(item, false) {
                         Outcome::Ready(Ready { target, .. }) => {

@@ -207,7 +207,7 @@ fn find_missing<'t>(item: &mut Item<'t>, walker: &mut Walker<'t>, ground: &mut G
                 let free = matches!(ground.ask(&here, target), Ok(Answer::Free));
                 item.under = Some(dir);
                 item.needs_mimic = !free && dir != b"/";
-                return walker.keep(dir, Ok(here));
+                return walker.keep(dir, here);
             }
             Err(Errno::ENOENT) => {}
             Err(_) => return,

@@ -59,13 +59,8 @@ impl<'t> Walker<'t> {
 
     /// Keeps what [`Walker::take`] gave for the next.
     #[inline(never)]
-    pub fn keep(&mut self, dir: &'t [u8], fd: Result<Fd>) {
-        self.kept = fd.ok().map(|fd| (dir, fd));
-    }
-
-    /// Keeps what [`Walker::take_parent`] gave for the next.
-    pub fn keep_parent(&mut self, path: &'t [u8], parent: Result<Fd>) {
-        self.keep(path::parent(path), parent);
+    pub fn keep(&mut self, dir: &'t [u8], fd: Fd) {
+        self.kept = Some((dir, fd));
     }
 
     /// Something was mounted or unmounted here: other directories may be seen at or below it, and what waited there does
