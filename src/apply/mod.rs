@@ -477,41 +477,48 @@ impl<'t> Apply<'_, 't> {
     #[inline(never)]
     fn mount_all(&mut self) -> Result<'t, ()> {
         let plan = self.plan;
-        let item = |at: &u32| plan.items.get(*at as usize);
+        let step = |list: &[u32], place: usize| {
+            let at = *list.get(place)?;
+            Some((at, plan.items.get(at as usize)?))
+        };
         let mut fatal: Option<Error<'t>> = None;
-        let mut readying = plan.readying.iter().peekable();
-        let mut before: Option<&Item<'t>> = None;
-        for (place, at) in plan.schedule.iter().enumerate() {
-            let Some(now) = item(at) else { continue };
-            let round = now.round();
-            if before.is_none_or(|before| before.round() != round) {
-                // Without the renaming of the instance everything else would go to the wrong place.
-                if fatal.is_some() && before.is_some_and(|before| before.class == Class::Overname) {
-                    break;
-                }
-                // Targets first, as soon as what lies above them is mounted: so mimics are there before anything is
-                // mounted in the directories that they cover. Sources have to wait for what makes them.
-                while let Some(&at) = readying.peek()
-                    && item(at).is_none_or(|item| item.opens <= round)
-                {
-                    readying.next();
-                    self.make_ready(*at, false);
-                }
-                let group = plan.schedule.iter().skip(place);
-                for at in group.take_while(|at| item(at).is_some_and(|item| item.round() == round)) {
-                    self.make_ready(*at, true);
-                }
+        let (mut start, mut ready) = (0, 0);
+        while let Some((_, first)) = step(plan.schedule, start) {
+            let round = first.round();
+            // Targets first, as soon as what lies above them is mounted: so mimics are there before anything is mounted
+            // in the directories that they cover. Sources have to wait for what makes them.
+            while let Some((at, item)) = step(plan.readying, ready)
+                && item.opens <= round
+            {
+                self.make_ready(at, item, false);
+                ready += 1;
             }
-            before = Some(now);
-            self.mount_one(*at, now, &mut fatal);
+            let mut end = start;
+            while let Some((at, item)) = step(plan.schedule, end)
+                && item.round() == round
+            {
+                self.make_ready(at, item, true);
+                end += 1;
+            }
+            let mut class = first.class;
+            while start < end
+                && let Some((at, item)) = step(plan.schedule, start)
+            {
+                class = item.class;
+                self.mount_one(at, item, &mut fatal);
+                start += 1;
+            }
+            // Without the renaming of the instance everything else would go to the wrong place.
+            if fatal.is_some() && class == Class::Overname {
+                break;
+            }
         }
         fatal.map_or(Ok(()), Err)
     }
 
     /// Makes ready the target of an item, or its source behind that. Nothing is looked at where that was done already;
     /// but sources of layouts may have to be made, and that before anything is mounted.
-    fn make_ready(&mut self, at: u32, source: bool) {
-        let Some(item) = self.plan.items.get(at as usize) else { return };
+    fn make_ready(&mut self, at: u32, item: &Item<'t>, source: bool) {
         let outcome = match (source, self.outcome(at)) {
             (false, Outcome::Nothing) if item.entry.is_too_long() => {
                 Outcome::Failed(WRITTEN_ENTRY.exceeded())
