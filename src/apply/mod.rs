@@ -50,13 +50,12 @@ enum Outcome<'t> {
 
 /// Results of a run, as large as they can be; lives in `.bss`.
 pub struct Results<'t> {
-    outcomes: heapless::Vec<Outcome<'t>, { 2 * PROFILE_ENTRIES.max }>,
+    /// For each item what came of it, and the mount that goes when another has taken its place.
+    outcomes: heapless::Vec<(Outcome<'t>, Option<MountId>), { 2 * PROFILE_ENTRIES.max }>,
     /// New synthetic entries, with the class of the entry that they were made for.
     synthetic: heapless::Vec<(Class, MountEntry<'t>), { PROFILE_ENTRIES.max }>,
     /// The lines of the old record that stay.
     kept: heapless::Vec<bool, { PROFILE_ENTRIES.max }>,
-    /// For each item the mount that goes when another has taken its place.
-    replaced: heapless::Vec<Option<MountId>, { 2 * PROFILE_ENTRIES.max }>,
     children: Children<'t>,
 }
 
@@ -67,7 +66,6 @@ impl Results<'_> {
             outcomes: heapless::Vec::new(),
             synthetic: heapless::Vec::new(),
             kept: heapless::Vec::new(),
-            replaced: heapless::Vec::new(),
             children: heapless::Vec::new(),
         }
     }
@@ -185,9 +183,7 @@ impl<'t> Apply<'_, 't> {
         // As many as there are items, if anything is done to one.
         let count = if plan.changes_anything() { plan.items.len() } else { 0 };
         self.results.outcomes.clear();
-        let _ = self.results.outcomes.resize(count, Outcome::Nothing);
-        self.results.replaced.clear();
-        let _ = self.results.replaced.resize(count, None);
+        let _ = self.results.outcomes.resize(count, (Outcome::Nothing, None));
         self.results.synthetic.clear();
         if let Err(error) = self.keep_lines() {
             // Nothing was done, so all is as it was.
@@ -312,13 +308,13 @@ impl<'t> Apply<'_, 't> {
     #[inline(never)]
     fn set(&mut self, at: u32, outcome: Outcome<'t>) {
         if let Some(place) = self.results.outcomes.get_mut(at as usize) {
-            *place = outcome;
+            place.0 = outcome;
         }
     }
 
     #[inline(never)]
     fn outcome(&self, at: u32) -> Outcome<'t> {
-        self.results.outcomes.get(at as usize).copied().unwrap_or(Outcome::Nothing)
+        self.results.outcomes.get(at as usize).map_or(Outcome::Nothing, |(outcome, _)| *outcome)
     }
 
     #[inline(never)]
@@ -358,9 +354,9 @@ impl<'t> Apply<'_, 't> {
             if self.beneath
                 && item.replaced
                 && let (Ok(()), Some(_), Some(place)) =
-                    (&done, last, self.results.replaced.get_mut(at as usize))
+                    (&done, last, self.results.outcomes.get_mut(at as usize))
             {
-                *place = last;
+                place.1 = last;
                 return;
             }
             if last.is_some() && done.is_ok() {
@@ -395,7 +391,7 @@ impl<'t> Apply<'_, 't> {
 
     /// The mount that goes when an item's has taken its place.
     fn replaced(&self, item: &Item<'t>) -> Option<MountId> {
-        let id = |at: u32| self.results.replaced.get(at as usize).copied().flatten();
+        let id = |at: u32| self.results.outcomes.get(at as usize).and_then(|(_, replaced)| *replaced);
         self.plan.with_target_of(item).find_map(id)
     }
 
@@ -410,7 +406,7 @@ impl<'t> Apply<'_, 't> {
     fn remove_replaced(&mut self, at: u32) {
         let plan = self.plan;
         let Some(item) = plan.items.get(at as usize) else { return };
-        let id = self.results.replaced.get_mut(at as usize).and_then(Option::take);
+        let id = self.results.outcomes.get_mut(at as usize).and_then(|(_, replaced)| replaced.take());
         if id.is_none() {
             return;
         }
