@@ -487,6 +487,16 @@ fn unmount_from(
     }
 }
 
+/// What is said where something of another kind is in the way, by the kind that is wanted, each with a line end; first of
+/// a target, then of a source.
+const MISTAKEN: Says = says!(
+    "cannot use %q as mount point: not a directory\n",
+    "cannot use %q as bind-mount source: not a directory\n",
+    "cannot use %q as mount point: not a regular file\n",
+    "cannot use %q as bind-mount source: not a regular file\n",
+    "cannot create symlink in %q: existing file in the way\n",
+);
+
 /// Whether the target of an entry, or its source, is missing. What is there has to be of the right type.
 fn is_missing<'t>(
     walker: &Walker<'t>,
@@ -509,14 +519,7 @@ fn is_missing<'t>(
             Err(errno) => Err(Error::call(says!("cannot inspect %q: lstat %s: %e"), at, errno)),
         };
     }
-    let mut says = match kind {
-        Kind::Directory if is_source => says!("cannot use %q as bind-mount source: not a directory"),
-        Kind::Directory => says!("cannot use %q as mount point: not a directory"),
-        Kind::File if is_source => says!("cannot use %q as bind-mount source: not a regular file"),
-        Kind::File => says!("cannot use %q as mount point: not a regular file"),
-        Kind::Symlink => says!("cannot create symlink in %q: existing file in the way"),
-        Kind::EnsureDir | Kind::Unknown => says!(""),
-    };
+    let mut says = MISTAKEN.line(2 * (kind as usize) + usize::from(is_source));
     let found = walker.open(at).and_then(|fd| Ok((file::stat(&fd)?.kind, fd)));
     match (found, kind) {
         (Err(Errno::ENOENT), _) => return Ok(true),
