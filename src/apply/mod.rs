@@ -28,7 +28,7 @@ use crate::text::arena::Arena;
 use crate::text::{Out, path};
 use create::{Made, Owner};
 use entry::Ready;
-use ground::Ground;
+use ground::{Answer, Ground};
 use mimic::Children;
 use notes::Notes;
 use walk::Walker;
@@ -213,7 +213,12 @@ impl<'t> Apply<'_, 't> {
             true => Ok(()),
             false => trust(plan, self.table, self.ground, true),
         };
-        let done = trusted.and_then(|()| self.mount_all());
+        if let Err(error) = trusted {
+            // Nothing is mounted then; and what was made for what is to come is taken back.
+            self.results.outcomes.iter_mut().for_each(|(outcome, _)| *outcome = Outcome::Failed(error));
+        }
+        let mounted = self.mount_all();
+        let done = trusted.and(mounted);
         // What waits beneath comes to light, the outermost first: with that goes what lies on it.
         self.walker.forget();
         for removal in plan.removals.iter().rev() {
@@ -434,9 +439,13 @@ impl<'t> Apply<'_, 't> {
     fn may_come_back(&self, dir: &[u8]) -> bool {
         match self.walker.open_directory(path::parent(dir)) {
             Ok(parent) => {
-                let now = file::open_at(&parent, path::name(dir), Open::PATH);
-                let now = now.map(|top| place::look(&parent, &top));
-                self.table.listed(dir, false).is_empty() && now.is_ok_and(|now| now.mount_root == Some(true))
+                let found = file::open_at(&parent, path::name(dir), Open::PATH);
+                self.table.listed(dir, false).is_empty()
+                    && found.is_ok_and(|top| {
+                        place::look(&parent, &top).mount_root == Some(true)
+                            // No mimic that was made meanwhile, and no part of one.
+                            && [&parent, &top].iter().all(|fd| self.ground.ask(fd, b"") != Ok(Answer::Free))
+                    })
             }
             Err(errno) => errno == Errno::ENOTDIR,
         }
@@ -536,6 +545,14 @@ impl<'t> Apply<'_, 't> {
         let mut outcome = self.outcome(at);
         let mut seen = item.is_seen();
         let mut left = 0;
+        if old.is_none()
+            && !self.table.is_empty()
+            && !self.plan.is_new(item)
+            && self.may_come_back(item.entry.dir)
+        {
+            outcome =
+                Outcome::Failed(Error::call(says!("cannot mount at %q: %e"), item.entry.dir, Errno::ESTALE));
+        }
         let error = loop {
             let ready = match outcome {
                 Outcome::Failed(error) => break error,

@@ -96,8 +96,9 @@ pub fn write_intents(plan: &Plan<'_>, version: Version, w: &mut dyn Out) {
     write_version(w, version);
     for item in plan.items.iter().filter(|item| item.is_wanted()) {
         let comes = matches!(item.action, Action::Mount(_));
-        // Through a mimic that goes nobody sees what is there.
-        if (comes || item.record.is_none()) && (item.under.is_none() || !plan.is_uncovered(item)) {
+        // What is there may have been made for an entry on record; and through a mimic that goes nobody sees it.
+        let known = if item.under.is_none() { plan.is_new(item) } else { !plan.is_uncovered(item) };
+        if known && (comes || item.record.is_none()) {
             Notes::write(w, item.entry.dir, comes && item.under.is_some());
         }
         if comes && item.record.is_none() {

@@ -236,6 +236,8 @@ impl<'t> Plan<'t> {
                 && item.action != Action::Keep
                 && self.gone.from(item.dir) <= u32::MAX - item.record.map_or(0, u32::from)
                 && self.changes_above(item.dir) == 0
+                // With what goes above, and nothing comes there, it would go.
+                && self.changed.above(&self.paths, item.dir) != CHANGED
                 && self.find_at(item.dir, next).is_some_and(|next| {
                     let earliest = self.early.from(item.dir);
                     let inside = &mut |other: &Item<'t>| {

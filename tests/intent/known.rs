@@ -107,6 +107,13 @@ const KNOWN: &[(&str, &str)] = &[
          /var/snap/birch/common/newsource/two /opt/depot/new none bind,x-snapd.origin=layout
          /opt/depot /opt/spare none bind",
     ),
+    (
+        "what was made in the source of an entry that goes is taken away before it",
+        "/snap/birch/1/more /snap/acorn/1/import/new none bind,x-snapd.origin=layout
+         /var/snap/acorn/common/b /snap/acorn/1/import none bind
+
+         /snap/birch/1/more /snap/acorn/1/import/new none bind,x-snapd.origin=layout",
+    ),
 ];
 
 /// Each with its name.
