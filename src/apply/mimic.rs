@@ -162,29 +162,23 @@ impl<'t> Apply<'_, 't> {
         children.clear();
         let no = |errno| Error::call(says!("cannot list %q: %e"), dir, errno);
         let listing = file::open_at(fd, b".", Open::READ_DIR).map_err(no)?;
-        let mut buffer = [0u8; 16 << 10];
-        let mut full = None;
         let slash: &[u8] = if dir == b"/" { b"" } else { b"/" };
-        while file::list(&listing, &mut buffer, |child| {
+        let mut done = Ok(());
+        file::list(&listing, &mut [0; 16 << 10], |child| {
             let kind = child.kind.map_or_else(|| file::stat_at(fd, child.name).map(|s| s.kind), Ok);
             // What is gone again, or cannot be looked at, cannot be put back either.
             let Ok(kind) = kind else { return true };
             match arena.concat(&[dir, slash, child.name]) {
-                Err(_) => full = Some(&MEMORY),
-                Ok(dir) => {
-                    if children.push(Child { dir, kind }).is_err() {
-                        full = Some(&PROFILE_ENTRIES);
-                    }
+                // When no more fit, they are too many to be recorded.
+                Ok(dir) => children.push(Child { dir, kind }).is_ok(),
+                Err(full) => {
+                    done = Err(full);
+                    false
                 }
             }
-            full.is_none()
         })
-        .map_err(no)?
-            && full.is_none()
-        {}
-        if let Some(limit) = full {
-            return Err(limit.exceeded());
-        }
+        .map_err(no)?;
+        done?;
         sort::sort(children, |a, b| a.dir < b.dir);
         Ok(())
     }

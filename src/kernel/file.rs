@@ -445,38 +445,35 @@ pub struct DirEntry<'b> {
     pub kind: Option<FileType>,
 }
 
-/// getdents64(2): calls `each` for what one call brought into `buffer`; false at the end of the directory.
-/// `each` ends the run early by answering false, and gets no further entry then.
-pub fn list(dir: &Fd, buffer: &mut [u8], mut each: impl FnMut(DirEntry<'_>) -> bool) -> Result<bool> {
+/// getdents64(2): calls `each` for all names in the directory, or until it answers false. `buffer` is for what one call
+/// brings.
+pub fn list(dir: &Fd, buffer: &mut [u8], mut each: impl FnMut(DirEntry<'_>) -> bool) -> Result<()> {
     list_each(dir, buffer, &mut each)
 }
 
 #[inline(never)]
-fn list_each(dir: &Fd, buffer: &mut [u8], each: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<bool> {
-    // SAFETY: pointer and length are one slice's.
-    let got = unsafe {
-        call(libc::SYS_getdents64, dir.raw(), buffer.as_mut_ptr() as usize, word(buffer.len()), ANY, ANY)
-    }?;
-    // struct linux_dirent64: ino 8, off 8, reclen 2, type 1, name
-    let mut rest = buffer.get(..got as usize).unwrap_or_default();
-    while let Some(&[.., low, high, kind]) = rest.first_chunk::<19>() {
-        let len = usize::from(u16::from_ne_bytes([low, high]));
-        let Some((record, behind)) = rest.split_at_checked(len) else { break };
-        rest = behind;
-        let name = record.get(19..).unwrap_or_default();
-        let name = name.get(..position(name, 0)).unwrap_or_default();
-        if matches!(name, b"." | b"..") {
-            continue;
+fn list_each(dir: &Fd, buffer: &mut [u8], each: &mut dyn FnMut(DirEntry<'_>) -> bool) -> Result<()> {
+    loop {
+        // SAFETY: pointer and length are one slice's.
+        let got = unsafe {
+            call(libc::SYS_getdents64, dir.raw(), buffer.as_mut_ptr() as usize, word(buffer.len()), ANY, ANY)
+        }?;
+        if got == 0 {
+            return Ok(());
         }
-        let kind = if kind == libc::DT_UNKNOWN { None } else { Some(FileType::of(kind)) };
-        if !each(DirEntry { name, kind }) {
-            return Ok(true);
-        }
-        if len == 0 {
-            break;
+        // struct linux_dirent64: ino 8, off 8, reclen 2, type 1, name
+        let mut rest = buffer.get(..got as usize).unwrap_or_default();
+        while let Some((&[.., low, high, kind], behind)) = rest.split_first_chunk::<19>() {
+            let name = behind.get(..position(behind, 0)).unwrap_or_default();
+            let kind = if kind == libc::DT_UNKNOWN { None } else { Some(FileType::of(kind)) };
+            if !matches!(name, b"." | b"..") && !each(DirEntry { name, kind }) {
+                return Ok(());
+            }
+            // None is empty.
+            let len = u16::from_ne_bytes([low, high]).max(1);
+            rest = rest.get(usize::from(len)..).unwrap_or_default();
         }
     }
-    Ok(got != 0)
 }
 
 /// lseek(2) to the start of the file.

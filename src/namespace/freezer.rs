@@ -335,25 +335,22 @@ impl<'t> Visitor<'_, 't> {
         }
         let mut listing = [0; LISTING];
         let mut done = Ok(());
-        loop {
-            let more = directory.as_ref().map_err(|errno| *errno).and_then(|directory| {
-                file::list(directory, &mut listing, |DirEntry { name, kind }| {
-                    let is_ours = is_group_of(name, self.group);
-                    // Not the files of the directory itself, nor who cannot have been frozen.
-                    if matches!(kind, Some(FileType::Directory) | None)
-                        && (is_ours || self.frozen.is_some() || holds_units(name))
-                    {
-                        let found = file::open_at(directory, name, Open::READ_DIR);
-                        done = if is_ours { self.visit(found, name) } else { self.walk(found, levels - 1) };
-                    }
-                    done.is_ok()
-                })
-            });
-            match more {
-                Ok(true) if done.is_ok() => {}
-                Ok(_) => return done,
-                Err(errno) => return self.failed(says!("cannot search control groups: %e"), b"", errno),
-            }
+        let listed = directory.as_ref().map_err(|errno| *errno).and_then(|directory| {
+            file::list(directory, &mut listing, |DirEntry { name, kind }| {
+                let is_ours = is_group_of(name, self.group);
+                // Not the files of the directory itself, nor who cannot have been frozen.
+                if matches!(kind, Some(FileType::Directory) | None)
+                    && (is_ours || self.frozen.is_some() || holds_units(name))
+                {
+                    let found = file::open_at(directory, name, Open::READ_DIR);
+                    done = if is_ours { self.visit(found, name) } else { self.walk(found, levels - 1) };
+                }
+                done.is_ok()
+            })
+        });
+        match listed {
+            Ok(()) => done,
+            Err(errno) => self.failed(says!("cannot search control groups: %e"), b"", errno),
         }
     }
 
