@@ -10,7 +10,7 @@ use super::create::{self, What};
 use super::{Apply, Results, notes, place, save};
 use crate::error::{Error, Result, Says, compose, says};
 use crate::kernel::file::{self, FileSystem, FileType, Open, Stat};
-use crate::kernel::mount::{self, Attach, Place, Reach};
+use crate::kernel::mount::{self, Attach, Reach};
 use crate::kernel::{Errno, Fd};
 use crate::limits::{MEMORY, PROFILE_ENTRIES};
 use crate::mount::{MountEntry, MountId, Options};
@@ -55,6 +55,9 @@ impl Child<'_> {
 
 /// What the covered directory holds, by name.
 pub type Children<'t> = heapless::Vec<Child<'t>, { PROFILE_ENTRIES.max }>;
+
+/// Room for what one call brings of a directory that is listed.
+pub const LISTING: usize = 16 << 10;
 
 /// The tmpfs of a mimic.
 struct Cover<'t> {
@@ -158,13 +161,14 @@ impl<'t> Apply<'_, 't> {
     /// Lists the directory, by name.
     #[inline(never)]
     fn list(&mut self, fd: &Fd, dir: &'t [u8]) -> Result<'t, ()> {
-        let (children, arena) = (&mut self.results.children, &mut *self.arena);
+        let Results { children, listing: buffer, .. } = &mut *self.results;
+        let arena = &mut *self.arena;
         children.clear();
         let no = |errno| Error::call(says!("cannot list %q: %e"), dir, errno);
         let listing = file::open_at(fd, b".", Open::READ_DIR).map_err(no)?;
         let slash: &[u8] = if dir == b"/" { b"" } else { b"/" };
         let mut done = Ok(());
-        file::list(&listing, &mut [0; 16 << 10], |child| {
+        file::list(&listing, buffer, |child| {
             let kind = child.kind.map_or_else(|| file::stat_at(fd, child.name).map(|s| s.kind), Ok);
             // What is gone again, or cannot be looked at, cannot be put back either.
             let Ok(kind) = kind else { return true };
@@ -286,32 +290,29 @@ impl<'t> Apply<'_, 't> {
 }
 
 impl<'t> Apply<'_, 't> {
-    /// Takes the tmpfs of a mimic away, in one step with all its parts; what it covered is there again. True if it is not
-    /// on top there: `expected` is the id of its mount, where the mount table told it.
-    pub(super) fn uncover(&mut self, dir: &'t [u8], expected: Option<MountId>) -> Result<'t, bool> {
-        self.walker.changed(dir);
-        self.take_away(dir, expected).map_err(|errno| Error::call(says!("cannot unmount %q: %e"), dir, errno))
-    }
-
+    /// Takes the tmpfs of a mimic away, in one step with all its parts; what it covered is there again. The error is `NONE`
+    /// if it is not on top there: `expected` is the id of its mount, where the mount table told it.
     #[inline(never)]
-    fn take_away(&mut self, dir: &[u8], expected: Option<MountId>) -> crate::kernel::Result<bool> {
-        let mut found = Place::default();
-        let top = self.walker.take_parent(dir).and_then(|parent| {
+    pub(super) fn uncover(&mut self, dir: &[u8], expected: Option<MountId>) -> crate::kernel::Result<()> {
+        self.walker.changed(dir);
+        let found = self.walker.take_parent(dir).and_then(|parent| {
             let top = file::open_at(&parent, path::name(dir), Open::PATH)?;
-            found = place::look(&parent, &top);
-            Ok(top)
-        });
-        let top = match top {
-            Ok(top) if found.mount_root != Some(false) => top,
+            let found = place::look(&parent, &top);
             // Gone; or beneath something.
-            Ok(_) | Err(Errno::ENOENT) => return Ok(expected.is_some_and(|id| self.is_mounted(id))),
-            Err(errno) => return Err(errno),
+            if found.mount_root == Some(false) { Err(Errno::ENOENT) } else { Ok((top, found.mount)) }
+        });
+        let (top, mount) = match found {
+            Err(Errno::ENOENT) if expected.is_some_and(|id| self.is_mounted(id)) => return Err(Errno::NONE),
+            Err(Errno::ENOENT) => return Ok(()),
+            found => found?,
         };
-        let is_other = expected.is_some() && found.mount.is_some() && found.mount != expected;
-        if is_other || file::file_system(&top)?.magic != FileSystem::TMPFS {
-            return Ok(is_other);
+        if expected.is_some() && mount.is_some() && mount != expected {
+            return Err(Errno::NONE);
         }
-        place::detach(&top, self.fresh_calls).map(|()| false)
+        if file::file_system(&top)?.magic != FileSystem::TMPFS {
+            return Ok(());
+        }
+        place::detach(&top, self.fresh_calls)
     }
 }
 

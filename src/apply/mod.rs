@@ -29,7 +29,7 @@ use crate::text::{Out, path};
 use create::{Made, Owner};
 use entry::Ready;
 use ground::{Answer, Ground};
-use mimic::Children;
+use mimic::{Children, LISTING};
 use notes::Notes;
 use walk::Walker;
 
@@ -57,6 +57,8 @@ pub struct Results<'t> {
     /// The lines of the old record that stay.
     kept: heapless::Vec<bool, { PROFILE_ENTRIES.max }>,
     children: Children<'t>,
+    /// What one call brings of a directory that is listed.
+    listing: [u8; LISTING],
 }
 
 impl Results<'_> {
@@ -67,6 +69,7 @@ impl Results<'_> {
             synthetic: heapless::Vec::new(),
             kept: heapless::Vec::new(),
             children: heapless::Vec::new(),
+            listing: [0; LISTING],
         }
     }
 }
@@ -460,19 +463,17 @@ impl<'t> Apply<'_, 't> {
         // What the table does not show is not there: what is there then was there before.
         let is_gone = mount.is_none() && !copy && !self.table.is_empty();
         let done = if is_gone {
-            Ok(false)
+            Ok(())
         } else {
             self.uncover(entry.dir, mount.and_then(|mount| MountId::new(mount.id)))
         };
-        let stays = match done {
-            Ok(stays) => stays,
-            Err(error) => {
-                if pass == Pass::Again {
-                    self.warn("unmount", entry, error);
-                }
-                true
-            }
-        };
+        if let Err(errno) = done
+            && errno != Errno::NONE
+            && pass == Pass::Again
+        {
+            self.warn("unmount", entry, Error::call(says!("cannot unmount %q: %e"), entry.dir, errno));
+        }
+        let stays = done.is_err();
         if !stays && !copy {
             self.tell("unmounted", entry);
         }
