@@ -224,8 +224,7 @@ impl<'t> Apply<'_, 't> {
         };
         // Wherever the place is by now. What is left over does no harm and is no failure, but it stays for long.
         let _ = mount::detach(&target).or_else(|_| mount::detach(&target));
-        let remove = || file::remove_directory(&parent, name);
-        let _ = remove().or_else(|_| remove());
+        let _ = file::remove_directory(&parent, name).or_else(|_| file::remove_directory(&parent, name));
         done
     }
 
