@@ -53,13 +53,12 @@ pub fn expand_in_place<'t>(
         replace(&mut entry.dir, HOME, home, arena)?;
         let options = entry.options.0;
         let old = entry.must_exist_dir().unwrap_or_default();
-        let mut dir = old;
-        if replace(&mut dir, HOME, home, arena)? {
-            // The old one is a part of the options.
+        if tail(old, HOME).is_some() {
+            // It is a part of the options.
             let start = old.as_ptr() as usize - options.as_ptr() as usize;
-            let before = options.get(..start).unwrap_or_default();
-            let behind = options.get(start + old.len()..).unwrap_or_default();
-            entry.options = Options(arena.concat(&[before, dir, behind])?);
+            let (before, from) = options.split_at_checked(start).unwrap_or_default();
+            let behind = from.get(HOME.len()..).unwrap_or_default();
+            entry.options = Options(arena.concat(&[before, home.ok_or(ExpandFault::NoHome)?, behind])?);
         }
     }
     replace(&mut entry.name, RUNTIME_DIR, Some(runtime_dir), arena)?;
@@ -70,17 +69,18 @@ pub fn expand_in_place<'t>(
     Ok(())
 }
 
-/// Puts a value in the place of the variable at the start of a field; false where that is not.
+/// Puts a value in the place of the variable at the start of a field, if that is there.
 #[inline(never)]
 fn replace<'t>(
     field: &mut &'t [u8],
     variable: &[u8],
     value: Option<&[u8]>,
     arena: &mut Arena<'t>,
-) -> core::result::Result<bool, ExpandFault> {
-    let Some(tail) = tail(field, variable) else { return Ok(false) };
-    *field = arena.concat(&[value.ok_or(ExpandFault::NoHome)?, tail])?;
-    Ok(true)
+) -> core::result::Result<(), ExpandFault> {
+    if let Some(tail) = tail(field, variable) {
+        *field = arena.concat(&[value.ok_or(ExpandFault::NoHome)?, tail])?;
+    }
+    Ok(())
 }
 
 /// What follows the variable at the start of a field.

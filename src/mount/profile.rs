@@ -63,9 +63,14 @@ fn parse_line<'t>(line: &'t mut [u8], into: &mut VecView<MountEntry<'t>>) -> Res
     }
     let mut rest = line.get_mut(..len).unwrap_or_default();
     // (1) source, (2) target, (3) type
-    let name = cut_field(&mut rest, END);
-    let dir = target(cut_field(&mut rest, END));
-    let fstype = cut_field(&mut rest, END);
+    let mut entry = MountEntry {
+        name: cut_field(&mut rest, END),
+        dir: target(cut_field(&mut rest, END)),
+        fstype: cut_field(&mut rest, END),
+        options: Options(b""),
+        freq: 0,
+        passno: 0,
+    };
     // (4) options: one field, or of seven and more fields all but the five others
     for _ in 6..count {
         let end = position(rest, END);
@@ -73,11 +78,10 @@ fn parse_line<'t>(line: &'t mut [u8], into: &mut VecView<MountEntry<'t>>) -> Res
             *end = b' ';
         }
     }
-    let options = Options(cut_field(&mut rest, END));
+    entry.options = Options(cut_field(&mut rest, END));
     // (5) freq, (6) passno
-    let freq = integer(cut(&mut rest, END), says!("cannot parse dump frequency: %q"))?;
-    let passno = integer(rest, says!("cannot parse check pass number: %q"))?;
-    let entry = MountEntry { name, dir, fstype, options, freq, passno };
+    integer(cut(&mut rest, END), &mut entry.freq, says!("cannot parse dump frequency: %q"))?;
+    integer(rest, &mut entry.passno, says!("cannot parse check pass number: %q"))?;
     if into.len() >= PROFILE_ENTRIES.max || into.push(entry).is_err() {
         return Err(PROFILE_ENTRIES.exceeded());
     }
@@ -114,10 +118,13 @@ fn tidy(line: &mut [u8]) -> (usize, u32) {
     (len, count)
 }
 
-/// A number, 0 where there is none; else what to say.
+/// Reads a number, if there is one; what is to be said if it is none.
 #[inline(never)]
-fn integer<'t>(field: &'t [u8], fault: Says) -> Result<'t, i64> {
-    if field.is_empty() { Ok(0) } else { parse_i64(field).ok_or_else(|| Error::about(fault, field)) }
+fn integer<'t>(field: &'t [u8], into: &mut i64, fault: Says) -> Result<'t, ()> {
+    if !field.is_empty() {
+        *into = parse_i64(field).ok_or_else(|| Error::about(fault, field))?;
+    }
+    Ok(())
 }
 
 #[inline(never)]
