@@ -49,14 +49,8 @@ pub fn create<'t>(
     cure: &mut usize,
 ) -> Result<'t, Made> {
     check_path(at, what)?;
-    // The way begins at the nearest directory above that is there already: most often it is the very parent.
-    let mut dir = path::parent(at);
-    let opened = loop {
-        match walker.take(dir) {
-            Err(Errno::ENOENT) if dir != b"/" => dir = path::parent(dir),
-            opened => break opened,
-        }
-    };
+    let mut dir: &[u8] = b"";
+    let opened = walker.take_nearest(at, &mut dir);
     let mut maker = Maker { at, what, made: 0, dir, owner: ROOT, ground: Some((walker, ground)), cure };
     let done = maker.make(opened);
     let made = maker.made;

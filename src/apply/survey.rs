@@ -200,18 +200,11 @@ fn find_missing<'t>(item: &mut Item<'t>, walker: &mut Walker<'t>, ground: &mut G
     if file::lstat(target).is_ok() {
         return;
     }
-    let mut dir: &'t [u8] = target;
-    while dir != b"/" {
-        dir = path::parent(dir);
-        match walker.take(dir) {
-            Ok(here) => {
-                let free = matches!(ground.ask(&here, target), Ok(Answer::Free));
-                item.under = Some(dir);
-                item.needs_mimic = !free && dir != b"/";
-                return walker.keep(dir, here);
-            }
-            Err(Errno::ENOENT) => {}
-            Err(_) => return,
-        }
+    let mut dir: &'t [u8] = b"";
+    if let Ok(here) = walker.take_nearest(target, &mut dir) {
+        let free = matches!(ground.ask(&here, target), Ok(Answer::Free));
+        item.under = Some(dir);
+        item.needs_mimic = !free && dir != b"/";
+        walker.keep(dir, here);
     }
 }

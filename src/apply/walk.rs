@@ -57,6 +57,20 @@ impl<'t> Walker<'t> {
             .map_err(|errno| if errno == Errno::ENOTDIR { Errno::ENOENT } else { errno })
     }
 
+    /// The same for the nearest directory above that is there already: most often it is the very parent. `dir` becomes its
+    /// path.
+    #[inline(never)]
+    pub fn take_nearest<'p>(&mut self, path: &'p [u8], dir: &mut &'p [u8]) -> Result<Fd> {
+        *dir = path;
+        loop {
+            *dir = path::parent(dir);
+            match self.take(dir) {
+                Err(Errno::ENOENT) if *dir != b"/" => {}
+                found => return found,
+            }
+        }
+    }
+
     /// Keeps what [`Walker::take`] gave for the next.
     #[inline(never)]
     pub fn keep(&mut self, dir: &'t [u8], fd: Fd) {
