@@ -12,7 +12,7 @@ use crate::error::{Error, Result, Says, compose, says};
 use crate::kernel::file::{self, FileSystem, FileType, Open, Stat};
 use crate::kernel::mount::{self, Attach, Reach};
 use crate::kernel::{Errno, Fd};
-use crate::limits::{MEMORY, PROFILE_ENTRIES};
+use crate::limits::PROFILE_ENTRIES;
 use crate::mount::{MountEntry, MountId, Options};
 use crate::plan::Class;
 use crate::text::{Out, has_byte, write_number};

@@ -126,37 +126,32 @@ impl<'b> Lines<'b> {
 
     /// The first `len` bytes of [`Lines::fill`] have been written.
     pub fn advance(&mut self, len: usize) {
-        self.end = self.end.saturating_add(len).min(self.buffer.len());
+        self.end = (self.end + len).min(self.buffer.len());
+        if self.skipping {
+            // The end of the line that is left out.
+            let len = position(self.buffer.get(..self.end).unwrap_or_default(), b'\n');
+            self.skipping = len == self.end;
+            (self.start, self.end) = if self.skipping { (0, 0) } else { (len + 1, self.end) };
+        }
     }
 
     /// The next whole line, without its end; `None` when more text is needed.
     #[expect(clippy::should_implement_trait, reason = "an iterator could not lend its own bytes")]
     pub fn next(&mut self) -> Option<&mut [u8]> {
-        loop {
-            let text = self.buffer.get(self.start..self.end).unwrap_or_default();
-            let len = position(text, b'\n');
-            if len == text.len() {
-                if self.skipping {
-                    (self.start, self.end) = (0, 0);
-                }
-                return None;
-            }
-            let line = self.start..self.start + len;
-            self.start = line.end + 1;
-            if !core::mem::take(&mut self.skipping) {
-                return self.buffer.get_mut(line);
-            }
+        let text = self.buffer.get_mut(self.start..self.end).unwrap_or_default();
+        let len = position(text, b'\n');
+        if len == text.len() {
+            return None;
         }
+        self.start += len + 1;
+        text.get_mut(..len)
     }
 
     /// At the end of the text: its last line when that has no end of its own.
     pub fn last(&mut self) -> Option<&mut [u8]> {
         let line = self.start..self.end;
         (self.start, self.end) = (0, 0);
-        if core::mem::take(&mut self.skipping) || line.is_empty() {
-            return None;
-        }
-        self.buffer.get_mut(line)
+        if line.is_empty() { None } else { self.buffer.get_mut(line) }
     }
 }
 
