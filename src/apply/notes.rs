@@ -75,8 +75,8 @@ impl<'t> Notes<'t> {
     /// Whether the target was made for its entry; `None` where no note says so. Where one says so and one does not, it
     /// was made by the later run.
     pub fn find(&self, target: &[u8]) -> Option<bool> {
-        let path = |at: usize| self.list.get(at).map(|(path, _)| *path);
-        let at = sort::partition(self.list.len(), &|at| path(at) <= Some(target));
+        let precedes = |at: usize| self.list.get(at).is_some_and(|(path, _)| *path <= target);
+        let at = sort::partition(self.list.len(), &precedes);
         let (path, made) = self.list.get(at.checked_sub(1)?)?;
         (*path == target).then_some(*made)
     }

@@ -18,7 +18,6 @@ pub fn is_absolute(path: &[u8]) -> bool {
 /// Cleans the path in place and returns its new length, which is never larger than the old one.
 ///
 /// The clean form of the empty path is `.`, for which it has no room: it stays empty.
-#[inline(never)]
 pub fn clean(path: &mut [u8]) -> usize {
     // Most are.
     if is_clean(path) {
