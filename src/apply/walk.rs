@@ -80,7 +80,20 @@ impl<'t> Walker<'t> {
     /// Something was mounted or unmounted here: other directories may be seen at or below it, and what waited there does
     /// so no longer.
     pub fn changed(&mut self, at: &[u8]) {
-        self.waiting.retain(|(dir, _)| !path::covers(at, dir));
+        let mut place = 0;
+        while let Some((dir, _)) = self.waiting.get(place) {
+            if path::covers(at, dir) {
+                // The last one takes its place.
+                if let Some((last, others)) = self.waiting.split_last_mut()
+                    && let Some(gone) = others.get_mut(place)
+                {
+                    core::mem::swap(last, gone);
+                }
+                drop(self.waiting.pop());
+            } else {
+                place += 1;
+            }
+        }
         self.kept.take_if(|(dir, _)| path::covers(at, dir));
     }
 
