@@ -94,7 +94,9 @@ impl<'t> Walker<'t> {
                 place += 1;
             }
         }
-        self.kept.take_if(|(dir, _)| path::covers(at, dir));
+        if self.kept.as_ref().is_some_and(|(dir, _)| path::covers(at, dir)) {
+            self.kept = None;
+        }
     }
 
     /// The descriptor to start at, if that is not the root, and what is left of the path from there.
