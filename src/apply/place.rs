@@ -12,15 +12,21 @@ use crate::text::split;
 /// The mount on which an open object lies, and whether the object is its root; `parent` is the directory in which it was
 /// found. Asked of statx(2) where it tells (Linux 5.8), of `/proc/self/fdinfo` elsewhere (3.15).
 pub fn look(parent: &Fd, top: &Fd) -> Place {
-    let place = mount::place_at(Some(top), b"");
-    let mount = place.mount.or_else(|| mount_id(top));
-    let mount_root = place.mount_root.or_else(|| Some(mount? != mount_id(parent)?));
-    Place { mount, mount_root }
+    let mut place = mount::place_of(top);
+    if place.mount.is_none() {
+        place.mount = mount_id(top);
+    }
+    if place.mount_root.is_none()
+        && let (Some(id), Some(above)) = (place.mount, mount_id(parent))
+    {
+        place.mount_root = Some(id != above);
+    }
+    place
 }
 
 /// The id of the mount on which an open object lies.
 pub fn mount_id(fd: &Fd) -> Option<MountId> {
-    let place = mount::place_at(Some(fd), b"");
+    let place = mount::place_of(fd);
     if place.mount.is_some() {
         return place.mount;
     }
@@ -32,7 +38,7 @@ pub fn mount_id(fd: &Fd) -> Option<MountId> {
 
 /// The id of the mount that is the root.
 pub fn look_at_root() -> Option<MountId> {
-    mount::place_at(None, b"/").mount.or_else(|| mount_id(&file::open(b"/", Open::PATH_DIR).ok()?))
+    mount::place_of_root().mount.or_else(|| mount_id(&file::open(b"/", Open::PATH_DIR).ok()?))
 }
 
 /// Takes away the mount of which this is the root, with all below it, in one step (`MNT_DETACH`). `shows` as in

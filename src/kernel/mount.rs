@@ -258,22 +258,26 @@ struct Statx {
 
 const _: () = assert!(size_of::<Statx>() == 256 && core::mem::offset_of!(Statx, mount) == 144);
 
-/// statx(2), Linux 4.11, of a name in a directory, or of the descriptor itself when the name is empty. Links are
-/// not followed, nothing is automounted. Where the call is refused nothing is told.
-pub fn place_at(dir: Option<&Fd>, name: &[u8]) -> Place {
+/// The place of what the descriptor names. Where the call is refused nothing is told.
+pub fn place_of(fd: &Fd) -> Place {
+    place_at(fd.raw(), b"")
+}
+
+/// The place of the process's root.
+pub fn place_of_root() -> Place {
+    place_at(HERE, b"/")
+}
+
+/// statx(2), Linux 4.11, of a path, or of the descriptor itself when that is empty. Links are not followed, nothing is
+/// automounted.
+#[inline(never)]
+fn place_at(dir: usize, path: &[u8]) -> Place {
     const FLAGS: i32 = libc::AT_EMPTY_PATH | libc::AT_SYMLINK_NOFOLLOW | libc::AT_NO_AUTOMOUNT;
     let mut answer = MaybeUninit::<Statx>::zeroed();
     let place = answer.as_mut_ptr() as usize;
     // SAFETY: `answer` has the size the call fills.
     let _ = unsafe {
-        call_at(
-            libc::SYS_statx,
-            dir.map_or(HERE, Fd::raw),
-            name,
-            word(FLAGS as usize),
-            word(STATX_MNT_ID as usize),
-            word(place),
-        )
+        call_at(libc::SYS_statx, dir, path, word(FLAGS as usize), word(STATX_MNT_ID as usize), word(place))
     };
     // SAFETY: all bit patterns are valid, and it was zeroed before the call, which writes nothing where it fails.
     let answer = unsafe { answer.assume_init() };
