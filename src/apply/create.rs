@@ -244,8 +244,11 @@ pub fn take_back(at: &[u8], what: What<'_>, walker: &mut Walker<'_>, made: Made)
     let mut here = at;
     while made > 0 && here.len() >= made as usize {
         let is_leaf = here.len() == at.len() && !matches!(what, What::Directory);
-        let remove = if is_leaf { file::unlink } else { file::remove_directory };
-        if let Err(errno) = walker.take_parent(here).and_then(|parent| remove(&parent, path::name(here))) {
+        let done = walker.take_parent(here).and_then(|parent| {
+            let name = path::name(here);
+            if is_leaf { file::unlink(&parent, name) } else { file::remove_directory(&parent, name) }
+        });
+        if let Err(errno) = done {
             return matches!(errno, Errno::ENOTEMPTY | Errno::EEXIST | Errno::ENOENT);
         }
         here = path::parent(here);
