@@ -5,7 +5,7 @@
 //! above it are not written to. What was made in this call is our own ground, and not asked again.
 #![forbid(unsafe_code)]
 
-use super::ground::{Answer, Ground, mode};
+use super::ground::{Ground, mode};
 use super::walk::{self, Walker};
 use crate::error::{Error, Result, Says, says};
 use crate::kernel::file::{self, FileType, Open};
@@ -176,12 +176,12 @@ impl<'t> Maker<'_, 't> {
             && self.made == 0
         {
             match ground.ask(here, self.at) {
-                Ok(Answer::Free) => {}
-                Ok(Answer::ReadOnly) => {
+                Ok(()) => {}
+                Err(Errno::EROFS) => {
                     *self.cure = cure;
                     return Err((read_only, dir, 0, Errno::NONE));
                 }
-                Ok(Answer::Trespass) => {
+                Err(Errno::NONE) => {
                     *self.cure = cure;
                     // The directory lies above what was wanted.
                     let says = says!("cannot write to %q because it would affect the host in %p");

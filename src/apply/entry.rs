@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 use super::create::{self, Made, What};
-use super::ground::Answer;
 use super::walk::Walker;
 use super::{Apply, Outcome, place, survey};
 use crate::error::{Error, Result, Says, says};
@@ -373,7 +372,7 @@ impl<'t> Apply<'_, 't> {
             apply.remove_placeholder(entry.dir, kind, parent).or_else(|errno| {
                 // Judged by what is there now: nothing, or what was there before us, where nobody can make anything.
                 match (file::stat_at(parent, name), apply.ground.ask(parent, entry.dir)) {
-                    (Err(Errno::ENOENT), _) | (_, Ok(Answer::ReadOnly)) => Ok(()),
+                    (Err(Errno::ENOENT), _) | (_, Err(Errno::EROFS)) => Ok(()),
                     _ => Err(errno),
                 }
             })
@@ -419,7 +418,11 @@ impl<'t> Apply<'_, 't> {
     fn is_ours_to_remove(&self, at: &[u8], parent: &Fd) -> crate::kernel::Result<bool> {
         match self.notes.find(at) {
             Some(made) => Ok(made),
-            None => Ok(self.ground.ask(parent, at)? == Answer::Free),
+            None => match self.ground.ask(parent, at) {
+                Ok(()) => Ok(true),
+                Err(Errno::EROFS | Errno::NONE) => Ok(false),
+                Err(errno) => Err(errno),
+            },
         }
     }
 }

@@ -3,21 +3,10 @@
 //! or another snap, would see them: that is *trespassing*. On a read-only file system nobody can.
 #![forbid(unsafe_code)]
 
-use crate::kernel::Fd;
 use crate::kernel::file::{self, FileSystem};
+use crate::kernel::{Errno, Fd};
 use crate::limits::PROFILE_ENTRIES;
 use crate::text::{Split, path, split};
-
-/// A directory's answer to "may a name be created here?".
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Yes.
-    Free,
-    /// Nobody can.
-    ReadOnly,
-    /// The host would see it.
-    Trespass,
-}
 
 /// What is known of the places where we may write; lives in `.bss`.
 pub struct Ground<'t> {
@@ -66,17 +55,17 @@ impl<'t> Ground<'t> {
         Ok(self.devices.iter().any(|dev| *dev == stat.dev))
     }
 
-    /// May a name be created in this open directory, on the way to `target`? On a read-only file system not even a
-    /// free path can be made.
-    pub fn ask(&self, fd: &Fd, target: &[u8]) -> crate::kernel::Result<Answer> {
+    /// May a name be created in this open directory, on the way to `target`? The error is `EROFS` where nobody can, also
+    /// under a free path, and `NONE` where the host would see it.
+    pub fn ask(&self, fd: &Fd, target: &[u8]) -> crate::kernel::Result<()> {
         let fs = file::file_system(fd)?;
-        Ok(if fs.read_only || fs.magic == FileSystem::SQUASHFS {
-            Answer::ReadOnly
+        if fs.read_only || fs.magic == FileSystem::SQUASHFS {
+            Err(Errno::EROFS)
         } else if self.is_free(target) || self.is_ours(fd)? {
-            Answer::Free
+            Ok(())
         } else {
-            Answer::Trespass
-        })
+            Err(Errno::NONE)
+        }
     }
 }
 

@@ -28,7 +28,7 @@ use crate::text::arena::Arena;
 use crate::text::{Out, path};
 use create::{Made, Owner};
 use entry::Ready;
-use ground::{Answer, Ground};
+use ground::Ground;
 use mimic::{Children, LISTING};
 use notes::Notes;
 use walk::Walker;
@@ -447,7 +447,7 @@ impl<'t> Apply<'_, 't> {
                     && found.is_ok_and(|top| {
                         place::look(&parent, &top).mount_root == Some(true)
                             // No mimic that was made meanwhile, and no part of one.
-                            && [&parent, &top].iter().all(|fd| self.ground.ask(fd, b"") != Ok(Answer::Free))
+                            && [&parent, &top].iter().all(|fd| self.ground.ask(fd, b"").is_err())
                     })
             }
             Err(errno) => errno == Errno::ENOTDIR,

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::entry;
-use super::ground::{Answer, Ground};
+use super::ground::Ground;
 use super::notes::{self, Version};
 use super::walk::{self, Walker};
 use crate::error::{Error, Result, Says, says};
@@ -202,7 +202,7 @@ fn find_missing<'t>(item: &mut Item<'t>, walker: &mut Walker<'t>, ground: &mut G
     }
     let mut dir: &'t [u8] = b"";
     if let Ok(here) = walker.take_nearest(target, &mut dir) {
-        let free = matches!(ground.ask(&here, target), Ok(Answer::Free));
+        let free = ground.ask(&here, target).is_ok();
         item.under = Some(dir);
         item.needs_mimic = !free && dir != b"/";
         walker.keep(dir, here);
