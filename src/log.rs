@@ -12,13 +12,10 @@ use crate::error::{Errno, Error, Says, Within, says};
 use crate::kernel::Fd;
 use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::process::{self, Stream, Variable};
+use crate::kernel::writer::Writer;
 use crate::limits;
 use crate::text::{Out, has_part};
 use core::mem::ManuallyDrop;
-use heapless::Vec;
-
-/// Bytes gathered before they are written: any sentence but one with the longest of paths in it.
-const LINE_BUFFER: usize = 4_000;
 
 /// The log of one run. It is handed down as a value; there is no other.
 #[derive(Debug)]
@@ -129,44 +126,14 @@ pub fn fatal(error: Error<'_>, instance: &[u8]) {
 
 #[inline(never)]
 fn line(stream: Stream, file: Option<&Fd>, start: &[u8], say: &dyn Fn(&mut dyn Out)) {
-    let mut line = Line { stream, file, buffer: Vec::new() };
+    let stream = stream.fd();
+    let mut line = Writer::new(&stream, file);
     let out: &mut dyn Out = &mut line;
     out.put(start);
     say(out);
     out.put(b"\n");
-    line.flush();
-}
-
-/// One line that is being written.
-#[derive(Debug)]
-struct Line<'l> {
-    stream: Stream,
-    file: Option<&'l Fd>,
-    buffer: Vec<u8, LINE_BUFFER>,
-}
-
-impl Line<'_> {
-    #[inline(never)]
-    fn flush(&mut self) {
-        process::write_stream(self.stream, &self.buffer);
-        if let Some(fd) = self.file {
-            // A full disk must not stop an update, and there is nowhere left to complain.
-            let _ = file::write_all(fd, &self.buffer);
-        }
-        self.buffer.clear();
-    }
-}
-
-impl Out for Line<'_> {
-    fn put(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            if self.buffer.is_full() {
-                self.flush();
-            }
-            // There is room now.
-            let _ = self.buffer.push(byte);
-        }
-    }
+    // A full disk must not stop an update, and there is nowhere left to complain.
+    let _ = line.finish();
 }
 
 /// The words that `SNAPD_DEBUG` says yes with, white space around them aside.

@@ -2,6 +2,7 @@
 //! Signals are held back until the guard is dropped. What happens to a process is seen from outside.
 #![allow(missing_docs)]
 
+use snap_update_ns::kernel::file;
 use snap_update_ns::kernel::process::{self, Stream};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
@@ -45,7 +46,7 @@ fn talk_to_nobody() {
     // SAFETY: no memory is passed.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
     process::hold_broken_pipe();
-    process::write_stream(Stream::Error, b"is anybody there?\n");
+    let _ = file::write_all(&Stream::Error.fd(), b"is anybody there?\n");
     std::process::exit(7);
 }
 

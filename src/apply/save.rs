@@ -4,39 +4,11 @@
 
 use super::notes;
 use crate::error::{Error, Result, says};
+use crate::kernel::Fd;
 use crate::kernel::file::{self, Open};
-use crate::kernel::{Errno, Fd};
+use crate::kernel::writer::Writer;
 use crate::limits::NAME;
 use crate::text::{Out, path};
-
-/// Writes through a small buffer and remembers the first error.
-struct Writer<'f> {
-    fd: &'f Fd,
-    buffer: heapless::Vec<u8, 8192>,
-    error: Option<Errno>,
-}
-
-impl Writer<'_> {
-    #[inline(never)]
-    fn flush(&mut self) {
-        if self.error.is_none() {
-            self.error = file::write_all(self.fd, &self.buffer).err();
-        }
-        self.buffer.clear();
-    }
-}
-
-impl Out for Writer<'_> {
-    fn put(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            if self.buffer.is_full() {
-                self.flush();
-            }
-            // There is room now.
-            let _ = self.buffer.push(byte);
-        }
-    }
-}
 
 /// Compares what is written with what is there.
 struct Comparer<'b> {
@@ -116,8 +88,7 @@ fn fill(fd: &Fd, write: &dyn Fn(&mut dyn Out)) -> crate::kernel::Result<()> {
 }
 
 fn flush(fd: &Fd, write: &dyn Fn(&mut dyn Out)) -> crate::kernel::Result<()> {
-    let mut writer = Writer { fd, buffer: heapless::Vec::new(), error: None };
+    let mut writer = Writer::new(fd, None);
     write(&mut writer);
-    writer.flush();
-    writer.error.map_or(Ok(()), Err)
+    writer.finish()
 }

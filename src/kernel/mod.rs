@@ -25,6 +25,7 @@ mod memory;
 pub mod mount;
 pub mod process;
 pub(crate) mod sentences;
+pub mod writer;
 
 /// What a system call gives: its value, or the error number. Values are 32 bits wide, as error numbers are: then a
 /// result is two registers. Ours are descriptors, and counts of bytes below 2 GiB, which is the most that Linux moves

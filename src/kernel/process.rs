@@ -4,8 +4,9 @@
 //! The program has one thread. Identity is changed by the bare system calls: the C library's functions also
 //! change the other threads, of which there are none. On 32-bit Arm they are the calls with 32-bit ids.
 
-use super::{ANY, Fd, Result, call, done, file, word};
+use super::{ANY, Fd, Result, call, done, word};
 use core::ffi::{CStr, c_char, c_int, c_long};
+use core::mem::ManuallyDrop;
 use core::ptr::null_mut;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
@@ -20,22 +21,26 @@ use libc::{
     SYS_setgroups32 as SYS_SETGROUPS, SYS_setresgid32 as SYS_SETRESGID, SYS_setresuid32 as SYS_SETRESUID,
 };
 
+/// A call with no arguments, or with two that are 0, which cannot fail.
+#[inline(never)]
+fn simple(number: c_long) -> u32 {
+    // SAFETY: the callers name calls that are passed no memory.
+    unsafe { call(number, 0, 0, ANY, ANY, ANY) }.unwrap_or_default()
+}
+
 /// getuid(2): who started us.
 pub fn real_uid() -> u32 {
-    // SAFETY: no memory is passed; the call cannot fail.
-    unsafe { call(SYS_GETUID, 0, 0, ANY, ANY, ANY) }.unwrap_or_default()
+    simple(SYS_GETUID)
 }
 
 /// geteuid(2): whose rights we have.
 pub fn effective_uid() -> u32 {
-    // SAFETY: no memory is passed; the call cannot fail.
-    unsafe { call(SYS_GETEUID, 0, 0, ANY, ANY, ANY) }.unwrap_or_default()
+    simple(SYS_GETEUID)
 }
 
 /// getgid(2)
 pub fn real_gid() -> u32 {
-    // SAFETY: no memory is passed; the call cannot fail.
-    unsafe { call(SYS_GETGID, 0, 0, ANY, ANY, ANY) }.unwrap_or_default()
+    simple(SYS_GETGID)
 }
 
 /// setgroups(2): the only supplementary group is `gid` from here on.
@@ -58,9 +63,9 @@ pub fn set_uid(uid: u32) -> Result<()> {
     unsafe { done(SYS_SETRESUID, id, id, word(id), ANY, ANY) }
 }
 
-/// A set of capabilities, one bit each; capabilities(7).
+/// A set of capabilities, one bit each, of the first 32; capabilities(7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Capabilities(pub u64);
+pub struct Capabilities(pub u32);
 
 impl Capabilities {
     /// No capability.
@@ -101,30 +106,23 @@ impl CapabilityHeader {
     }
 }
 
-/// `struct __user_cap_data_struct`; version 3 reads and writes **two** of them, the low and the high 32 bits.
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct CapabilityData {
-    effective: u32,
-    permitted: u32,
-    inheritable: u32,
-}
+/// Two of `struct __user_cap_data_struct`: effective, permitted and inheritable ones, the low 32 bits and then the high ones.
+type CapabilityData = [u32; 6];
 
 /// capget(2): the effective capabilities.
 pub fn effective_capabilities() -> Result<Capabilities> {
     let mut header = CapabilityHeader::ours();
-    let mut data = [CapabilityData::default(); 2];
+    let mut data: CapabilityData = [0; 6];
     // SAFETY: version 3 writes two records, and there is room for two.
     unsafe { done(libc::SYS_capget, &raw mut header as usize, data.as_mut_ptr() as usize, ANY, ANY, ANY) }?;
-    let [low, high] = data;
-    Ok(Capabilities(u64::from(low.effective) | u64::from(high.effective) << 32))
+    let [effective, ..] = data;
+    Ok(Capabilities(effective))
 }
 
 /// capset(2): effective and permitted become `set`; nothing stays inheritable, and so nothing ambient.
 pub fn set_capabilities(set: Capabilities) -> Result<()> {
     let mut header = CapabilityHeader::ours();
-    let half = |bits: u32| CapabilityData { effective: bits, permitted: bits, inheritable: 0 };
-    let data = [half(set.0 as u32), half((set.0 >> 32) as u32)];
+    let data: CapabilityData = [set.0, set.0, 0, 0, 0, 0];
     // SAFETY: version 3 reads two records, and two are there.
     unsafe { done(libc::SYS_capset, &raw mut header as usize, data.as_ptr() as usize, ANY, ANY, ANY) }
 }
@@ -151,8 +149,7 @@ pub fn join_mount_namespace(file: &Fd) -> Result<()> {
 
 /// umask(2) of 0: files get exactly the mode that is asked for.
 pub fn clear_umask() {
-    // SAFETY: no memory is passed; the call cannot fail.
-    let _ = unsafe { call(libc::SYS_umask, 0, 0, ANY, ANY, ANY) };
+    simple(libc::SYS_umask);
 }
 
 /// flock(2), exclusive: waits for as long as it takes, or not at all; `EAGAIN` when somebody else holds it then.
@@ -251,8 +248,8 @@ pub fn wait_for(child: u32) {
 /// setpgid(2): what is sent to the starter's group of processes no longer reaches this one. It stays in its session: a
 /// new one would be scheduled apart from all others (sched(7), autogroups), and may get its turn late.
 pub fn leave_group() {
-    // SAFETY: no memory is passed. It fails only for the leader of a session, which a new process is not.
-    let _ = unsafe { call(libc::SYS_setpgid, 0, 0, ANY, ANY, ANY) };
+    // It fails only for the leader of a session, which a new process is not.
+    simple(libc::SYS_setpgid);
 }
 
 /// Closes every descriptor that `keeps` does not name, whoever opened it. For a new process that shall hold on to nothing
@@ -425,11 +422,12 @@ pub enum Stream {
     Error,
 }
 
-/// write(2) until all is written or the stream takes no more; nothing could be said about that anywhere.
-pub fn write_stream(stream: Stream, bytes: &[u8]) {
-    let fd = match stream {
-        Stream::Output => libc::STDOUT_FILENO,
-        Stream::Error => libc::STDERR_FILENO,
-    };
-    let _ = file::write_number(fd as usize, bytes);
+impl Stream {
+    /// Its descriptor, which stays open.
+    pub fn fd(self) -> ManuallyDrop<Fd> {
+        ManuallyDrop::new(Fd::own(match self {
+            Stream::Output => libc::STDOUT_FILENO as u32,
+            Stream::Error => libc::STDERR_FILENO as u32,
+        }))
+    }
 }

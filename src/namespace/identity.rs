@@ -63,8 +63,9 @@ pub fn become_user() -> Result<'static, ()> {
 
 /// `says` is the sentence for the step that failed.
 fn drop_rights(says: &mut Says) -> kernel::Result<()> {
-    if protocol(process::real_uid(), process::effective_uid()) == Protocol::SetUid {
-        let (uid, gid) = (process::real_uid(), process::real_gid());
+    let uid = process::real_uid();
+    if protocol(uid, process::effective_uid()) == Protocol::SetUid {
+        let gid = process::real_gid();
         *says = says!("cannot set permitted capabilities mask: %e");
         process::set_capabilities(
             Capabilities::SYS_ADMIN.and(Capabilities::SETUID).and(Capabilities::SETGID),
