@@ -6,6 +6,7 @@
 use std::sync::Mutex;
 
 use heapless::Vec as Fixed;
+use snap_update_ns::error::Sentence;
 use snap_update_ns::invocation::{self, Invocation};
 use snap_update_ns::mount::{MountEntry, Options, info, profile};
 use snap_update_ns::plan::{Plan, Profile, State};
@@ -168,8 +169,8 @@ fn decided(plan: &mut Plan<'static>, old: &'static Entries, new: &'static Entrie
         assert!((at as usize) < plan.items.len(), "no item {at}");
     }
     let mut out = Text(Vec::new());
-    plan.each_line(&mut |verb, entry, about| {
-        out.put(verb.as_bytes());
+    plan.each_line(&mut |step, entry, about| {
+        Sentence::plain(step.says()).write(b"", &mut out);
         entry.write(&mut out);
         out.put(about);
     });

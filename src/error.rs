@@ -141,6 +141,7 @@ pub enum Within {
     FinishingFreezing,
     CoveringDirectory,
     Updating,
+    UsingHome,
 }
 
 impl<'t> Error<'t> {
@@ -199,6 +200,7 @@ const WITHIN: Says = says!(
     "cannot finish freezing processes of snap %i: \n",
     "cannot create writable mimic over %p: \n",
     "updating the mount namespace of snap %q, from \n",
+    "): cannot use invalid home directory %q: \n",
 );
 
 /// An error number of errno(3), as Linux numbers them on x86, arm and arm64 alike.

@@ -199,6 +199,12 @@ pub enum Name {
 pub struct Names<'t>([&'t [u8]; 7]);
 
 impl<'t> Names<'t> {
+    /// The names in a text, with blanks between.
+    pub fn new(text: &'t [u8]) -> Self {
+        let mut names = split(text, b' ');
+        Names(core::array::from_fn(|_| names.next().unwrap_or_default()))
+    }
+
     /// The path of one.
     pub fn get(&self, which: Name) -> &'t [u8] {
         self.0.get(which as usize).copied().unwrap_or_default()
@@ -222,12 +228,11 @@ impl<'t> Invocation<'t> {
         split(self.instance, b'_').nth(1)
     }
 
-    /// The names of the files, for the user with this id where they differ.
-    pub fn names<'a>(&self, uid: u32, arena: &mut Arena<'a>) -> core::result::Result<Names<'a>, Full> {
+    /// The text of [`Names`], for the user with this id where they differ.
+    pub fn names<'a>(&self, uid: u32, arena: &mut Arena<'a>) -> core::result::Result<&'a [u8], Full> {
         let says = if self.user_mounts { FILES_OF_USER } else { FILES_OF_SNAP };
         let names = Sentence { one: self.instance, number: uid, ..Sentence::plain(says) };
-        let mut names = split(arena.write(&|w| names.write(b"", w))?, b' ');
-        Ok(Names(core::array::from_fn(|_| names.next().unwrap_or_default())))
+        arena.write(&|w| names.write(b"", w))
     }
 }
 
@@ -409,7 +414,8 @@ mod tests {
     #[test]
     fn the_files_of_the_snap_are_named_after_the_instance() {
         let mut room = [0; 512];
-        let names = parsed(&["maple_blue"]).unwrap().names(1000, &mut Arena::new(&mut room)).unwrap();
+        let invocation = parsed(&["maple_blue"]).unwrap();
+        let names = Names::new(invocation.names(1000, &mut Arena::new(&mut room)).unwrap());
         let expected: [&[u8]; 7] = [
             b"/run/snapd/ns/maple_blue.mnt",
             b"/run/snapd/lock/maple_blue.lock",
@@ -428,7 +434,7 @@ mod tests {
     fn the_files_of_a_user_bear_the_user_id() {
         let mut room = [0; 512];
         let invocation = parsed(&["--user-mounts", "acorn"]).unwrap();
-        let names = invocation.names(u32::MAX, &mut Arena::new(&mut room)).unwrap();
+        let names = Names::new(invocation.names(u32::MAX, &mut Arena::new(&mut room)).unwrap());
         assert_eq!(names.get(Name::Desired), b"/var/lib/snapd/mount/snap.acorn.user-fstab");
         assert_eq!(names.get(Name::Record), b"/run/snapd/ns/snap.acorn.4294967295.user-fstab");
         assert_eq!(names.get(Name::Log), b"/run/snapd/ns/snap.acorn.user.4294967295.log");

@@ -23,7 +23,7 @@ use crate::mount::profile::{self, ExpandFault};
 use crate::mount::table::{self, Table};
 use crate::namespace::freezer::{self, Freezer, Frozen};
 use crate::namespace::{enter, identity, lock};
-use crate::plan::{self, Action, Plan, Profile, State};
+use crate::plan::{self, Action, Plan, Profile, State, Step};
 use crate::text::arena::Arena;
 use crate::text::{path, split};
 
@@ -129,7 +129,7 @@ fn update<'t>(invocation: &Invocation<'t>, run: &'t mut Run<'t>, world: &'t mut 
         )));
     }
     let uid = owner(invocation);
-    let names = invocation.names(uid, &mut run.work.arena)?;
+    let names = Names::new(invocation.names(uid, &mut run.work.arena)?);
     match invocation.user_mounts {
         true => {
             process::hold_broken_pipe();
@@ -346,14 +346,12 @@ fn make_plan<'t>(
     plan.decide();
     say_conflicts(plan, log);
     if log.is_debug() {
-        plan.each_line(&mut |verb, entry, about| {
+        plan.each_line(&mut |step, entry, about| {
             log.debug(&|line| {
-                line.put(b"plan: ");
-                line.put(verb.as_bytes());
-                line.put(b" ");
+                line.says(step.says());
                 entry.write(line);
                 if !about.is_empty() {
-                    line.put(if verb == "mount" { b"  # over " } else { b"  # for " });
+                    line.says(if step == Step::Mount { says!("  # over ") } else { says!("  # for ") });
                     line.put(about);
                 }
             });
@@ -388,7 +386,7 @@ fn say_conflicts(plan: &Plan<'_>, log: &mut Log) {
             line.says(says);
             entry.write(line);
             if let Some(winner) = winner {
-                line.put(b"; it has ");
+                line.says(says!("; it has "));
                 winner.write(line);
             }
         });
@@ -426,15 +424,12 @@ fn home() -> Result<'static, &'static [u8]> {
         };
         says!("%e")
     };
-    Err(Error::call(says, value, errno))
+    Err(Error::call(says, value, errno).within(Within::UsingHome))
 }
 
 fn bad_home<'t>(entry: &MountEntry<'t>, bad: Error<'_>, arena: &mut Arena<'t>) -> Error<'t> {
     let text = arena.write(&|out| {
         entry.write(out);
-        out.put(b"): cannot use invalid home directory ");
-        out.quoted(bad.one);
-        out.put(b": ");
         bad.write(b"", out);
     });
     Error::about(says!("cannot expand mount entry (%s"), text.unwrap_or_default())

@@ -10,7 +10,7 @@ use planning::{Facts, formatted, plan, printed, written};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use snap_update_ns::mount::Kind;
-use snap_update_ns::plan::{Action, Item, Plan, Removal, State};
+use snap_update_ns::plan::{Action, Item, Plan, Removal, State, Step};
 use snap_update_ns::text::path;
 
 /// A path of up to four levels, of three names; two of them are the beginning of another.
@@ -233,8 +233,8 @@ proptest! {
     fn every_desired_entry_is_kept_mounted_or_skipped(case in some_case()) {
         let mut lines = case.plan(|plan| {
             let mut lines = Vec::new();
-            plan.each_line(&mut |verb, entry, _| {
-                if matches!(verb, "keep" | "adopt" | "skip" | "mount") && !entry.is_synthetic() {
+            plan.each_line(&mut |step, entry, _| {
+                if matches!(step, Step::Keep | Step::Adopt | Step::Skip | Step::Mount) && !entry.is_synthetic() {
                     lines.push(written(entry));
                 }
             });

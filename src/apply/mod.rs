@@ -16,7 +16,7 @@ pub mod save;
 pub mod survey;
 pub mod walk;
 
-use crate::error::{Error, Result, says};
+use crate::error::{Error, Result, Says, says};
 use crate::kernel::Errno;
 use crate::kernel::file::{self, FileSystem, Open};
 use crate::limits::{MEMORY, PROFILE_ENTRIES, WRITTEN_ENTRY};
@@ -293,22 +293,20 @@ impl<'t> Apply<'_, 't> {
     }
 
     #[inline(never)]
-    fn warn(&mut self, action: &str, entry: &MountEntry<'t>, error: Error<'t>) {
+    fn warn(&mut self, action: Says, entry: &MountEntry<'t>, error: Error<'t>) {
         self.log.warn(&|line| {
-            line.put(b"cannot change mount namespace according to change ");
-            line.put(action.as_bytes());
-            line.put(b" (");
+            line.says(says!("cannot change mount namespace according to change "));
+            line.says(action);
             entry.write(line);
-            line.put(b"): ");
+            line.says(says!("): "));
             error.write(b"", line);
         });
     }
 
     #[inline(never)]
-    fn tell(&mut self, action: &str, entry: &MountEntry<'t>) {
+    fn tell(&mut self, action: Says, entry: &MountEntry<'t>) {
         self.log.debug(&|line| {
-            line.put(action.as_bytes());
-            line.put(b" ");
+            line.says(action);
             entry.write(line);
         });
     }
@@ -379,10 +377,10 @@ impl<'t> Apply<'_, 't> {
             }
         }
         match done {
-            Ok(()) => self.tell("unmounted", item.entry),
+            Ok(()) => self.tell(says!("unmounted "), item.entry),
             Err(error) => {
                 if pass == Pass::Again {
-                    self.warn("unmount", item.entry, error);
+                    self.warn(says!("unmount ("), item.entry, error);
                 }
                 self.note(at, item, true);
             }
@@ -425,10 +423,10 @@ impl<'t> Apply<'_, 't> {
             Err(errno) => Err(errno),
         };
         match done {
-            Ok(()) => self.tell("unmounted", item.entry),
+            Ok(()) => self.tell(says!("unmounted "), item.entry),
             Err(errno) => {
                 self.warn(
-                    "unmount",
+                    says!("unmount ("),
                     item.entry,
                     Error::call(says!("cannot unmount %q: %e"), item.entry.dir, errno),
                 );
@@ -471,11 +469,15 @@ impl<'t> Apply<'_, 't> {
             && errno != Errno::NONE
             && pass == Pass::Again
         {
-            self.warn("unmount", entry, Error::call(says!("cannot unmount %q: %e"), entry.dir, errno));
+            self.warn(
+                says!("unmount ("),
+                entry,
+                Error::call(says!("cannot unmount %q: %e"), entry.dir, errno),
+            );
         }
         let stays = done.is_err();
         if !stays && !copy {
-            self.tell("unmounted", entry);
+            self.tell(says!("unmounted "), entry);
         }
         lines_of(plan, at, mimic, &mut |line| self.keep(line, stays));
     }
@@ -563,7 +565,7 @@ impl<'t> Apply<'_, 't> {
             match self.perform(item, old) {
                 Ok(()) => {
                     self.set(at, Outcome::Mounted(ready.target));
-                    return self.tell("mounted", item.entry);
+                    return self.tell(says!("mounted "), item.entry);
                 }
                 // Something is not as it was seen: step by step, then, and with the right words.
                 Err(error) if seen && matches!(error.errno, Errno::NONE | Errno::ENOENT | Errno::ENOTDIR) => {
@@ -600,7 +602,7 @@ impl<'t> Apply<'_, 't> {
         if item.class != Class::Interface && fatal.is_none() {
             *fatal = Some(error);
         } else {
-            self.warn("mount", item.entry, error);
+            self.warn(says!("mount ("), item.entry, error);
         }
     }
 

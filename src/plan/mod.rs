@@ -16,6 +16,7 @@
 //! away first and mounted again afterwards: so a layout always shows what is there now.
 #![forbid(unsafe_code)]
 
+use crate::error::{Says, says};
 use crate::limits::PROFILE_ENTRIES;
 use crate::mount::table::{Mount, MountRef, Table};
 use crate::mount::{Flags, Kind, MountEntry, MountId, Origin};
@@ -190,6 +191,35 @@ pub enum Removal {
     Item(u32),
     /// A mimic: its tmpfs, and all parts with it.
     Mimic(u32),
+}
+
+macro_rules! steps {
+    ($($name:ident $text:literal)*) => {
+        /// What a line of a printed plan says.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "the words are below")]
+        pub enum Step { $($name),* }
+
+        /// The words in the same order, each with a line end.
+        const STEPS: Says = says!($($text, "\n"),*);
+    };
+}
+
+steps! {
+    Unmount "plan: unmount "
+    MountAgain "plan: unmount, to be mounted again: "
+    UnmountMimic "plan: unmount with all its parts "
+    Adopt "plan: adopt "
+    Keep "plan: keep "
+    Skip "plan: skip "
+    Mount "plan: mount "
+}
+
+impl Step {
+    /// The words for people, in front of an entry.
+    pub fn says(self) -> Says {
+        STEPS.line(self as usize)
+    }
 }
 
 /// Room for everything that is decided on; lives in `.bss`.
@@ -405,41 +435,41 @@ impl<'t> Plan<'t> {
         !self.removals.is_empty() || !self.mounts.is_empty()
     }
 
-    /// Calls `line` for every step with its verb, its entry and a path that it is about: first what is taken away, then
+    /// Calls `line` for every step with its entry and a path that it is about: first what is taken away, then
     /// what stays, then what is mounted.
-    pub fn each_line(&self, line: &mut dyn FnMut(&'static str, &MountEntry<'t>, &[u8])) {
+    pub fn each_line(&self, line: &mut dyn FnMut(Step, &MountEntry<'t>, &[u8])) {
         for removal in self.removals.iter() {
-            let (verb, entry) = match *removal {
+            let (step, entry) = match *removal {
                 Removal::Item(at) => match self.items.get(at as usize) {
-                    Some(item) if item.desired => ("unmount, to be mounted again:", Some(item.entry)),
-                    item => ("unmount", item.map(|item| item.entry)),
+                    Some(item) if item.desired => (Step::MountAgain, Some(item.entry)),
+                    item => (Step::Unmount, item.map(|item| item.entry)),
                 },
                 Removal::Mimic(at) => {
                     let mimic = self.mimics.get(at as usize);
-                    ("unmount with all its parts", mimic.and_then(|mimic| self.line(mimic.line)))
+                    (Step::UnmountMimic, mimic.and_then(|mimic| self.line(mimic.line)))
                 }
             };
             if let Some(entry) = entry {
-                line(verb, entry, b"");
+                line(step, entry, b"");
             }
         }
         for item in self.items.iter() {
-            let verb = match item.action {
-                Action::Keep if item.record.is_none() => "adopt",
-                Action::Keep => "keep",
-                Action::Duplicate | Action::Unknown => "skip",
+            let step = match item.action {
+                Action::Keep if item.record.is_none() => Step::Adopt,
+                Action::Keep => Step::Keep,
+                Action::Duplicate | Action::Unknown => Step::Skip,
                 Action::Unmount | Action::Mount(_) => continue,
             };
-            line(verb, item.entry, b"");
+            line(step, item.entry, b"");
         }
         for mimic in self.mimics.iter().filter(|mimic| !mimic.goes) {
             if let Some(entry) = self.line(mimic.line) {
-                line("keep", entry, mimic.heir.unwrap_or_default());
+                line(Step::Keep, entry, mimic.heir.unwrap_or_default());
             }
         }
         for at in self.mounts.iter() {
             if let Some(item) = self.items.get(*at as usize) {
-                line("mount", item.entry, item.under.filter(|_| item.needs_mimic).unwrap_or_default());
+                line(Step::Mount, item.entry, item.under.filter(|_| item.needs_mimic).unwrap_or_default());
             }
         }
     }

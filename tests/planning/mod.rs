@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
+use snap_update_ns::error::Sentence;
 use snap_update_ns::mount::info::parse_line;
 use snap_update_ns::mount::table::{self, Table};
 use snap_update_ns::mount::{Kind, MountEntry, profile};
-use snap_update_ns::plan::{self, Item, Plan, Profile, State};
+use snap_update_ns::plan::{self, Item, Plan, Profile, State, Step};
 use snap_update_ns::text::arena::Arena;
 use snap_update_ns::text::{Out, path};
 
@@ -116,10 +117,13 @@ pub fn plan_over<R>(
 /// The steps of a plan as they are printed: verb, canonical entry, and the path that it is about.
 pub fn printed(plan: &Plan<'_>) -> String {
     let mut text = String::new();
-    plan.each_line(&mut |verb, entry, about| {
-        text += &format!("{verb} {}", written(entry));
+    plan.each_line(&mut |step, entry, about| {
+        let mut verb = Text(Vec::new());
+        Sentence::plain(step.says()).write(b"", &mut verb);
+        let verb = String::from_utf8(verb.0).unwrap();
+        text += &format!("{}{}", verb.strip_prefix("plan: ").unwrap(), written(entry));
         if !about.is_empty() {
-            let word = if verb == "mount" { "over" } else { "for" };
+            let word = if step == Step::Mount { "over" } else { "for" };
             text += &format!("  # {word} {}", String::from_utf8_lossy(about));
         }
         text.push('\n');
