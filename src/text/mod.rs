@@ -59,21 +59,17 @@ pub fn write_number(w: &mut dyn Out, number: u64) {
 pub fn write_quoted(w: &mut dyn Out, bytes: &[u8]) {
     w.put(b"\"");
     for &byte in bytes {
-        let letter = match byte {
-            b'"' | b'\\' => byte,
-            b'\n' => b'n',
-            b'\t' => b't',
-            b'\r' => b'r',
-            b' '..=b'~' => {
-                w.put(&[byte]);
-                continue;
-            }
-            _ => {
-                w.put(&hex(byte));
-                continue;
-            }
+        let mut text = hex(byte);
+        let len = if let Some(letter) = b"\"\\ntr".get(position(b"\"\\\n\t\r", byte)) {
+            text[1] = *letter;
+            2
+        } else if matches!(byte, b' '..=b'~') {
+            text[0] = byte;
+            1
+        } else {
+            4
         };
-        w.put(&[b'\\', letter]);
+        w.put(text.get(..len).unwrap_or_default());
     }
     w.put(b"\"");
 }
