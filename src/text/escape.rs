@@ -56,14 +56,11 @@ fn octal(byte: u8) -> [u8; 4] {
 /// Writes a field with its escapes.
 #[inline(never)]
 pub fn write_escaped(w: &mut dyn Out, bytes: &[u8]) {
-    let mut rest = bytes;
-    loop {
-        let plain = rest.iter().take_while(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\\')).count();
-        let (run, behind) = rest.split_at_checked(plain).unwrap_or_default();
-        w.put(run);
-        let Some((byte, behind)) = behind.split_first() else { return };
-        w.put(&octal(*byte));
-        rest = behind;
+    for byte in bytes {
+        match byte {
+            b' ' | b'\t' | b'\n' | b'\\' => w.put(&octal(*byte)),
+            _ => w.put(&[*byte]),
+        }
     }
 }
 
