@@ -4,8 +4,8 @@
 //! Space `\040`, tab `\011`, newline `\012` and backslash `\134`; no others, in either direction.
 #![forbid(unsafe_code)]
 
-use super::Out;
 use super::path::put;
+use super::{Out, cut};
 
 /// Takes the first field off a line, with what separates it from the next, and decodes it in place. One pass, whose
 /// output is not looked at again: `\134040` is `\040`. Whatever else begins with a backslash stays as it is.
@@ -22,11 +22,9 @@ pub(crate) fn cut_field_hash<'l>(line: &mut &'l mut [u8], separator: u8) -> &'l 
 
 #[inline(never)]
 fn decode<'l>(line: &mut &'l mut [u8], separator: u8, escaped: &[u8]) -> &'l mut [u8] {
-    let field = core::mem::take(line);
+    let field = cut(line, separator);
     let (mut from, mut len) = (0, 0);
-    while let Some(mut byte) = field.get(from).copied()
-        && byte != separator
-    {
+    while let Some(mut byte) = field.get(from).copied() {
         if byte == b'\\' {
             let behind = field.get(from..).and_then(<[u8]>::first_chunk);
             for meant in escaped {
@@ -40,8 +38,6 @@ fn decode<'l>(line: &mut &'l mut [u8], separator: u8, escaped: &[u8]) -> &'l mut
         from += 1;
         put(field, &mut len, byte);
     }
-    let (field, behind) = field.split_at_mut_checked(from).unwrap_or_default();
-    *line = behind.get_mut(1..).unwrap_or_default();
     field.get_mut(..len).unwrap_or_default()
 }
 
