@@ -19,10 +19,6 @@ pub fn is_absolute(path: &[u8]) -> bool {
 ///
 /// The clean form of the empty path is `.`, for which it has no room: it stays empty.
 pub fn clean(path: &mut [u8]) -> usize {
-    // Most are.
-    if is_clean(path) {
-        return path.len();
-    }
     let root = usize::from(is_absolute(path));
     // The front is overwritten while the rest is read. It never overtakes the reader: every component that is
     // written was read before, with a separator before it.
@@ -86,7 +82,8 @@ pub(crate) fn put(path: &mut [u8], len: &mut usize, byte: u8) {
 /// Whether [`clean`] would leave the path as it is. The empty path is not clean.
 #[inline(never)]
 pub fn is_clean(path: &[u8]) -> bool {
-    if path == b"/" || path == b"." {
+    // `/`, `.` or a name.
+    if path.len() == 1 {
         return true;
     }
     let (mut may_climb, rest) = match path {
