@@ -103,7 +103,7 @@ pub fn check_path<'t>(at: &'t [u8], what: What<'t>) -> Result<'t, ()> {
     } else {
         match what {
             What::Symlink(b"") => says!("cannot create symlink with empty target: %q"),
-            What::File | What::Symlink(_) if at == b"/" => says!("cannot create non-file path: %q"),
+            What::File | What::Symlink(_) if path::is_root(at) => says!("cannot create non-file path: %q"),
             _ => return Ok(()),
         }
     };
@@ -170,7 +170,7 @@ impl<'t> Maker<'_, 't> {
         let dir = self.dir;
         let read_only = says!("cannot operate on read-only filesystem at %s");
         // A mimic over "/" would put an empty root on top of everything (L10).
-        let cure = if dir == b"/" { 0 } else { dir.len() };
+        let cure = if path::is_root(dir) { 0 } else { dir.len() };
         // May a name be created here? What was made just now is our own.
         if let Some((_, ground)) = &mut self.ground
             && self.made == 0

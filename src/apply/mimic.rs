@@ -70,7 +70,7 @@ struct Cover<'t> {
 type Covered<'t> = Result<'t, Result<'t, ()>>;
 
 impl<'t> Apply<'_, 't> {
-    /// Makes a writable mimic over `dir` on behalf of an entry. On failure nothing is left of it, and nothing is put on
+    /// Makes a writable mimic over `dir`, which is not the root directory, on behalf of an entry. On failure nothing is left of it, and nothing is put on
     /// record; but the tmpfs that could not be taken away again.
     pub fn cover(&mut self, dir: &'t [u8], entry: &MountEntry<'t>) -> Result<'t, ()> {
         self.walker.changed(dir);
@@ -166,13 +166,12 @@ impl<'t> Apply<'_, 't> {
         children.clear();
         let no = |errno| Error::call(says!("cannot list %q: %e"), dir, errno);
         let listing = file::open_at(fd, b".", Open::READ_DIR).map_err(no)?;
-        let slash: &[u8] = if dir == b"/" { b"" } else { b"/" };
         let mut done = Ok(());
         file::list(&listing, buffer, |child| {
             let kind = child.kind.map_or_else(|| file::stat_at(fd, child.name).map(|s| s.kind), Ok);
             // What is gone again, or cannot be looked at, cannot be put back either.
             let Ok(kind) = kind else { return true };
-            match arena.concat(&[dir, slash, child.name]) {
+            match arena.concat(&[dir, b"/", child.name]) {
                 // When no more fit, they are too many to be recorded.
                 Ok(dir) => children.push(Child { dir, kind }).is_ok(),
                 Err(full) => {

@@ -204,7 +204,7 @@ fn find_missing<'t>(item: &mut Item<'t>, walker: &mut Walker<'t>, ground: &mut G
     if let Ok(here) = walker.take_nearest(target, &mut dir) {
         let free = ground.ask(&here, target).is_ok();
         item.under = Some(dir);
-        item.needs_mimic = !free && dir != b"/";
+        item.needs_mimic = !free && !path::is_root(dir);
         walker.keep(dir, here);
     }
 }

@@ -65,7 +65,7 @@ impl<'t> Walker<'t> {
         loop {
             *dir = path::parent(dir);
             match self.take(dir) {
-                Err(Errno::ENOENT) if *dir != b"/" => {}
+                Err(Errno::ENOENT) if !path::is_root(dir) => {}
                 found => return found,
             }
         }

@@ -15,6 +15,11 @@ pub fn is_absolute(path: &[u8]) -> bool {
     path.first() == Some(&b'/')
 }
 
+/// Whether the clean absolute path is that of the root directory.
+pub fn is_root(path: &[u8]) -> bool {
+    path.len() == 1
+}
+
 /// Cleans the path in place and returns its new length, which is never larger than the old one.
 ///
 /// The clean form of the empty path is `.`, for which it has no room: it stays empty.
