@@ -169,8 +169,6 @@ impl<'t> Maker<'_, 't> {
     ) -> core::result::Result<(), (Says, &'t [u8], usize, Errno)> {
         let dir = self.dir;
         let read_only = says!("cannot operate on read-only filesystem at %s");
-        // A mimic over "/" would put an empty root on top of everything (L10).
-        let cure = if path::is_root(dir) { 0 } else { dir.len() };
         // May a name be created here? What was made just now is our own.
         if let Some((_, ground)) = &mut self.ground
             && self.made == 0
@@ -178,15 +176,19 @@ impl<'t> Maker<'_, 't> {
             match ground.ask(here, self.at) {
                 Ok(()) => {}
                 Err(Errno::EROFS) => {
-                    *self.cure = cure;
+                    *self.cure = dir.len();
                     return Err((read_only, dir, 0, Errno::NONE));
                 }
                 Err(Errno::NONE) => {
-                    *self.cure = cure;
+                    *self.cure = dir.len();
                     // The directory lies above what was wanted.
                     let says = says!("cannot write to %q because it would affect the host in %p");
-                    let says = if cure == 0 { says!("cannot recover from trespassing over /") } else { says };
-                    return Err((says, self.at, cure, Errno::NONE));
+                    let says = if path::is_root(dir) {
+                        says!("cannot recover from trespassing over /")
+                    } else {
+                        says
+                    };
+                    return Err((says, self.at, dir.len(), Errno::NONE));
                 }
                 Err(errno) => return Err((says!("cannot fstatfs %q: %e"), dir, 0, errno)),
             }
@@ -217,7 +219,7 @@ impl<'t> Maker<'_, 't> {
             }
             Err(Errno::EEXIST) => {}
             Err(Errno::EROFS) => {
-                *self.cure = cure;
+                *self.cure = dir.len();
                 return Err((read_only, dir, 0, Errno::NONE));
             }
             Err(errno) => return Err((says, at, 0, errno)),

@@ -130,7 +130,8 @@ impl<'t> Apply<'_, 't> {
         loop {
             let mut cure = 0;
             let done = create::create(at, what(entry), self.walker, self.ground, &mut cure);
-            if !may_cover || cure == covered || cure == 0 {
+            // A mimic over "/" would put an empty root on top of everything (L10).
+            if !may_cover || cure == covered || cure <= b"/".len() {
                 return done;
             }
             self.cover(at.get(..cure).unwrap_or_default(), entry)?;
