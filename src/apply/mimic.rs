@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 use super::create::{self, What};
-use super::{Apply, Results, notes, place, save};
+use super::{Apply, Results, notes, place, put_on_record, save};
 use crate::error::{Error, Result, Says, compose, says};
 use crate::kernel::file::{self, FileSystem, FileType, Open, Stat};
 use crate::kernel::mount::{self, Attach, Reach};
@@ -139,11 +139,7 @@ impl<'t> Apply<'_, 't> {
         };
         let class = Class::of(entry);
         let Results { synthetic, children, .. } = &mut *self.results;
-        let mut put_on_record = |line: &MountEntry<'t>| {
-            // There is room: it was asked for.
-            let _ = synthetic.push((class, *line));
-        };
-        put_on_record(&line);
+        put_on_record(synthetic, class, line);
         line.fstype = b"none";
         for child in children {
             line.options.0 = match child.kind {
@@ -153,7 +149,7 @@ impl<'t> Apply<'_, 't> {
             };
             line.name = child.dir;
             line.dir = child.dir;
-            put_on_record(&line);
+            put_on_record(synthetic, class, line);
         }
         done
     }

@@ -48,12 +48,21 @@ enum Outcome<'t> {
     Mounted(Made),
 }
 
+/// New synthetic entries.
+type Synthetic<'t> = heapless::Vec<(Class, MountEntry<'t>), { PROFILE_ENTRIES.max }>;
+
+/// Adds a new synthetic entry, for which there is room: it was asked for.
+#[inline(never)]
+fn put_on_record<'t>(synthetic: &mut Synthetic<'t>, class: Class, entry: MountEntry<'t>) {
+    let _ = synthetic.push((class, entry));
+}
+
 /// Results of a run, as large as they can be; lives in `.bss`.
 pub struct Results<'t> {
     /// For each item what came of it, and the mount that goes when another has taken its place.
     outcomes: heapless::Vec<(Outcome<'t>, Option<MountId>), { 2 * PROFILE_ENTRIES.max }>,
     /// New synthetic entries, with the class of the entry that they were made for.
-    synthetic: heapless::Vec<(Class, MountEntry<'t>), { PROFILE_ENTRIES.max }>,
+    synthetic: Synthetic<'t>,
     /// The lines of the old record that stay.
     kept: heapless::Vec<bool, { PROFILE_ENTRIES.max }>,
     children: Children<'t>,
@@ -283,7 +292,7 @@ impl<'t> Apply<'_, 't> {
                     Some(options) => {
                         let entry = MountEntry { options: Options(options), ..*entry };
                         // One for each line at most, and there is room for one more than there are lines.
-                        let _ = self.results.synthetic.push((Class::Overname, entry));
+                        put_on_record(&mut self.results.synthetic, Class::Overname, entry);
                     }
                     None => full = true,
                 }
