@@ -4,7 +4,7 @@
 
 use super::order::{item_of, key};
 use super::{Action, Item, Plan, Removal, State};
-use crate::text::paths::{NOWHERE, PathId};
+use crate::text::paths::{Mark, NOWHERE, PathId};
 use crate::text::{has_byte, path, sort};
 
 /// A mark of what changes without being mounted in this run.
@@ -23,13 +23,13 @@ impl<'t> Plan<'t> {
     #[inline(never)]
     pub fn decide(&mut self) {
         self.find_heirs();
-        self.coming.reset(&self.paths);
-        self.gone.reset(&self.paths);
+        self.paths.reset(Mark::Coming);
+        self.paths.reset(Mark::Gone);
         self.add_unwanted(CHANGED);
         for at in (0..self.items.len()).rev() {
             // What lies in a later entry's mount has to wait until that is taken away, be it for a moment.
             if let Some(item) = self.items.get(at).filter(|item| item.state != State::Absent) {
-                self.gone.raise(&self.paths, item.dir, CHANGED);
+                self.paths.raise(Mark::Gone, item.dir, CHANGED);
                 continue;
             }
             self.find_lost_target(at);
@@ -41,18 +41,18 @@ impl<'t> Plan<'t> {
             let mut here = self.paths.first_from(under);
             while let Some(path) = self.paths.path(here).filter(|path| path::covers(under, path)) {
                 let is_inside = path.len() > under.len();
-                self.coming.raise(&self.paths, here, if is_inside { INSIDE } else { CHANGED });
+                self.paths.raise(Mark::Coming, here, if is_inside { INSIDE } else { CHANGED });
                 here = if is_inside { self.paths.end(here) } else { here + 1 };
             }
         }
         // A mimic that goes can make others go. Each round finds at least one more, or is the last; should that take
         // long, all go.
         for round in 0.. {
-            self.gone.reset(&self.paths);
-            self.changed.reset(&self.paths);
+            self.paths.reset(Mark::Gone);
+            self.paths.reset(Mark::Changed);
             for mimic in self.mimics.iter().filter(|m| m.goes) {
                 // The higher, the earlier it was made.
-                self.gone.raise(&self.paths, mimic.dir, u32::MAX - u32::from(mimic.line));
+                self.paths.raise(Mark::Gone, mimic.dir, u32::MAX - u32::from(mimic.line));
             }
             self.decide_items();
             let items = self.spread_to_items(round > 16);
@@ -61,9 +61,9 @@ impl<'t> Plan<'t> {
             }
         }
         self.find_replaced();
-        self.coming.reset(&self.paths);
+        self.paths.reset(Mark::Coming);
         for item in self.items.iter().filter(|item| item.is_wanted()) {
-            self.coming.raise(&self.paths, item.source, item.kind as u32 + 1);
+            self.paths.raise(Mark::Coming, item.source, item.kind as u32 + 1);
         }
         // What goes with a mimic, or with an entry.
         self.add_unwanted(INSIDE);
@@ -76,7 +76,7 @@ impl<'t> Plan<'t> {
     #[inline(never)]
     fn add_unwanted(&mut self, mark: u32) {
         for item in self.items.iter().filter(|item| !item.desired && item.state != State::Absent) {
-            self.gone.raise(&self.paths, item.dir, mark);
+            self.paths.raise(Mark::Gone, item.dir, mark);
         }
     }
 
@@ -104,13 +104,13 @@ impl<'t> Plan<'t> {
 
     #[inline(never)]
     fn decide_items(&mut self) {
-        self.early.reset(&self.paths);
+        self.paths.reset(Mark::Early);
         for at in 0..self.items.len() {
             let Some(item) = self.items.get(at) else { break };
             let (target, source) = self.dependencies(item);
             let before = target.max(source);
             // What covers the source of an earlier entry waits until that is mounted.
-            let covered = self.early.from(item.dir);
+            let covered = self.paths.from(Mark::Early, item.dir);
             // What is mounted below the source of a recursive bind does not belong to a plain one; and a bind of a file
             // system is not one of its own.
             let another = &mut |other: &Item<'t>| {
@@ -131,8 +131,8 @@ impl<'t> Plan<'t> {
                 Action::Unmount if item.state != State::Absent => CHANGED,
                 _ => 0,
             };
-            self.changed.raise(&self.paths, item.dir, mark);
-            self.early.raise(&self.paths, item.source, mark);
+            self.paths.raise(Mark::Changed, item.dir, mark);
+            self.paths.raise(Mark::Early, item.source, mark);
             if let Some(item) = self.items.get_mut(at) {
                 item.action = action;
                 item.opens = target.saturating_sub(1);
@@ -142,45 +142,45 @@ impl<'t> Plan<'t> {
 
     /// The highest mark of the earlier entries that this one depends on: for its target, and for its source.
     fn dependencies(&self, item: &Item<'t>) -> (u32, u32) {
-        let marks = &self.changed;
-        let at = |id| marks.above(&self.paths, id).max(marks.at(id));
-        let below = if item.is_recursive() { marks.below(item.source) } else { 0 };
-        (at(item.dir).max(marks.below(item.dir)), at(item.source).max(below))
+        let at = |id| self.paths.mark_above(Mark::Changed, id).max(self.paths.at(Mark::Changed, id));
+        let below = if item.is_recursive() { self.paths.below(Mark::Changed, item.source) } else { 0 };
+        (at(item.dir).max(self.paths.below(Mark::Changed, item.dir)), at(item.source).max(below))
     }
 
     /// Whether a mimic under its target or its source goes, or a new one will come to lie over it.
     fn loses_ground(&self, item: &Item<'t>) -> bool {
-        let (gone, coming) = (&self.gone, &self.coming);
-        let below_source = gone.below(item.source) | coming.below(item.source);
+        let below_source =
+            self.paths.below(Mark::Gone, item.source) | self.paths.below(Mark::Coming, item.source);
         let all = self.changes_above(item.dir)
-            | gone.above(&self.paths, item.source)
-            | gone.at(item.source)
-            | coming.at(item.source)
+            | self.paths.mark_above(Mark::Gone, item.source)
+            | self.paths.at(Mark::Gone, item.source)
+            | self.paths.at(Mark::Coming, item.source)
             | if item.is_recursive() { below_source } else { 0 }
-            | if item.hidden { 0 } else { gone.at(item.dir) };
+            | if item.hidden { 0 } else { self.paths.at(Mark::Gone, item.dir) };
         all > 0
     }
 
     /// More than 0 if a mimic above a path goes, or a new one will come to lie over it.
     #[inline(never)]
     fn changes_above(&self, dir: PathId) -> u32 {
-        let (gone, coming) = (&self.gone, &self.coming);
-        gone.above(&self.paths, dir) | coming.above(&self.paths, dir) | (coming.at(dir) / INSIDE)
+        self.paths.mark_above(Mark::Gone, dir)
+            | self.paths.mark_above(Mark::Coming, dir)
+            | (self.paths.at(Mark::Coming, dir) / INSIDE)
     }
 
     /// Marks the entries that stay but cover the source of an earlier one that is mounted now; true if any was added.
     fn spread_to_items(&mut self, all: bool) -> bool {
         // The earlier the entry, the higher the mark at its source.
-        self.early.reset(&self.paths);
+        self.paths.reset(Mark::Early);
         let count = self.items.len() as u32;
         for item in self.items.iter() {
             if matches!(item.action, Action::Mount(_)) {
-                self.early.raise(&self.paths, item.source, count - item.rank);
+                self.paths.raise(Mark::Early, item.source, count - item.rank);
             }
         }
         let mut added = false;
         for item in self.items.iter_mut() {
-            let earliest = self.early.from(item.dir);
+            let earliest = self.paths.from(Mark::Early, item.dir);
             if item.action == Action::Keep && item.desired && (all || earliest > count - item.rank) {
                 item.moves = true;
                 added = true;
@@ -195,12 +195,12 @@ impl<'t> Plan<'t> {
     fn find_lost_target(&mut self, at: usize) {
         let Some(item) = self.items.get_mut(at) else { return };
         let mut above = self.paths.above(item.dir);
-        while above != NOWHERE && self.gone.at(above) == 0 {
+        while above != NOWHERE && self.paths.at(Mark::Gone, above) == 0 {
             above = self.paths.above(above);
         }
         if !item.needs_mimic {
             item.under = self.paths.path(above).or(item.under);
-            item.needs_mimic = self.gone.at(above) == CHANGED;
+            item.needs_mimic = self.paths.at(Mark::Gone, above) == CHANGED;
         }
     }
 
@@ -210,7 +210,7 @@ impl<'t> Plan<'t> {
         // What is mounted anew would cover what stays below it.
         for item in self.items.iter() {
             if matches!(item.action, Action::Mount(_)) && item.state == State::Absent && item.is_mount() {
-                self.coming.raise(&self.paths, item.dir, CHANGED);
+                self.paths.raise(Mark::Coming, item.dir, CHANGED);
             }
         }
         // The sources of what is mounted are marked still.
@@ -234,12 +234,12 @@ impl<'t> Plan<'t> {
                 && !item.hidden
                 && item.is_mount()
                 && item.action != Action::Keep
-                && self.gone.from(item.dir) <= u32::MAX - item.record.map_or(0, u32::from)
+                && self.paths.from(Mark::Gone, item.dir) <= u32::MAX - item.record.map_or(0, u32::from)
                 && self.changes_above(item.dir) == 0
                 // With what goes above, and nothing comes there, it would go.
-                && self.changed.above(&self.paths, item.dir) != CHANGED
+                && self.paths.mark_above(Mark::Changed, item.dir) != CHANGED
                 && self.find_at(item.dir, next).is_some_and(|next| {
-                    let earliest = self.early.from(item.dir);
+                    let earliest = self.paths.from(Mark::Early, item.dir);
                     let inside = &mut |other: &Item<'t>| {
                         other.action != Action::Keep && other.class < next.class.max(item.class)
                     };
@@ -258,7 +258,7 @@ impl<'t> Plan<'t> {
         for at in 0..self.mimics.len() {
             let Some(mimic) = self.mimics.get(at).filter(|m| !m.goes) else { continue };
             let dir = mimic.dir;
-            let above = self.changed.above(&self.paths, dir) | self.changes_above(dir);
+            let above = self.paths.mark_above(Mark::Changed, dir) | self.changes_above(dir);
             // An entry that is to be taken away may lie beneath the mimic's tmpfs; so would one that is mounted on its
             // directory now, if the mimic stayed.
             let beneath = &mut |item: &Item<'t>| match item.action {
@@ -268,7 +268,8 @@ impl<'t> Plan<'t> {
             };
             let goes = all
                 || above > 0
-                || (self.changed.from(dir) > 0 && self.find_in(dir, self.paths.end(dir), beneath).is_some());
+                || (self.paths.from(Mark::Changed, dir) > 0
+                    && self.find_in(dir, self.paths.end(dir), beneath).is_some());
             if let Some(mimic) = self.mimics.get_mut(at).filter(|_| goes) {
                 mimic.goes = true;
                 added = true;

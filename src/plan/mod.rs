@@ -20,7 +20,7 @@ use crate::error::{Says, says};
 use crate::limits::PROFILE_ENTRIES;
 use crate::mount::table::{Mount, MountRef, Table};
 use crate::mount::{Flags, Kind, MountEntry, MountId, Origin};
-use crate::text::paths::{MarkList, Marks, NOWHERE, PathId, Paths, Places};
+use crate::text::paths::{Mark, NOWHERE, PathId, Paths, Places};
 use crate::text::sort;
 
 mod diff;
@@ -231,7 +231,6 @@ pub struct Memory<'t> {
     places: Places<'t>,
     parts: heapless::Vec<u64, { PROFILE_ENTRIES.max }>,
     keys: [heapless::Vec<u64, ITEMS>; 2],
-    marks: [MarkList; 4],
 }
 
 impl Memory<'_> {
@@ -245,7 +244,6 @@ impl Memory<'_> {
             places: Places::new(),
             parts: heapless::Vec::new(),
             keys: [const { heapless::Vec::new() }; 2],
-            marks: [const { MarkList::new() }; 4],
         }
     }
 }
@@ -281,18 +279,13 @@ pub struct Plan<'t> {
     parts: &'t mut heapless::Vec<u64, { PROFILE_ENTRIES.max }>,
     by_dir: &'t mut heapless::Vec<u64, ITEMS>,
     stack: &'t mut heapless::Vec<u64, ITEMS>,
-    changed: Marks<'t>,
-    gone: Marks<'t>,
-    coming: Marks<'t>,
-    early: Marks<'t>,
 }
 
 impl<'t> Plan<'t> {
     /// An empty plan.
     pub const fn new(memory: &'t mut Memory<'t>) -> Self {
-        let Memory { items, mimics, removals, mounts, places, parts, keys, marks } = memory;
+        let Memory { items, mimics, removals, mounts, places, parts, keys } = memory;
         let ([mounts, schedule, readying], [by_dir, stack]) = (mounts, keys);
-        let [changed, gone, coming, early] = marks;
         Plan {
             record: &[],
             recorded: 0,
@@ -307,10 +300,6 @@ impl<'t> Plan<'t> {
             parts,
             by_dir,
             stack,
-            changed: Marks::new(changed),
-            gone: Marks::new(gone),
-            coming: Marks::new(coming),
-            early: Marks::new(early),
         }
     }
 
@@ -332,14 +321,14 @@ impl<'t> Plan<'t> {
     /// To be asked between [`Plan::begin`] and [`Plan::decide`].
     pub fn binds_from_above(&self, dir: &[u8]) -> bool {
         let nearest = self.paths.nearest(dir);
-        self.coming.at(nearest) > 0 || self.coming.above(&self.paths, nearest) > 0
+        self.paths.at(Mark::Coming, nearest) > 0 || self.paths.mark_above(Mark::Coming, nearest) > 0
     }
 
     /// Whether the target of an item that is taken away is used again as it is: by a desired entry that needs the same
     /// kind of thing there, while nothing above it changes; or as the source of one.
     pub fn leaves_target_of(&self, item: &Item<'t>) -> bool {
-        let moves = self.changed.above(&self.paths, item.dir) > 0 || self.is_uncovered(item);
-        self.coming.at(item.dir) == item.kind as u32 + 1
+        let moves = self.paths.mark_above(Mark::Changed, item.dir) > 0 || self.is_uncovered(item);
+        self.paths.at(Mark::Coming, item.dir) == item.kind as u32 + 1
             || !moves
                 && self
                     .find_at(item.dir, &mut |other| {
@@ -353,7 +342,7 @@ impl<'t> Plan<'t> {
     /// Whether a mimic goes that lies above the target of an item.
     #[inline(always)]
     pub fn is_uncovered(&self, item: &Item<'t>) -> bool {
-        self.gone.above(&self.paths, item.dir) > 0
+        self.paths.mark_above(Mark::Gone, item.dir) > 0
     }
 
     /// Whether no entry on record has the target of an item.

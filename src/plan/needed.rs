@@ -12,16 +12,16 @@ use crate::limits::PATH;
 use crate::mount::MountEntry;
 use crate::mount::table::{MountRef, Table, marks};
 use crate::text::path;
-use crate::text::paths::NOWHERE;
+use crate::text::paths::{Mark, NOWHERE};
 
 impl<'t> Plan<'t> {
     /// The second move. An empty table means that nothing can be known: then what is recorded counts as in effect.
     /// Links and directories-to-be are left alone; the survey looks at them.
     pub fn judge(&mut self, table: &mut Table<'t>) {
         // What an entry on record has mounted at a target is that one's.
-        self.early.reset(&self.paths);
+        self.paths.reset(Mark::Early);
         for item in self.items.iter().filter(|item| item.is_recorded(self.recorded)) {
-            self.early.raise(&self.paths, item.dir, 1);
+            self.paths.raise(Mark::Early, item.dir, 1);
         }
         // When the items of a class are judged, mimics are looked for beneath what those cover; and in the end beneath
         // other mimics.
@@ -62,7 +62,7 @@ impl<'t> Plan<'t> {
             (item.state, item.mount, item.hidden) = if table.is_empty() {
                 (unseen, MountRef::NONE, false)
             } else {
-                judge_mount(item, recorded, self.early.at(item.dir) == 0, table)
+                judge_mount(item, recorded, self.paths.at(Mark::Early, item.dir) == 0, table)
             };
         }
     }

@@ -5,7 +5,7 @@
 use super::{Action, Class, Item, Mimic, Plan, State};
 use crate::mount::table::MountRef;
 use crate::mount::{Kind, MountEntry, Origin};
-use crate::text::paths::{NOWHERE, PathId};
+use crate::text::paths::{Mark, NOWHERE, PathId};
 use crate::text::{path, sort};
 
 impl<'t> Plan<'t> {
@@ -41,21 +41,21 @@ impl<'t> Plan<'t> {
         self.sort_items();
         self.follow_sources();
         self.list_by_dir();
-        self.coming.reset(&self.paths);
+        self.paths.reset(Mark::Coming);
         for item in self.items.iter().filter(|item| item.is_recursive()) {
-            self.coming.raise(&self.paths, item.source, 1);
-            self.coming.raise(&self.paths, item.dir, 1);
+            self.paths.raise(Mark::Coming, item.source, 1);
+            self.paths.raise(Mark::Coming, item.dir, 1);
         }
     }
 
     /// The parts of a mimic stand behind its tmpfs; in a record that an older version has turned round, before it.
     fn find_mimics(&mut self) {
-        self.gone.reset(&self.paths);
+        self.paths.reset(Mark::Gone);
         self.stack.clear();
         for (entry, at) in self.record.iter().zip(0u16..).filter(|(entry, _)| entry.is_synthetic()) {
             if entry.fstype == b"tmpfs" {
                 let dir = self.paths.id(at.into());
-                let last = self.mimics.get(self.gone.at(dir).wrapping_sub(1) as usize);
+                let last = self.mimics.get(self.paths.at(Mark::Gone, dir).wrapping_sub(1) as usize);
                 // A line that is there twice counts once.
                 if last.and_then(|last| self.line(last.line)).is_some_and(|last| last.same(entry)) {
                     continue;
@@ -63,17 +63,17 @@ impl<'t> Plan<'t> {
                 let mimic =
                     Mimic { line: at, dir, mount: MountRef::NONE, whole: true, goes: false, heir: None };
                 let _ = self.mimics.push(mimic);
-                self.gone.raise(&self.paths, dir, self.mimics.len() as u32);
+                self.paths.raise(Mark::Gone, dir, self.mimics.len() as u32);
                 continue;
             }
             let over = self.over(at);
-            match self.gone.at(over) {
+            match self.paths.at(Mark::Gone, over) {
                 0 => drop(self.stack.push(key(over, at.into()))),
                 number => drop(self.parts.push(key(number - 1, at.into()))),
             }
         }
         for part in self.stack.iter() {
-            let number = self.gone.at((*part >> 32) as PathId);
+            let number = self.paths.at(Mark::Gone, (*part >> 32) as PathId);
             if number > 0 {
                 let _ = self.parts.push(key(number - 1, *part as u32));
             }
@@ -95,7 +95,7 @@ impl<'t> Plan<'t> {
         let desired = record.is_none();
         let class = match record {
             // What was mounted on a target later lies on top, whatever the classes.
-            Some(line) if self.early.at(dir) > u32::from(line) => Class::Interface,
+            Some(line) if self.paths.at(Mark::Early, dir) > u32::from(line) => Class::Interface,
             _ => Class::of(entry),
         };
         // As many as there are entries, which fitted.
@@ -152,17 +152,17 @@ impl<'t> Plan<'t> {
     /// Each record entry goes with the desired entry that equals it, or becomes an item of its own.
     fn take_record(&mut self) {
         // The last line of a target that is no layout's; not in a record that an older version has turned round.
-        self.early.reset(&self.paths);
+        self.paths.reset(Mark::Early);
         if self.record.first().is_some_and(|line| line.origin() == Origin::Rootfs) {
             for (entry, at) in self.record.iter().zip(0u16..) {
                 if Class::of(entry) == Class::Interface && !entry.is_synthetic() {
-                    self.early.raise(&self.paths, self.paths.id(at.into()), at.into());
+                    self.paths.raise(Mark::Early, self.paths.id(at.into()), at.into());
                 }
             }
         }
         for (entry, at) in self.record.iter().zip(0u16..) {
-            let of_mimic =
-                entry.is_synthetic() && (entry.fstype == b"tmpfs" || self.gone.at(self.over(at)) > 0);
+            let of_mimic = entry.is_synthetic()
+                && (entry.fstype == b"tmpfs" || self.paths.at(Mark::Gone, self.over(at)) > 0);
             if of_mimic || entry.origin() == Origin::Rootfs || entry.kind() == Kind::Unknown {
                 continue;
             }

@@ -26,6 +26,8 @@ pub struct Place<'t> {
     end: PathId,
     /// Where its first number is among all, sorted.
     first: u32,
+    /// Of each kind its own mark, and the highest of all below it.
+    marks: [(u32, u32); 4],
 }
 
 /// A sorted set of clean paths.
@@ -107,7 +109,7 @@ impl<'t> Paths<'t> {
             last = close(places, last, Some(path));
             let next = places.len() as PathId;
             if places.get(last as usize).is_none_or(|open| open.path != path) {
-                let _ = places.push(Place { path, above: last, end: NOWHERE, first });
+                let _ = places.push(Place { path, above: last, end: NOWHERE, first, marks: [(0, 0); 4] });
                 last = next;
             }
             if let Some(id) = ids.get_mut(*number as usize) {
@@ -187,67 +189,76 @@ fn close(places: &mut [Place<'_>], last: PathId, path: Option<&[u8]>) -> PathId 
     last
 }
 
-/// A number on each path, 0 at first, and the highest of all below it.
-pub struct Marks<'t> {
-    marks: &'t mut MarkList,
+/// What a plan marks paths for. Of each kind a path has a number, 0 at first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Something changes there.
+    Changed,
+    /// Something goes there.
+    Gone,
+    /// Something comes there.
+    Coming,
+    /// Something earlier is there.
+    Early,
 }
 
-/// Room for them.
-pub type MarkList = heapless::Vec<(u32, u32), MOST>;
-
-impl<'t> Marks<'t> {
-    /// No marks at all; [reset](Marks::reset) first.
-    pub const fn new(marks: &'t mut MarkList) -> Self {
-        Marks { marks }
-    }
-
-    /// Sets all marks to 0.
-    pub fn reset(&mut self, paths: &Paths<'_>) {
-        self.marks.clear();
-        // One for each path, which fitted.
-        let _ = self.marks.resize(paths.places.len(), (0, 0));
+impl Paths<'_> {
+    /// Sets all marks of a kind to 0.
+    pub fn reset(&mut self, kind: Mark) {
+        for place in self.places.iter_mut() {
+            place.marks[kind as usize] = (0, 0);
+        }
     }
 
     /// Raises the mark of a path.
-    pub fn raise(&mut self, paths: &Paths<'_>, id: PathId, mark: u32) {
-        if let Some((own, _)) = self.marks.get_mut(id as usize) {
+    pub fn raise(&mut self, kind: Mark, id: PathId, mark: u32) {
+        let mut above = NOWHERE;
+        if let Some(place) = self.places.get_mut(id as usize) {
+            let (own, _) = &mut place.marks[kind as usize];
             *own = mark.max(*own);
+            above = place.above;
         }
-        let mut above = paths.above(id);
         // What lies further above has as high a mark below it.
-        while let Some((_, below)) = self.marks.get_mut(above as usize)
-            && *below < mark
-        {
+        while let Some(place) = self.places.get_mut(above as usize) {
+            let (_, below) = &mut place.marks[kind as usize];
+            if *below >= mark {
+                break;
+            }
             *below = mark;
-            above = paths.above(above);
+            above = place.above;
         }
+    }
+
+    /// The mark of a path, and the highest of all below it.
+    #[inline(never)]
+    fn marks(&self, kind: Mark, id: PathId) -> (u32, u32) {
+        self.places.get(id as usize).map_or((0, 0), |place| place.marks[kind as usize])
     }
 
     /// The mark of a path itself.
-    #[inline(never)]
-    pub fn at(&self, id: PathId) -> u32 {
-        self.marks.get(id as usize).map_or(0, |marks| marks.0)
+    pub fn at(&self, kind: Mark, id: PathId) -> u32 {
+        self.marks(kind, id).0
     }
 
     /// The highest mark of a path strictly below.
-    #[inline(never)]
-    pub fn below(&self, id: PathId) -> u32 {
-        self.marks.get(id as usize).map_or(0, |marks| marks.1)
+    pub fn below(&self, kind: Mark, id: PathId) -> u32 {
+        self.marks(kind, id).1
     }
 
     /// The highest mark of a path and of what lies below.
     #[inline(never)]
-    pub fn from(&self, id: PathId) -> u32 {
-        self.at(id).max(self.below(id))
+    pub fn from(&self, kind: Mark, id: PathId) -> u32 {
+        let (own, below) = self.marks(kind, id);
+        own.max(below)
     }
 
     /// The highest mark of a path strictly above.
-    pub fn above(&self, paths: &Paths<'_>, id: PathId) -> u32 {
+    pub fn mark_above(&self, kind: Mark, id: PathId) -> u32 {
         let mut highest = 0;
-        let mut above = paths.above(id);
+        let mut above = self.above(id);
         while above != NOWHERE {
-            highest = self.at(above).max(highest);
-            above = paths.above(above);
+            highest = self.at(kind, above).max(highest);
+            above = self.above(above);
         }
         highest
     }
@@ -287,13 +298,13 @@ mod tests {
 
     #[test]
     fn a_mark_is_seen_from_above_and_from_below() {
-        let set = set(&["/", "/a", "/a/b", "/a/b/c", "/d"]);
-        let id = |path: &str| set.find(path.as_bytes());
-        let mut marks = Marks::new(Box::leak(Box::default()));
-        marks.reset(&set);
-        marks.raise(&set, id("/a/b"), 7);
-        assert_eq!((marks.below(id("/a")), marks.below(id("/")), marks.below(id("/a/b"))), (7, 7, 0));
-        assert_eq!((marks.above(&set, id("/a/b/c")), marks.above(&set, id("/d"))), (7, 0));
-        assert_eq!(marks.at(id("/a/b")), 7);
+        let mut set = set(&["/", "/a", "/a/b", "/a/b/c", "/d"]);
+        let [root, a, b, c, d] = ["/", "/a", "/a/b", "/a/b/c", "/d"].map(|path| set.find(path.as_bytes()));
+        set.raise(Mark::Gone, b, 7);
+        assert_eq!([a, root, b].map(|id| set.below(Mark::Gone, id)), [7, 7, 0]);
+        assert_eq!([c, d].map(|id| set.mark_above(Mark::Gone, id)), [7, 0]);
+        assert_eq!((set.at(Mark::Gone, b), set.at(Mark::Coming, b)), (7, 0));
+        set.reset(Mark::Gone);
+        assert_eq!((set.at(Mark::Gone, b), set.from(Mark::Gone, root)), (0, 0));
     }
 }
