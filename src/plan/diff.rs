@@ -88,11 +88,10 @@ impl<'t> Plan<'t> {
             let owner = self.line(mimic.line).and_then(|line| line.needed_by()).unwrap_or_default();
             let inside = mimic.dir.wrapping_add(1)..self.paths.end(mimic.dir);
             // An owner with an id that is not its target is only found inside.
-            let owns = &mut |item: &Item<'t>| {
+            let owned = self.items_at(self.paths.find(owner)).any(|item| {
                 item.is_wanted() && (inside.contains(&item.dir) || inside.contains(&item.source))
-            };
-            let owned = self.find_at(self.paths.find(owner), owns).is_some();
-            let heir = self.find_inside(mimic.dir, &mut Item::is_wanted);
+            });
+            let heir = self.items_inside(mimic.dir).find(|item| item.is_wanted());
             let heir = heir.map(|item| item.entry.id());
             let nameable = heir.is_some_and(|heir| !has_byte(heir, b','));
             if let Some(mimic) = self.mimics.get_mut(at) {
@@ -113,13 +112,12 @@ impl<'t> Plan<'t> {
             let covered = self.paths.from(Mark::Early, item.dir);
             // What is mounted below the source of a recursive bind does not belong to a plain one; and a bind of a file
             // system is not one of its own.
-            let another = &mut |other: &Item<'t>| {
+            let another = |other: &Item<'t>| {
                 !other.desired
                     && (other.is_recursive() != item.is_recursive()
                         || other.flags.bind() != item.flags.bind())
             };
-            let mut moves =
-                || before > 0 || self.loses_ground(item) || self.find_at(item.dir, another).is_some();
+            let moves = || before > 0 || self.loses_ground(item) || self.items_at(item.dir).any(another);
             let action = match (item.action, item.desired, item.state) {
                 (Action::Duplicate | Action::Unknown, ..) => continue,
                 (_, false, _) => Action::Unmount,
@@ -217,13 +215,13 @@ impl<'t> Plan<'t> {
         let count = self.items.len() as u32;
         for at in 0..self.items.len() {
             let Some(item) = self.items.get(at) else { break };
-            let next = &mut |other: &Item<'t>| {
+            let next = |other: &&Item<'t>| {
                 matches!(other.action, Action::Mount(_)) && other.kind == item.kind && other.flags.bind()
             };
             // Of what no record names and no entry asks for nobody knows the kind.
             let known = item.record.is_some() || item.state == State::InEffect;
             // What it covers could not be reached.
-            let covered = &mut |other: &Item<'t>| {
+            let covered = |other: &Item<'t>| {
                 other.action != Action::Keep
                     && other.mount.is_some()
                     && other.mount != item.mount
@@ -238,14 +236,14 @@ impl<'t> Plan<'t> {
                 && self.changes_above(item.dir) == 0
                 // With what goes above, and nothing comes there, it would go.
                 && self.paths.mark_above(Mark::Changed, item.dir) != CHANGED
-                && self.find_at(item.dir, next).is_some_and(|next| {
+                && self.items_at(item.dir).find(next).is_some_and(|next| {
                     let earliest = self.paths.from(Mark::Early, item.dir);
-                    let inside = &mut |other: &Item<'t>| {
+                    let inside = |other: &Item<'t>| {
                         other.action != Action::Keep && other.class < next.class.max(item.class)
                     };
-                    earliest <= count - next.rank && self.find_inside(item.dir, inside).is_none()
+                    earliest <= count - next.rank && !self.items_inside(item.dir).any(inside)
                 })
-                && self.find_in(item.dir, self.paths.end(item.dir), covered).is_none();
+                && !self.items_in(item.dir, self.paths.end(item.dir)).any(covered);
             if let Some(item) = self.items.get_mut(at) {
                 item.replaced = replaced;
             }
@@ -261,7 +259,7 @@ impl<'t> Plan<'t> {
             let above = self.paths.mark_above(Mark::Changed, dir) | self.changes_above(dir);
             // An entry that is to be taken away may lie beneath the mimic's tmpfs; so would one that is mounted on its
             // directory now, if the mimic stayed.
-            let beneath = &mut |item: &Item<'t>| match item.action {
+            let beneath = |item: &Item<'t>| match item.action {
                 Action::Mount(_) if item.dir == dir && item.is_mount() => true,
                 Action::Mount(_) | Action::Unmount => item.hidden,
                 _ => false,
@@ -269,7 +267,7 @@ impl<'t> Plan<'t> {
             let goes = all
                 || above > 0
                 || (self.paths.from(Mark::Changed, dir) > 0
-                    && self.find_in(dir, self.paths.end(dir), beneath).is_some());
+                    && self.items_in(dir, self.paths.end(dir)).any(beneath));
             if let Some(mimic) = self.mimics.get_mut(at).filter(|_| goes) {
                 mimic.goes = true;
                 added = true;

@@ -330,13 +330,11 @@ impl<'t> Plan<'t> {
         let moves = self.paths.mark_above(Mark::Changed, item.dir) > 0 || self.is_uncovered(item);
         self.paths.at(Mark::Coming, item.dir) == item.kind as u32 + 1
             || !moves
-                && self
-                    .find_at(item.dir, &mut |other| {
-                        let fits = other.kind == item.kind
-                            || (other.kind == Kind::EnsureDir && item.kind == Kind::Directory);
-                        fits && other.is_wanted()
-                    })
-                    .is_some()
+                && self.items_at(item.dir).any(|other| {
+                    let fits = other.kind == item.kind
+                        || (other.kind == Kind::EnsureDir && item.kind == Kind::Directory);
+                    fits && other.is_wanted()
+                })
     }
 
     /// Whether a mimic goes that lies above the target of an item.
@@ -347,27 +345,23 @@ impl<'t> Plan<'t> {
 
     /// Whether no entry on record has the target of an item.
     pub fn is_new(&self, item: &Item<'t>) -> bool {
-        self.find_at(item.dir, &mut |other| other.record.is_some()).is_none()
+        !self.items_at(item.dir).any(|other| other.record.is_some())
     }
 
     /// All items with the target of one.
     pub fn with_target_of(&self, item: &Item<'t>) -> impl Iterator<Item = u32> {
-        let start = sort::bound(self.by_dir, order::key(item.dir, 0));
-        let (_, from) = self.by_dir.split_at_checked(start).unwrap_or_default();
-        let dir = u64::from(item.dir);
-        from.iter().take_while(move |at| **at >> 32 == dir).map(|at| order::item_of(*at) as u32)
+        self.keys_in(item.dir, item.dir.wrapping_add(1)).iter().map(|key| order::item_of(*key) as u32)
     }
 
     /// Whether anything is mounted below the target of an item in this run.
     pub fn has_mounts_inside(&self, item: &Item<'t>) -> bool {
-        let mounted = &mut |other: &Item<'t>| matches!(other.action, Action::Mount(_));
-        self.find_inside(item.dir, mounted).is_some()
+        self.items_inside(item.dir).any(|other| matches!(other.action, Action::Mount(_)))
     }
 
     /// The desired entry that is mounted in place of a duplicate.
     pub fn winner(&self, item: &Item<'t>) -> Option<&'t MountEntry<'t>> {
-        let wins = &mut |other: &Item<'t>| other.is_wanted() && other.kind != Kind::EnsureDir;
-        self.find_at(item.dir, wins).map(|item| item.entry)
+        let mut others = self.items_at(item.dir);
+        others.find(|other| other.is_wanted() && other.kind != Kind::EnsureDir).map(|item| item.entry)
     }
 
     /// Calls `each` for every directory on which the record has a tmpfs that is there, with the id of its mount where the
@@ -411,9 +405,10 @@ impl<'t> Plan<'t> {
         let comes = |item: &Item<'t>| matches!(item.action, Action::Mount(_));
         let is_gap = |removal: &Removal| match *removal {
             Removal::Mimic(_) => !self.mounts.is_empty(),
-            Removal::Item(at) => self.items.get(at as usize).is_some_and(|item| {
-                !(replaces && item.replaced) && self.find_at(item.dir, &mut |other| comes(other)).is_some()
-            }),
+            Removal::Item(at) => self
+                .items
+                .get(at as usize)
+                .is_some_and(|item| !(replaces && item.replaced) && self.items_at(item.dir).any(comes)),
         };
         self.removals.iter().any(is_gap)
             || (self.items.iter().any(|item| item.needs_mimic && comes(item)) && !whole())

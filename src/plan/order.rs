@@ -168,13 +168,11 @@ impl<'t> Plan<'t> {
             }
             let dir = self.paths.id(at.into());
             // Only the first with a target is mounted, and directories that are to be there; of those there are few.
-            let mut looked_at = 0;
-            let twin = self.find_at(dir, &mut |item| {
-                looked_at += 1;
-                let fits = item.record.is_none() && item.action == Action::Keep && item.entry.same(entry);
-                fits || looked_at > TWINS
-            });
-            let twin = twin.filter(|_| looked_at <= TWINS).map_or(NOWHERE, |twin| twin.rank);
+            let twin = self
+                .items_at(dir)
+                .take(TWINS)
+                .find(|item| item.record.is_none() && item.action == Action::Keep && item.entry.same(entry));
+            let twin = twin.map_or(NOWHERE, |twin| twin.rank);
             match self.items.get_mut(twin as usize) {
                 Some(item) => item.record = Some(at),
                 None => self.push(entry, at.into(), Some(at)),
@@ -262,39 +260,42 @@ impl<'t> Plan<'t> {
         }
     }
 
-    /// The first item with this target that passes a test.
+    /// The items with this target.
     #[inline(never)]
-    pub(super) fn find_at(&self, dir: PathId, test: &mut dyn FnMut(&Item<'t>) -> bool) -> Option<&Item<'t>> {
-        self.find_in(dir, dir.wrapping_add(1), test)
+    pub(super) fn items_at(&self, dir: PathId) -> Items<'_, 't> {
+        self.items_in(dir, dir.wrapping_add(1))
     }
 
-    /// The first item with a target strictly below that passes a test.
+    /// The items with a target strictly below.
     #[inline(never)]
-    pub(super) fn find_inside(
-        &self,
-        dir: PathId,
-        test: &mut dyn FnMut(&Item<'t>) -> bool,
-    ) -> Option<&Item<'t>> {
-        self.find_in(dir.wrapping_add(1), self.paths.end(dir), test)
+    pub(super) fn items_inside(&self, dir: PathId) -> Items<'_, 't> {
+        self.items_in(dir.wrapping_add(1), self.paths.end(dir))
     }
 
-    /// The first item with one of these targets that passes a test.
+    /// The items with a target from one on to before another.
     #[inline(never)]
-    pub(super) fn find_in(
-        &self,
-        from: PathId,
-        to: PathId,
-        test: &mut dyn FnMut(&Item<'t>) -> bool,
-    ) -> Option<&Item<'t>> {
-        let mut place = sort::bound(self.by_dir, key(from, 0));
-        loop {
-            let at = self.by_dir.get(place).filter(|at| **at < key(to, 0))?;
-            let item = self.items.get(item_of(*at))?;
-            if test(item) {
-                return Some(item);
-            }
-            place += 1;
-        }
+    pub(super) fn items_in(&self, from: PathId, to: PathId) -> Items<'_, 't> {
+        Items { items: &self.items, keys: self.keys_in(from, to).iter() }
+    }
+
+    #[inline(never)]
+    pub(super) fn keys_in(&self, from: PathId, to: PathId) -> &[u64] {
+        let [start, end] = [from, to].map(|dir| sort::bound(self.by_dir, key(dir, 0)));
+        self.by_dir.get(start..end).unwrap_or_default()
+    }
+}
+
+pub(super) struct Items<'a, 't> {
+    items: &'a [Item<'t>],
+    keys: core::slice::Iter<'a, u64>,
+}
+
+impl<'a, 't> Iterator for Items<'a, 't> {
+    type Item = &'a Item<'t>;
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<&'a Item<'t>> {
+        self.items.get(item_of(*self.keys.next()?))
     }
 }
 
