@@ -2,7 +2,7 @@
 //! Keep, unmount, mount; and the order of each.
 #![forbid(unsafe_code)]
 
-use super::order::{item_of, key};
+use super::order::key;
 use super::{Action, Item, Plan, Removal, State};
 use crate::text::paths::{Mark, NOWHERE, PathId};
 use crate::text::{has_byte, path, sort};
@@ -312,51 +312,26 @@ impl<'t> Plan<'t> {
     /// The list of changes: by class; those whose target exists first, then by the directory in which it would be
     /// created. And the same by rounds.
     fn list_mounts(&mut self) {
-        self.mounts.clear();
-        for item in self.items.iter() {
-            if matches!(item.action, Action::Mount(_)) {
-                let _ = self.mounts.push(item.rank);
-            }
-        }
-        let items = &mut **self.items;
-        let under = |at: u32| items.get(at as usize).and_then(|item| item.under);
-        let _ = self.schedule.resize(self.mounts.len(), 0);
-        sort::merge_sort(self.mounts, self.schedule, &|a, b| under(a) < under(b));
-        let (mut rank, mut last) = (0, None);
-        for at in self.mounts.iter() {
-            let Some(item) = items.get_mut(*at as usize) else { break };
-            rank += u32::from(item.under != last);
-            last = item.under;
-            item.rank = rank;
-        }
-        let class = |item: &Item<'t>| (item.class as u64) << 40 | u64::from(item.rank) << 20;
-        let (items, stack) = (&self.items, &mut self.stack);
-        Self::arrange(items, stack, self.mounts, &class);
+        let (items, scratch) = (&**self.items, &mut *self.scratch);
+        arrange(items, scratch, self.mounts, |item| item.class as u32);
         // Mimics of outer directories come before those of inner ones, whatever the class.
-        Self::arrange(items, stack, self.readying, &|item| {
-            u64::from(item.opens) << 42 | u64::from(item.rank) << 22 | (item.class as u64) << 20
-        });
-        Self::arrange(items, stack, self.schedule, &|item| u64::from(item.round()) << 42 | class(item));
+        arrange(items, scratch, self.readying, |item| item.opens);
+        arrange(items, scratch, self.schedule, |item| item.round() << 2 | item.class as u32);
     }
+}
 
-    /// Lists the items that are mounted by a key of 60 bits, of which the lowest twenty are free.
-    #[inline(never)]
-    fn arrange(items: &[Item<'t>], keys: &mut Keys, into: &mut Places, key: &dyn Fn(&Item<'t>) -> u64) {
-        keys.clear();
-        for (item, at) in items.iter().zip(0u64..) {
-            if matches!(item.action, Action::Mount(_)) {
-                let _ = keys.push(key(item) | at);
-            }
-        }
-        sort::sort_keys(keys);
-        into.clear();
-        for key in keys.iter() {
-            let _ = into.push(item_of(*key) as u32);
-        }
+/// Lists the items that are mounted by a number, then by the directory in which the target would be created.
+#[inline(never)]
+fn arrange<'t>(items: &[Item<'t>], scratch: &mut [u32], into: &mut Places, by: fn(&Item<'t>) -> u32) {
+    into.clear();
+    for item in items.iter().filter(|item| matches!(item.action, Action::Mount(_))) {
+        let _ = into.push(item.rank);
     }
+    sort::merge_sort(into, scratch, &|a, b| match (items.get(a as usize), items.get(b as usize)) {
+        (Some(a), Some(b)) => (by(a), a.under) < (by(b), b.under),
+        _ => false,
+    });
 }
 
 /// Numbers of items.
 type Places = heapless::Vec<u32, { crate::limits::PROFILE_ENTRIES.max }>;
-/// Keys of items.
-type Keys = heapless::Vec<u64, { super::ITEMS }>;

@@ -116,8 +116,7 @@ pub struct Item<'t> {
     pub opens: u32,
     /// What is there of it stays until what is bound at its target in this run has taken its place.
     pub replaced: bool,
-    /// Its place among the items; when they are listed for mounting, that of `under` among all such directories, where none
-    /// comes first.
+    /// Its place among the items.
     rank: u32,
     dir: PathId,
     source: PathId,
@@ -228,6 +227,7 @@ pub struct Memory<'t> {
     mimics: heapless::Vec<Mimic<'t>, { PROFILE_ENTRIES.max }>,
     removals: heapless::Vec<Removal, ITEMS>,
     mounts: [heapless::Vec<u32, { PROFILE_ENTRIES.max }>; 3],
+    scratch: [u32; PROFILE_ENTRIES.max],
     places: Places<'t>,
     parts: heapless::Vec<u64, { PROFILE_ENTRIES.max }>,
     keys: [heapless::Vec<u64, ITEMS>; 2],
@@ -241,6 +241,7 @@ impl Memory<'_> {
             mimics: heapless::Vec::new(),
             removals: heapless::Vec::new(),
             mounts: [const { heapless::Vec::new() }; 3],
+            scratch: [0; PROFILE_ENTRIES.max],
             places: Places::new(),
             parts: heapless::Vec::new(),
             keys: [const { heapless::Vec::new() }; 2],
@@ -272,6 +273,7 @@ pub struct Plan<'t> {
     pub schedule: &'t mut heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
     /// The same items in the order in which their targets are made ready, round by round.
     pub readying: &'t mut heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
+    scratch: &'t mut [u32; PROFILE_ENTRIES.max],
     /// All targets, and behind them the sources.
     pub paths: Paths<'t>,
     /// How many entries there are in both profiles.
@@ -284,7 +286,7 @@ pub struct Plan<'t> {
 impl<'t> Plan<'t> {
     /// An empty plan.
     pub const fn new(memory: &'t mut Memory<'t>) -> Self {
-        let Memory { items, mimics, removals, mounts, places, parts, keys } = memory;
+        let Memory { items, mimics, removals, mounts, scratch, places, parts, keys } = memory;
         let ([mounts, schedule, readying], [by_dir, stack]) = (mounts, keys);
         Plan {
             record: &[],
@@ -295,6 +297,7 @@ impl<'t> Plan<'t> {
             mounts,
             schedule,
             readying,
+            scratch,
             paths: Paths::new(places),
             count: 0,
             parts,
