@@ -353,7 +353,7 @@ impl<'t> Apply<'_, 't> {
             let plan = self.plan;
             let others = |mount: MountRef| {
                 let is_other = |other: &Item<'t>| other.mount == mount && other.mount != item.mount;
-                !plan.with_target_of(item).any(|at| plan.items.get(at as usize).is_some_and(is_other))
+                !plan.with_target_of(item).any(is_other)
             };
             let mut layer = item.mount;
             let mut last = None;
@@ -406,14 +406,14 @@ impl<'t> Apply<'_, 't> {
 
     /// The mount that goes when an item's has taken its place.
     fn replaced(&self, item: &Item<'t>) -> Option<MountId> {
-        let id = |at: u32| self.results.outcomes.get(at as usize).and_then(|(_, replaced)| *replaced);
+        let id = |item: &Item<'t>| self.results.outcomes.get(item.rank as usize).and_then(|(_, replaced)| *replaced);
         self.plan.with_target_of(item).find_map(id)
     }
 
     /// Takes away the mounts whose place an item's has taken.
     fn remove_all_replaced(&mut self, item: &Item<'t>) {
         let plan = self.plan;
-        plan.with_target_of(item).for_each(|at| self.remove_replaced(at));
+        plan.with_target_of(item).for_each(|item| self.remove_replaced(item.rank));
     }
 
     /// Takes away the mount of an item whose place another has taken; if it still is there: it may have gone with what

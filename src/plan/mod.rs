@@ -27,6 +27,8 @@ mod diff;
 mod needed;
 mod order;
 
+pub use order::Items;
+
 /// A mount profile: its entries in the order of the file.
 pub type Profile<'t> = heapless::Vec<MountEntry<'t>, { PROFILE_ENTRIES.max }>;
 
@@ -117,7 +119,7 @@ pub struct Item<'t> {
     /// What is there of it stays until what is bound at its target in this run has taken its place.
     pub replaced: bool,
     /// Its place among the items.
-    rank: u32,
+    pub rank: u32,
     dir: PathId,
     source: PathId,
     /// It is in effect, but covers what an earlier entry needs, and has to go for a moment.
@@ -309,10 +311,8 @@ impl<'t> Plan<'t> {
     /// Calls `each` for the record's lines of a mimic's parts, by number. The mimic is named by its place.
     #[inline(never)]
     pub fn each_part(&self, mimic: u32, each: &mut dyn FnMut(u16)) {
-        let start = sort::bound(self.parts, order::key(mimic, 0));
-        for part in self.parts.iter().skip(start).take_while(|part| **part >> 32 == u64::from(mimic)) {
-            each(*part as u16);
-        }
+        let parts = sort::from(self.parts, order::key(mimic, 0)).iter();
+        parts.take_while(|part| **part >> 32 == u64::from(mimic)).for_each(|part| each(*part as u16));
     }
 
     /// A line of the record.
@@ -352,8 +352,8 @@ impl<'t> Plan<'t> {
     }
 
     /// All items with the target of one.
-    pub fn with_target_of(&self, item: &Item<'t>) -> impl Iterator<Item = u32> {
-        self.keys_in(item.dir, item.dir.wrapping_add(1)).iter().map(|key| order::item_of(*key) as u32)
+    pub fn with_target_of(&self, item: &Item<'t>) -> Items<'_, 't> {
+        self.items_at(item.dir)
     }
 
     /// Whether anything is mounted below the target of an item in this run.

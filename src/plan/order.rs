@@ -261,13 +261,11 @@ impl<'t> Plan<'t> {
     }
 
     /// The items with this target.
-    #[inline(never)]
     pub(super) fn items_at(&self, dir: PathId) -> Items<'_, 't> {
         self.items_in(dir, dir.wrapping_add(1))
     }
 
     /// The items with a target strictly below.
-    #[inline(never)]
     pub(super) fn items_inside(&self, dir: PathId) -> Items<'_, 't> {
         self.items_in(dir.wrapping_add(1), self.paths.end(dir))
     }
@@ -275,19 +273,16 @@ impl<'t> Plan<'t> {
     /// The items with a target from one on to before another.
     #[inline(never)]
     pub(super) fn items_in(&self, from: PathId, to: PathId) -> Items<'_, 't> {
-        Items { items: &self.items, keys: self.keys_in(from, to).iter() }
-    }
-
-    #[inline(never)]
-    pub(super) fn keys_in(&self, from: PathId, to: PathId) -> &[u64] {
-        let [start, end] = [from, to].map(|dir| sort::bound(self.by_dir, key(dir, 0)));
-        self.by_dir.get(start..end).unwrap_or_default()
+        let keys = sort::from(self.by_dir, key(from, 0)).iter();
+        Items { items: self.items, keys, end: key(to, 0) }
     }
 }
 
-pub(super) struct Items<'a, 't> {
+/// Items with the same target, or with targets next to each other.
+pub struct Items<'a, 't> {
     items: &'a [Item<'t>],
     keys: core::slice::Iter<'a, u64>,
+    end: u64,
 }
 
 impl<'a, 't> Iterator for Items<'a, 't> {
@@ -295,7 +290,8 @@ impl<'a, 't> Iterator for Items<'a, 't> {
 
     #[inline(never)]
     fn next(&mut self) -> Option<&'a Item<'t>> {
-        self.items.get(item_of(*self.keys.next()?))
+        let key = self.keys.next().filter(|key| **key < self.end)?;
+        self.items.get(item_of(*key))
     }
 }
 

@@ -93,6 +93,11 @@ pub fn bound(keys: &[u64], key: u64) -> usize {
     partition(keys.len(), &|at| keys.get(at).is_some_and(|found| *found < key))
 }
 
+/// The keys of a sorted list from one on.
+pub fn from(keys: &[u64], key: u64) -> &[u64] {
+    keys.get(bound(keys, key)..).unwrap_or_default()
+}
+
 /// The algorithm, which is the same for all lists. `order` puts two places in order and says whether they were not.
 fn shell_sort(len: usize, order: &mut dyn FnMut(usize, usize) -> bool) {
     // Most lists are in order already.
