@@ -17,48 +17,36 @@ pub fn sort<T>(list: &mut [T], mut before: impl FnMut(&T, &T) -> bool) {
 }
 
 /// Sorts numbers of things so that none stands behind another that it is to come `before`, with as much room beside it:
-/// runs that are in order already are merged, so each doubling of their number costs a question or two for each number.
+/// runs of one, two, four and so on are merged; those that are in order already cost one question.
 /// Stable: what is the same stays in its order.
 #[inline(never)]
 pub fn merge_sort(list: &mut [u32], scratch: &mut [u32], before: &dyn Fn(u32, u32) -> bool) {
     let len = list.len();
     let (mut from, mut to) = (list, scratch.get_mut(..len).unwrap_or_default());
-    // The last pass made one run of all.
-    let mut is_whole = false;
+    let mut run = 1;
     loop {
-        let mut start = 0;
-        let mut is_sorted = true;
-        while start < len {
-            let middle = if is_whole { len } else { run(from, start, before) };
-            is_sorted &= middle == len;
-            let end = run(from, middle, before);
-            let (mut left, mut right) = (start, middle);
-            for place in to.iter_mut().take(end).skip(start) {
-                let takes_right =
-                    left == middle || right < end && before(number(from, right), number(from, left));
-                let next = if takes_right { &mut right } else { &mut left };
-                *place = number(from, *next);
-                *next += 1;
+        let (mut left, mut right, mut middle, mut end) = (0, 0, 0, 0);
+        for (at, place) in to.iter_mut().enumerate() {
+            if at == end {
+                (left, middle, end) = (at, len.min(at + run), len.min(at + 2 * run));
+                if middle < end && !before(number(from, middle), number(from, middle - 1)) {
+                    middle = end;
+                }
+                right = middle;
             }
-            is_whole = start == 0 && end == len;
-            start = end;
+            let takes_right =
+                left == middle || right < end && before(number(from, right), number(from, left));
+            let next = if takes_right { &mut right } else { &mut left };
+            *place = number(from, *next);
+            *next += 1;
         }
-        if is_sorted {
+        if run >= len {
             // Now it is the same in both.
             return;
         }
         core::mem::swap(&mut from, &mut to);
+        run *= 2;
     }
-}
-
-/// Where the run of numbers in order that begins there has its end.
-#[inline(always)]
-fn run(list: &[u32], start: usize, before: &dyn Fn(u32, u32) -> bool) -> usize {
-    let mut end = start + 1;
-    while end < list.len() && !before(number(list, end), number(list, end - 1)) {
-        end += 1;
-    }
-    end.min(list.len())
 }
 
 fn number(list: &[u32], at: usize) -> u32 {
