@@ -2,7 +2,7 @@
 //! Keep, unmount, mount; and the order of each.
 #![forbid(unsafe_code)]
 
-use super::order::key;
+use super::order::put;
 use super::{Action, Item, Plan, Removal, State};
 use crate::text::paths::{Mark, NOWHERE, PathId};
 use crate::text::{has_byte, path, sort};
@@ -291,13 +291,13 @@ impl<'t> Plan<'t> {
             };
             if there {
                 let place = (NOWHERE - 1).wrapping_sub(item.mount.0);
-                let _ = self.stack.push(key(if item.hidden { place } else { 0 }, NOWHERE - item.rank));
+                put(self.stack, if item.hidden { place } else { 0 }, NOWHERE - item.rank);
             }
         }
         for (mimic, at) in self.mimics.iter().zip(0u32..).filter(|(m, _)| m.goes) {
             // Neither the first nor the last.
             let place = if mimic.mount.is_none() { mimic.dir } else { mimic.mount.0 };
-            let _ = self.stack.push(key(NOWHERE - 1 - place, at));
+            put(self.stack, NOWHERE - 1 - place, at);
         }
         sort::sort_keys(self.stack);
         for key in self.stack.iter() {

@@ -35,6 +35,9 @@ pub type Profile<'t> = heapless::Vec<MountEntry<'t>, { PROFILE_ENTRIES.max }>;
 /// Entries of two profiles.
 const ITEMS: usize = 2 * PROFILE_ENTRIES.max;
 
+/// Pairs of numbers, to be sorted.
+type Keys = heapless::Vec<u64, ITEMS>;
+
 /// Which pass an entry belongs to; ordered as the passes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
@@ -231,8 +234,7 @@ pub struct Memory<'t> {
     mounts: [heapless::Vec<u32, { PROFILE_ENTRIES.max }>; 3],
     scratch: [u32; PROFILE_ENTRIES.max],
     places: Places<'t>,
-    parts: heapless::Vec<u64, { PROFILE_ENTRIES.max }>,
-    keys: [heapless::Vec<u64, ITEMS>; 2],
+    keys: [Keys; 3],
 }
 
 impl Memory<'_> {
@@ -245,8 +247,7 @@ impl Memory<'_> {
             mounts: [const { heapless::Vec::new() }; 3],
             scratch: [0; PROFILE_ENTRIES.max],
             places: Places::new(),
-            parts: heapless::Vec::new(),
-            keys: [const { heapless::Vec::new() }; 2],
+            keys: [const { Keys::new() }; 3],
         }
     }
 }
@@ -280,16 +281,16 @@ pub struct Plan<'t> {
     pub paths: Paths<'t>,
     /// How many entries there are in both profiles.
     count: usize,
-    parts: &'t mut heapless::Vec<u64, { PROFILE_ENTRIES.max }>,
-    by_dir: &'t mut heapless::Vec<u64, ITEMS>,
-    stack: &'t mut heapless::Vec<u64, ITEMS>,
+    parts: &'t mut Keys,
+    by_dir: &'t mut Keys,
+    stack: &'t mut Keys,
 }
 
 impl<'t> Plan<'t> {
     /// An empty plan.
     pub const fn new(memory: &'t mut Memory<'t>) -> Self {
-        let Memory { items, mimics, removals, mounts, scratch, places, parts, keys } = memory;
-        let ([mounts, schedule, readying], [by_dir, stack]) = (mounts, keys);
+        let Memory { items, mimics, removals, mounts, scratch, places, keys } = memory;
+        let ([mounts, schedule, readying], [by_dir, stack, parts]) = (mounts, keys);
         Plan {
             record: &[],
             recorded: 0,

@@ -2,7 +2,7 @@
 //! From two profiles to items in the order of mounting.
 #![forbid(unsafe_code)]
 
-use super::{Action, Class, Item, Mimic, Plan, State};
+use super::{Action, Class, Item, Keys, Mimic, Plan, State};
 use crate::mount::table::MountRef;
 use crate::mount::{Kind, MountEntry, Origin};
 use crate::text::paths::{Mark, NOWHERE, PathId};
@@ -38,9 +38,9 @@ impl<'t> Plan<'t> {
         }
         self.find_duplicates();
         self.take_record();
-        self.sort_items();
+        self.sort_items(true);
         self.follow_sources();
-        self.list_by_dir();
+        self.sort_items(false);
         self.paths.reset(Mark::Coming);
         for item in self.items.iter().filter(|item| item.is_recursive()) {
             self.paths.raise(Mark::Coming, item.source, 1);
@@ -68,14 +68,14 @@ impl<'t> Plan<'t> {
             }
             let over = self.over(at);
             match self.paths.at(Mark::Gone, over) {
-                0 => drop(self.stack.push(key(over, at.into()))),
-                number => drop(self.parts.push(key(number - 1, at.into()))),
+                0 => put(self.stack, over, at.into()),
+                number => put(self.parts, number - 1, at.into()),
             }
         }
         for part in self.stack.iter() {
             let number = self.paths.at(Mark::Gone, (*part >> 32) as PathId);
             if number > 0 {
-                let _ = self.parts.push(key(number - 1, *part as u32));
+                put(self.parts, number - 1, *part as u32);
             }
         }
         sort::sort_keys(self.parts);
@@ -125,7 +125,7 @@ impl<'t> Plan<'t> {
 
     /// Who comes first at each target?
     fn find_duplicates(&mut self) {
-        self.list_by_dir();
+        self.sort_items(false);
         let root = self.record.iter().any(|line| line.dir == b"/" && line.origin() == Origin::Rootfs);
         let mut taken = NOWHERE;
         for place in 0..self.by_dir.len() {
@@ -141,10 +141,20 @@ impl<'t> Plan<'t> {
         }
     }
 
-    pub(super) fn list_by_dir(&mut self) {
+    /// Sorts the items: by target, then by class; or by class first, then a directory before what lies in it, of equals the
+    /// recorded one first, then directories that are only to be there. Then as they stand.
+    #[inline(never)]
+    fn sort_items(&mut self, by_class: bool) {
         self.by_dir.clear();
         for item in self.items.iter() {
-            let _ = self.by_dir.push(key(item.dir, (item.class as u32) << 20 | item.rank));
+            let class = item.class as u32;
+            let rank = match item.kind {
+                _ if !by_class => class,
+                _ if !item.desired => 0,
+                Kind::EnsureDir => 1,
+                _ => 2,
+            };
+            put(self.by_dir, if by_class { class << 28 } else { 0 } | item.dir, rank << 20 | item.rank);
         }
         sort::sort_keys(self.by_dir);
     }
@@ -178,21 +188,6 @@ impl<'t> Plan<'t> {
                 None => self.push(entry, at.into(), Some(at)),
             }
         }
-    }
-
-    /// By class, then a directory before what lies in it; of equals the recorded one first, then directories that
-    /// are only to be there, then the order of the file.
-    fn sort_items(&mut self) {
-        self.by_dir.clear();
-        for item in self.items.iter() {
-            let rank = match item.kind {
-                _ if !item.desired => 0,
-                Kind::EnsureDir => 1,
-                _ => 2,
-            };
-            let _ = self.by_dir.push((item.class as u64) << 60 | key(item.dir, rank << 20 | item.rank));
-        }
-        sort::sort_keys(self.by_dir);
     }
 
     /// Inside a class, puts an entry behind those that make its source or lie on the way to its target; otherwise
@@ -256,7 +251,7 @@ impl<'t> Plan<'t> {
         if let Some(item) = item.filter(|item| !item.visited) {
             item.visited = true;
             // Each item is put there once.
-            let _ = self.stack.push(key(item.dir, at as u32));
+            put(self.stack, item.dir, at as u32);
         }
     }
 
@@ -304,6 +299,12 @@ const AT_SOURCE: u64 = 1 << 31;
 /// A path and a number below 2³², to be sorted by.
 pub(super) fn key(dir: PathId, number: u32) -> u64 {
     u64::from(dir) << 32 | u64::from(number)
+}
+
+/// One more key. They have room for all.
+#[inline(never)]
+pub(super) fn put(keys: &mut Keys, dir: PathId, number: u32) {
+    let _ = keys.push(key(dir, number));
 }
 
 /// The item that a key names.
