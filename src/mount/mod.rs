@@ -101,6 +101,7 @@ impl<'t> MountEntry<'t> {
     }
 
     /// Whether we made the entry up ourselves, as a part of a writable mimic.
+    #[inline(never)]
     pub fn is_synthetic(&self) -> bool {
         self.options.has(b"x-snapd.synthetic")
     }
@@ -126,13 +127,14 @@ impl<'t> MountEntry<'t> {
     }
 
     /// Whether to pass over the entry in silence when its source or target is missing.
+    #[inline(never)]
     pub fn ignore_missing(&self) -> bool {
         self.options.has(b"x-snapd.ignore-missing")
     }
 
     /// Whether it is a bind mount, recursive or not.
     pub fn is_bind(&self) -> bool {
-        self.options.has(b"bind") || self.options.has(b"rbind")
+        self.options.flags().bind()
     }
 
     /// Whether both entries ask for the same mount: the same fields and numbers, and the
