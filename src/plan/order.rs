@@ -31,12 +31,12 @@ impl<'t> Plan<'t> {
             entry.map_or(b"", |entry| if source.is_some() { entry.name } else { entry.dir })
         });
         self.count = count;
-        self.find_mimics();
+        let root = self.read_record();
         for at in 0..desired.len() {
             let Some(entry) = desired.get(at) else { break };
             self.push(entry, record.len() + at, None);
         }
-        self.find_duplicates();
+        self.find_duplicates(root);
         self.take_record();
         self.sort_items(true);
         self.follow_sources();
@@ -48,13 +48,30 @@ impl<'t> Plan<'t> {
         }
     }
 
-    /// The parts of a mimic stand behind its tmpfs; in a record that an older version has turned round, before it.
-    fn find_mimics(&mut self) {
+    /// Finds the mimics, and the root. The parts of a mimic stand behind its tmpfs; in a record that an older version has
+    /// turned round, before it.
+    fn read_record(&mut self) -> PathId {
         self.paths.reset(Mark::Gone);
+        // The last line of a target that is no layout's; not in a record that an older version has turned round.
+        self.paths.reset(Mark::Early);
         self.stack.clear();
-        for (entry, at) in self.record.iter().zip(0u16..).filter(|(entry, _)| entry.is_synthetic()) {
+        let mut root = NOWHERE;
+        let mut is_in_order = false;
+        for (entry, at) in self.record.iter().zip(0u16..) {
+            let dir = self.paths.id(at.into());
+            if entry.origin() == Origin::Rootfs {
+                is_in_order |= at == 0;
+                if entry.dir == b"/" {
+                    root = dir;
+                }
+            }
+            if !entry.is_synthetic() {
+                if is_in_order && Class::of(entry) == Class::Interface {
+                    self.paths.raise(Mark::Early, dir, at.into());
+                }
+                continue;
+            }
             if entry.fstype == b"tmpfs" {
-                let dir = self.paths.id(at.into());
                 let last = self.mimics.get(self.paths.at(Mark::Gone, dir).wrapping_sub(1) as usize);
                 // A line that is there twice counts once.
                 if last.and_then(|last| self.line(last.line)).is_some_and(|last| last.same(entry)) {
@@ -66,7 +83,7 @@ impl<'t> Plan<'t> {
                 self.paths.raise(Mark::Gone, dir, self.mimics.len() as u32);
                 continue;
             }
-            let over = self.over(at);
+            let over = self.over(entry);
             match self.paths.at(Mark::Gone, over) {
                 0 => put(self.stack, over, at.into()),
                 number => put(self.parts, number - 1, at.into()),
@@ -79,14 +96,13 @@ impl<'t> Plan<'t> {
             }
         }
         sort::sort_keys(self.parts);
+        root
     }
 
     /// The directory that holds the target of a line of the record, where that is a target, too.
     #[inline(never)]
-    fn over(&self, line: u16) -> PathId {
-        let over = self.paths.above(self.paths.id(line.into()));
-        let dir = self.line(line).map(|line| path::parent(line.dir));
-        if self.paths.path(over) == dir { over } else { NOWHERE }
+    fn over(&self, line: &MountEntry<'t>) -> PathId {
+        self.paths.find(path::parent(line.dir))
     }
 
     /// One more item, for the entry of this number among all of both profiles.
@@ -124,9 +140,8 @@ impl<'t> Plan<'t> {
     }
 
     /// Who comes first at each target?
-    fn find_duplicates(&mut self) {
+    fn find_duplicates(&mut self, root: PathId) {
         self.sort_items(false);
-        let root = self.record.iter().any(|line| line.dir == b"/" && line.origin() == Origin::Rootfs);
         let mut taken = NOWHERE;
         for place in 0..self.by_dir.len() {
             let at = self.by_dir.get(place).copied().map(item_of);
@@ -135,7 +150,7 @@ impl<'t> Plan<'t> {
                 Kind::Unknown => item.action = Action::Unknown,
                 // Making sure of a directory is no mount: it goes with anything.
                 Kind::EnsureDir => {}
-                _ if item.dir == taken || (root && item.entry.dir == b"/") => item.action = Action::Duplicate,
+                _ if item.dir == taken || item.dir == root => item.action = Action::Duplicate,
                 _ => taken = item.dir,
             }
         }
@@ -161,18 +176,9 @@ impl<'t> Plan<'t> {
 
     /// Each record entry goes with the desired entry that equals it, or becomes an item of its own.
     fn take_record(&mut self) {
-        // The last line of a target that is no layout's; not in a record that an older version has turned round.
-        self.paths.reset(Mark::Early);
-        if self.record.first().is_some_and(|line| line.origin() == Origin::Rootfs) {
-            for (entry, at) in self.record.iter().zip(0u16..) {
-                if Class::of(entry) == Class::Interface && !entry.is_synthetic() {
-                    self.paths.raise(Mark::Early, self.paths.id(at.into()), at.into());
-                }
-            }
-        }
         for (entry, at) in self.record.iter().zip(0u16..) {
             let of_mimic = entry.is_synthetic()
-                && (entry.fstype == b"tmpfs" || self.paths.at(Mark::Gone, self.over(at)) > 0);
+                && (entry.fstype == b"tmpfs" || self.paths.at(Mark::Gone, self.over(entry)) > 0);
             if of_mimic || entry.origin() == Origin::Rootfs || entry.kind() == Kind::Unknown {
                 continue;
             }
