@@ -367,7 +367,7 @@ impl<'t> Apply<'_, 't> {
                 layer = self.table.beneath(line);
             }
             if self.beneath
-                && item.replaced
+                && item.replaced.get()
                 && let (Ok(()), Some(_), Some(place)) =
                     (&done, last, self.results.outcomes.get_mut(at as usize))
             {
@@ -406,7 +406,9 @@ impl<'t> Apply<'_, 't> {
 
     /// The mount that goes when an item's has taken its place.
     fn replaced(&self, item: &Item<'t>) -> Option<MountId> {
-        let id = |item: &Item<'t>| self.results.outcomes.get(item.rank as usize).and_then(|(_, replaced)| *replaced);
+        let id = |item: &Item<'t>| {
+            self.results.outcomes.get(item.rank as usize).and_then(|(_, replaced)| *replaced)
+        };
         self.plan.with_target_of(item).find_map(id)
     }
 
@@ -505,7 +507,7 @@ impl<'t> Apply<'_, 't> {
             // Targets first, as soon as what lies above them is mounted: so mimics are there before anything is mounted
             // in the directories that they cover. Sources have to wait for what makes them.
             while let Some((at, item)) = step(plan.readying, ready)
-                && item.opens <= round
+                && item.opens.get() <= round
             {
                 self.make_ready(at, item, false);
                 ready += 1;

@@ -54,8 +54,7 @@ impl<'t> Plan<'t> {
                 // The higher, the earlier it was made.
                 self.paths.raise(Mark::Gone, mimic.dir, u32::MAX - u32::from(mimic.line));
             }
-            self.decide_items();
-            let items = self.spread_to_items(round > 16);
+            let items = self.decide_items(round > 16);
             if !self.spread_to_mimics(round > 16) && !items {
                 break;
             }
@@ -101,8 +100,11 @@ impl<'t> Plan<'t> {
         }
     }
 
+    /// Marks the entries that stay but cover the source of an earlier one that is mounted now, or all that stay; true if
+    /// there are any.
     #[inline(never)]
-    fn decide_items(&mut self) {
+    fn decide_items(&mut self, all: bool) -> bool {
+        let mut marked = false;
         self.paths.reset(Mark::Early);
         for at in 0..self.items.len() {
             let Some(item) = self.items.get(at) else { break };
@@ -133,12 +135,18 @@ impl<'t> Plan<'t> {
             self.paths.raise(Mark::Early, item.source, mark);
             if let Some(item) = self.items.get_mut(at) {
                 item.action = action;
-                item.opens = target.saturating_sub(1);
+                item.opens.set(target.saturating_sub(1));
+                if action == Action::Keep && (all || covered >= MOUNTED) {
+                    item.moves = true;
+                    marked = true;
+                }
             }
         }
+        marked
     }
 
     /// The highest mark of the earlier entries that this one depends on: for its target, and for its source.
+    #[inline(never)]
     fn dependencies(&self, item: &Item<'t>) -> (u32, u32) {
         let at = |id| self.paths.mark_above(Mark::Changed, id).max(self.paths.at(Mark::Changed, id));
         let below = if item.is_recursive() { self.paths.below(Mark::Changed, item.source) } else { 0 };
@@ -146,6 +154,7 @@ impl<'t> Plan<'t> {
     }
 
     /// Whether a mimic under its target or its source goes, or a new one will come to lie over it.
+    #[inline(never)]
     fn loses_ground(&self, item: &Item<'t>) -> bool {
         let below_source =
             self.paths.below(Mark::Gone, item.source) | self.paths.below(Mark::Coming, item.source);
@@ -166,27 +175,6 @@ impl<'t> Plan<'t> {
             | (self.paths.at(Mark::Coming, dir) / INSIDE)
     }
 
-    /// Marks the entries that stay but cover the source of an earlier one that is mounted now; true if any was added.
-    fn spread_to_items(&mut self, all: bool) -> bool {
-        // The earlier the entry, the higher the mark at its source.
-        self.paths.reset(Mark::Early);
-        let count = self.items.len() as u32;
-        for item in self.items.iter() {
-            if matches!(item.action, Action::Mount(_)) {
-                self.paths.raise(Mark::Early, item.source, count - item.rank);
-            }
-        }
-        let mut added = false;
-        for item in self.items.iter_mut() {
-            let earliest = self.paths.from(Mark::Early, item.dir);
-            if item.action == Action::Keep && item.desired && (all || earliest > count - item.rank) {
-                item.moves = true;
-                added = true;
-            }
-        }
-        added
-    }
-
     /// The target of an entry is missing again when what it lies in goes: whether it has to be made anew is seen in its
     /// turn.
     #[inline(never)]
@@ -205,28 +193,22 @@ impl<'t> Plan<'t> {
     /// What has another bind at its target when the plan is performed can stay until then: unless a mimic comes or goes
     /// above, or an earlier entry has its source in what is there, or its target in what is there or beneath.
     fn find_replaced(&mut self) {
-        // What is mounted anew would cover what stays below it.
-        for item in self.items.iter() {
-            if matches!(item.action, Action::Mount(_)) && item.state == State::Absent && item.is_mount() {
+        let count = self.items.len() as u32;
+        self.paths.reset(Mark::Early);
+        for item in self.items.iter().filter(|item| matches!(item.action, Action::Mount(_))) {
+            // The earlier the entry, the higher the mark at its source.
+            self.paths.raise(Mark::Early, item.source, count - item.rank);
+            // What is mounted anew would cover what stays below it.
+            if item.state == State::Absent && item.is_mount() {
                 self.paths.raise(Mark::Coming, item.dir, CHANGED);
             }
         }
-        // The sources of what is mounted are marked still.
-        let count = self.items.len() as u32;
-        for at in 0..self.items.len() {
-            let Some(item) = self.items.get(at) else { break };
+        for item in self.items.iter() {
             let next = |other: &&Item<'t>| {
                 matches!(other.action, Action::Mount(_)) && other.kind == item.kind && other.flags.bind()
             };
             // Of what no record names and no entry asks for nobody knows the kind.
             let known = item.record.is_some() || item.state == State::InEffect;
-            // What it covers could not be reached.
-            let covered = |other: &Item<'t>| {
-                other.action != Action::Keep
-                    && other.mount.is_some()
-                    && other.mount != item.mount
-                    && (other.dir == item.dir || other.record < item.record)
-            };
             let replaced = known
                 && item.mount.is_some()
                 && !item.hidden
@@ -237,16 +219,19 @@ impl<'t> Plan<'t> {
                 // With what goes above, and nothing comes there, it would go.
                 && self.paths.mark_above(Mark::Changed, item.dir) != CHANGED
                 && self.items_at(item.dir).find(next).is_some_and(|next| {
-                    let earliest = self.paths.from(Mark::Early, item.dir);
-                    let inside = |other: &Item<'t>| {
-                        other.action != Action::Keep && other.class < next.class.max(item.class)
+                    let is_in_the_way = |other: &Item<'t>| {
+                        let is_at_target = other.dir == item.dir;
+                        let is_early = !is_at_target && other.class < next.class.max(item.class);
+                        // What it covers could not be reached.
+                        let is_covered = other.mount.is_some()
+                            && other.mount != item.mount
+                            && (is_at_target || other.record < item.record);
+                        other.action != Action::Keep && (is_early || is_covered)
                     };
-                    earliest <= count - next.rank && !self.items_inside(item.dir).any(inside)
-                })
-                && !self.items_in(item.dir, self.paths.end(item.dir)).any(covered);
-            if let Some(item) = self.items.get_mut(at) {
-                item.replaced = replaced;
-            }
+                    self.paths.from(Mark::Early, item.dir) <= count - next.rank
+                        && !self.items_in(item.dir, self.paths.end(item.dir)).any(is_in_the_way)
+                });
+            item.replaced.set(replaced);
         }
     }
 
@@ -315,7 +300,7 @@ impl<'t> Plan<'t> {
         let (items, scratch) = (&**self.items, &mut *self.scratch);
         arrange(items, scratch, self.mounts, |item| item.class as u32);
         // Mimics of outer directories come before those of inner ones, whatever the class.
-        arrange(items, scratch, self.readying, |item| item.opens);
+        arrange(items, scratch, self.readying, |item| item.opens.get());
         arrange(items, scratch, self.schedule, |item| item.round() << 2 | item.class as u32);
     }
 }

@@ -16,6 +16,8 @@
 //! away first and mounted again afterwards: so a layout always shows what is there now.
 #![forbid(unsafe_code)]
 
+use core::cell::Cell;
+
 use crate::error::{Says, says};
 use crate::limits::PROFILE_ENTRIES;
 use crate::mount::table::{Mount, MountRef, Table};
@@ -90,7 +92,7 @@ pub enum Action {
 }
 
 /// An entry of either profile, or of both.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Item<'t> {
     /// The entry; the desired one where it is desired.
     pub entry: &'t MountEntry<'t>,
@@ -118,9 +120,9 @@ pub struct Item<'t> {
     pub action: Action,
     /// The round in which its target can be made ready: what lies above is mounted by then. At its source others may
     /// have to be mounted still.
-    pub opens: u32,
+    pub opens: Cell<u32>,
     /// What is there of it stays until what is bound at its target in this run has taken its place.
-    pub replaced: bool,
+    pub replaced: Cell<bool>,
     /// Its place among the items.
     pub rank: u32,
     dir: PathId,
@@ -158,7 +160,7 @@ impl Item<'_> {
     #[inline(never)]
     pub fn is_seen(&self) -> bool {
         self.is_mount()
-            && self.opens == 0
+            && self.opens.get() == 0
             && !self.needs_mimic
             && (self.under.is_none() || !self.entry.ignore_missing())
     }
@@ -412,7 +414,7 @@ impl<'t> Plan<'t> {
             Removal::Item(at) => self
                 .items
                 .get(at as usize)
-                .is_some_and(|item| !(replaces && item.replaced) && self.items_at(item.dir).any(comes)),
+                .is_some_and(|item| !(replaces && item.replaced.get()) && self.items_at(item.dir).any(comes)),
         };
         self.removals.iter().any(is_gap)
             || (self.items.iter().any(|item| item.needs_mimic && comes(item)) && !whole())

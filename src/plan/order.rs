@@ -2,6 +2,8 @@
 //! From two profiles to items in the order of mounting.
 #![forbid(unsafe_code)]
 
+use core::cell::Cell;
+
 use super::{Action, Class, Item, Keys, Mimic, Plan, State};
 use crate::mount::table::MountRef;
 use crate::mount::{Kind, MountEntry, Origin};
@@ -128,8 +130,8 @@ impl<'t> Plan<'t> {
             flags: entry.options.flags(),
             needs_mimic: false,
             action: if desired { Action::Keep } else { Action::Unmount },
-            opens: 0,
-            replaced: false,
+            opens: Cell::new(0),
+            replaced: Cell::new(false),
             rank: self.items.len() as u32,
             dir,
             source,
