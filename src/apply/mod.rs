@@ -22,7 +22,7 @@ use crate::kernel::file::{self, FileSystem, Open};
 use crate::limits::{MEMORY, PROFILE_ENTRIES, WRITTEN_ENTRY};
 use crate::log::Log;
 use crate::mount::table::{MountRef, Table, marks};
-use crate::mount::{Kind, MountEntry, MountId, Options, Origin};
+use crate::mount::{Kind, MountEntry, MountId, Origin};
 use crate::plan::{Action, Class, Item, Mimic, Plan, Removal, State};
 use crate::text::arena::Arena;
 use crate::text::{Out, path};
@@ -81,15 +81,6 @@ impl Results<'_> {
             listing: [0; LISTING],
         }
     }
-}
-
-/// Options with another entry's id behind `needed-by`.
-fn rename_owner<'t>(options: &[u8], owner: &[u8], arena: &mut Arena<'t>) -> Option<&'t [u8]> {
-    const NEEDED_BY: &[u8] = b"x-snapd.needed-by=";
-    let at = options.windows(NEEDED_BY.len()).position(|word| word == NEEDED_BY)? + NEEDED_BY.len();
-    let (before, from) = options.split_at_checked(at)?;
-    let end = from.iter().position(|byte| *byte == b',').unwrap_or(from.len());
-    arena.concat(&[before, owner, from.get(end..)?]).ok()
 }
 
 impl Default for Results<'_> {
@@ -288,9 +279,10 @@ impl<'t> Apply<'_, 't> {
             lines_of(plan, at, mimic, &mut |line| {
                 self.keep(line, mimic.heir.is_none());
                 let (Some(heir), Some(entry)) = (mimic.heir, plan.line(line)) else { return };
-                match rename_owner(entry.options.0, heir, self.arena) {
+                let owner = entry.needed_by();
+                match owner.and_then(|owner| entry.options.replaced(owner, heir, self.arena).ok()) {
                     Some(options) => {
-                        let entry = MountEntry { options: Options(options), ..*entry };
+                        let entry = MountEntry { options, ..*entry };
                         // One for each line at most, and there is room for one more than there are lines.
                         put_on_record(&mut self.results.synthetic, Class::Overname, entry);
                     }

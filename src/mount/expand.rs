@@ -2,7 +2,7 @@
 //! The variables of a profile for users: `$HOME` and `$XDG_RUNTIME_DIR`.
 #![forbid(unsafe_code)]
 
-use super::{Kind, MountEntry, Options};
+use super::{Kind, MountEntry};
 use crate::text::arena::{Arena, Full};
 use crate::text::path;
 
@@ -51,14 +51,10 @@ pub fn expand_in_place<'t>(
 ) -> core::result::Result<(), ExpandFault> {
     if entry.kind() == Kind::EnsureDir {
         replace(&mut entry.dir, HOME, home, arena)?;
-        let options = entry.options.0;
-        let old = entry.must_exist_dir().unwrap_or_default();
-        if tail(old, HOME).is_some() {
-            // It is a part of the options.
-            let start = old.as_ptr() as usize - options.as_ptr() as usize;
-            let (before, from) = options.split_at_checked(start).unwrap_or_default();
-            let behind = from.get(HOME.len()..).unwrap_or_default();
-            entry.options = Options(arena.concat(&[before, home.ok_or(ExpandFault::NoHome)?, behind])?);
+        let dir = entry.must_exist_dir().unwrap_or_default();
+        if tail(dir, HOME).is_some() {
+            let variable = dir.get(..HOME.len()).unwrap_or_default();
+            entry.options = entry.options.replaced(variable, home.ok_or(ExpandFault::NoHome)?, arena)?;
         }
     }
     replace(&mut entry.name, RUNTIME_DIR, Some(runtime_dir), arena)?;

@@ -2,6 +2,7 @@
 //! Mount options: the words of the fourth field, what they ask of mount(2), and what they tell us.
 #![forbid(unsafe_code)]
 
+use crate::text::arena::{Arena, Full};
 use crate::text::{Split, place, split};
 
 /// The flags of mount(2), as Linux numbers them on every architecture.
@@ -147,6 +148,15 @@ impl<'t> Options<'t> {
             }
         }
         None
+    }
+
+    /// The options with something else in the place of a part of their text, which has to be one.
+    #[inline(never)]
+    pub fn replaced(self, part: &[u8], new: &[u8], arena: &mut Arena<'t>) -> Result<Options<'t>, Full> {
+        let start = part.as_ptr() as usize - self.0.as_ptr() as usize;
+        let (before, from) = self.0.split_at_checked(start).unwrap_or_default();
+        let behind = from.get(part.len()..).unwrap_or_default();
+        Ok(Options(arena.concat(&[before, new, behind])?))
     }
 
     /// Whether both lists ask for the same: the same words in the same order. No options at all and the lone word
