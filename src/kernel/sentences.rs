@@ -126,6 +126,7 @@ pub(crate) fn keep(sentence: Sentence<'_>) -> Kept<'_> {
 
 impl<'t> Kept<'t> {
     /// The sentence.
+    #[inline(never)]
     pub(crate) fn get(self) -> &'t Sentence<'t> {
         // SAFETY: there is no such number but by `keep`, which wrote a sentence of this lifetime to its place.
         place(self.number.get() - 1).map_or(&TOO_MANY, |place| unsafe { &*place.cast() })
