@@ -87,26 +87,28 @@ impl Log {
 
     /// Writes a line that is always wanted.
     pub fn warn(&mut self, say: &dyn Fn(&mut dyn Out)) {
-        line(Stream::Error, self.file.as_deref(), b"", say);
+        line(Stream::Error, self.file.as_deref(), says!(""), say);
     }
 
     /// Writes a line for those who want to know everything; `say` is not called when nobody does.
     pub fn debug(&mut self, say: &dyn Fn(&mut dyn Out)) {
         if self.debug {
-            line(Stream::Error, self.file.as_deref(), b"DEBUG: ", say);
+            line(Stream::Error, self.file.as_deref(), says!("DEBUG: "), say);
         }
     }
 
     /// Writes a sentence that is always wanted. It does not name the instance by `%i`.
     #[inline(never)]
     pub fn warning(&mut self, sentence: Error<'_>) {
-        self.warn(&|line| sentence.write(b"", line));
+        tell(Stream::Error, self.file.as_deref(), says!(""), sentence, b"");
     }
 
     /// Writes a sentence for those who want to know everything. It does not name the instance by `%i`.
     #[inline(never)]
     pub fn detail(&mut self, sentence: Error<'_>) {
-        self.debug(&|line| sentence.write(b"", line));
+        if self.debug {
+            tell(Stream::Error, self.file.as_deref(), says!("DEBUG: "), sentence, b"");
+        }
     }
 }
 
@@ -121,15 +123,20 @@ const RUNS: Says = says!(
 /// Says the fatal sentence, `cannot update snap namespace: …`, on standard output. `instance` is empty while
 /// it is not known.
 pub fn fatal(error: Error<'_>, instance: &[u8]) {
-    line(Stream::Output, None, b"cannot update snap namespace: ", &|line| error.write(instance, line));
+    tell(Stream::Output, None, says!("cannot update snap namespace: "), error, instance);
 }
 
 #[inline(never)]
-fn line(stream: Stream, file: Option<&Fd>, start: &[u8], say: &dyn Fn(&mut dyn Out)) {
+fn tell(stream: Stream, file: Option<&Fd>, start: Says, sentence: Error<'_>, instance: &[u8]) {
+    line(stream, file, start, &|line| sentence.write(instance, line));
+}
+
+#[inline(never)]
+fn line(stream: Stream, file: Option<&Fd>, start: Says, say: &dyn Fn(&mut dyn Out)) {
     let stream = stream.fd();
     let mut line = Writer::new(&stream, file);
     let out: &mut dyn Out = &mut line;
-    out.put(start);
+    out.says(start);
     say(out);
     out.put(b"\n");
     // A full disk must not stop an update, and there is nowhere left to complain.

@@ -142,7 +142,6 @@ fn update<'t>(invocation: &Invocation<'t>, run: &'t mut Run<'t>, world: &'t mut 
 }
 
 /// Whose mounts they are.
-#[inline(never)]
 fn owner(invocation: &Invocation<'_>) -> u32 {
     if invocation.user_mounts { process::real_uid() } else { 0 }
 }
@@ -184,20 +183,18 @@ fn system<'t>(
     freezer.release_stale(arena, &mut work.log);
 
     let mut old = Old {
-        name: names.get(Name::Record),
-        was: Text::default(),
-        notes_name: names.get(Name::Notes),
-        notes: Text { before: Some(b""), ..Text::default() },
+        record: Text::new(names.get(Name::Record)),
+        notes: Text { before: Some(b""), ..Text::new(names.get(Name::Notes)) },
     };
-    read_profile(names.get(Name::Desired), desired, arena, Within::LoadingDesired, &mut Text::default())?;
-    read_profile(old.name, recorded, arena, Within::LoadingRecord, &mut old.was)?;
+    read_profile(&mut Text::new(names.get(Name::Desired)), desired, arena, Within::LoadingDesired)?;
+    read_profile(&mut old.record, recorded, arena, Within::LoadingRecord)?;
     let lines = recorded.len();
     // What can never be read is no notes. After any other failure all would count as never noted.
-    match survey::read(old.notes_name, true, arena, &mut old.notes) {
+    match old.notes.read(true, arena) {
         Err(error) if matches!(error.errno, Errno::EIO | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE) => {
             return Err(error.within(Within::LoadingRecord));
         }
-        _ => work.notes.parse(core::mem::take(&mut old.notes.text), recorded, old.was.version),
+        _ => work.notes.parse(core::mem::take(&mut old.notes.text), recorded, old.record.version),
     }
     // The namespace that snap-confine has just made holds none of our mounts; a record without its root is that of an earlier
     // one, which ended before it was complete.
@@ -216,11 +213,9 @@ fn system<'t>(
 /// and by its own.
 const FREE: Says = says!("/tmp /var/snap /dev/shm /run/systemd /var/lib/snapd/hostfs/tmp /snap/%s /snap/%b");
 
-/// What is on disk: where, and what was read of it.
+/// What was on disk.
 struct Old<'t> {
-    name: &'t [u8],
-    was: Text<'t>,
-    notes_name: &'t [u8],
+    record: Text<'t>,
     notes: Text<'t>,
 }
 
@@ -255,12 +250,12 @@ fn carry_out<'t>(
     };
     apply.check_room()?;
     let Some((freezer, old)) = system else { return apply.run() };
-    let name = old.notes_name;
+    let name = old.notes.at;
     if apply.plan.changes_anything() {
         process::clear_umask();
         apply.user.uid = process::effective_uid();
         // What a kill would leave is known to the next run.
-        save::append(name, &|w| notes::write_intents(apply.plan, old.was.version, w)).map_err(saving)?;
+        save::append(name, &|w| notes::write_intents(apply.plan, old.record.version, w)).map_err(saving)?;
         apply.journal = Some(name);
         // With the calls of old there is one in almost everything.
         if !fresh_calls || apply.plan.has_gap(beneath, &|| fresh_calls && mount::can_mount_aside()) {
@@ -288,10 +283,10 @@ fn carry_out<'t>(
 /// Saves the new record, or the notes beside it.
 #[inline(never)]
 fn record<'t>(apply: &Apply<'_, 't>, old: &Old<'t>, notes: bool) -> Result<'t, ()> {
-    let (name, before) = if notes { (old.notes_name, old.notes.before) } else { (old.name, old.was.before) };
+    let file = if notes { &old.notes } else { &old.record };
     // What was noted in this run is behind what was there before.
-    let before = before.filter(|_| !notes || apply.journal.is_none());
-    save::update(name, before, &|w| apply.write(notes, w))
+    let before = file.before.filter(|_| !notes || apply.journal.is_none());
+    save::update(file.at, before, &|w| apply.write(notes, w))
 }
 
 fn saving(error: Error<'_>) -> Error<'_> {
@@ -307,7 +302,7 @@ fn user<'t>(names: &Names<'t>, uid: u32, run: &'t mut Run<'t>, world: &'t mut Wo
     let home = home();
     let usable = home.ok();
 
-    read_profile(names.get(Name::Desired), desired, arena, Within::LoadingDesired, &mut Text::default())?;
+    read_profile(&mut Text::new(names.get(Name::Desired)), desired, arena, Within::LoadingDesired)?;
     for entry in desired.iter_mut() {
         match profile::expand_in_place(entry, usable, names.get(Name::RuntimeDir), arena) {
             Ok(()) => {}
@@ -393,16 +388,15 @@ fn say_conflicts(plan: &Plan<'_>, log: &mut Log) {
     }
 }
 
-/// Reads a profile; a missing one is empty. It is told what it was, for comparing.
+/// Reads a profile; a missing one is empty.
 fn read_profile<'t>(
-    at: &'t [u8],
+    file: &mut Text<'t>,
     into: &mut Profile<'t>,
     arena: &mut Arena<'t>,
     loading: Within,
-    was: &mut Text<'t>,
 ) -> Result<'t, ()> {
-    survey::read(at, matches!(loading, Within::LoadingRecord), arena, was)
-        .and_then(|()| profile::parse(core::mem::take(&mut was.text), into))
+    file.read(matches!(loading, Within::LoadingRecord), arena)
+        .and_then(|()| profile::parse(core::mem::take(&mut file.text), into))
         .map_err(|error| error.within(loading))
 }
 

@@ -18,10 +18,11 @@ use crate::plan::{Item, Plan, State};
 use crate::text::arena::Arena;
 use crate::text::path;
 
-/// What was read of a file: its text, to be cut up; the same as it was, if it is wanted `twice`; and which version of the file
-/// that is.
-#[derive(Default)]
+/// A file: its path; and what was read of it: its text, to be cut up; the same as it was, if it is wanted `twice`; and which
+/// version of the file that is.
 pub struct Text<'t> {
+    /// The path.
+    pub at: &'t [u8],
     /// The text.
     pub text: &'t mut [u8],
     /// Its copy.
@@ -30,29 +31,39 @@ pub struct Text<'t> {
     pub version: Version,
 }
 
-/// Reads a whole file; nothing when there is none. Links are followed. Anything but a regular file is refused, and
-/// nothing is waited for.
-#[inline(never)]
-pub fn read<'t>(at: &'t [u8], twice: bool, arena: &mut Arena<'t>, into: &mut Text<'t>) -> Result<'t, ()> {
-    let mut says = says!("open %s: %e");
-    let (len, version) = match read_into(at, arena.free(), &mut says) {
-        Err(Errno::ENOENT) => return Ok(()),
-        other => other.map_err(|errno| Error::call(says, at, errno))?,
-    };
-    if len > PROFILE_TEXT.max {
-        return Err(PROFILE_TEXT.exceeded());
+impl<'t> Text<'t> {
+    /// A file that is not read yet.
+    pub fn new(at: &'t [u8]) -> Self {
+        Text { at, text: &mut [], before: None, version: [0; 2] }
     }
-    let text = arena.take(len)?;
-    let before = Some(&*arena.copy(if twice { text } else { b"" })?);
-    *into = Text { text, before, version };
-    Ok(())
+
+    /// Reads a whole file; nothing when there is none. Links are followed. Anything but a regular file is refused, and
+    /// nothing is waited for.
+    #[inline(never)]
+    pub fn read(&mut self, twice: bool, arena: &mut Arena<'t>) -> Result<'t, ()> {
+        let mut says = says!("open %s: %e");
+        let len = match read_into(self.at, arena.free(), &mut self.version, &mut says) {
+            Ok(len) => len as usize,
+            Err(Errno::ENOENT) => return Ok(()),
+            Err(errno) => return Err(Error::call(says, self.at, errno)),
+        };
+        if len > PROFILE_TEXT.max {
+            return Err(PROFILE_TEXT.exceeded());
+        }
+        self.text = arena.take(len)?;
+        if twice {
+            self.before = Some(arena.copy(self.text)?);
+        }
+        Ok(())
+    }
 }
 
 /// Reads a whole file, or one byte more than is accepted of it, so that too much is seen as such.
-fn read_into(at: &[u8], free: &mut [u8], says: &mut Says) -> kernel::Result<(usize, Version)> {
+fn read_into(at: &[u8], free: &mut [u8], version: &mut Version, says: &mut Says) -> kernel::Result<u32> {
     let fd = file::open_follow(at, Open::READ)?;
     *says = says!("read %s: %e");
     let stat = file::stat(&fd)?;
+    *version = notes::version(&stat);
     match stat.kind {
         FileType::Regular => {}
         FileType::Directory => return Err(Errno::EISDIR),
@@ -71,7 +82,7 @@ fn read_into(at: &[u8], free: &mut [u8], says: &mut Says) -> kernel::Result<(usi
         }
         len += got as usize;
     }
-    Ok((len, notes::version(&stat)))
+    Ok(len as u32)
 }
 
 /// Bytes to lend to [`each_mount`]: one line of any length that there can be, and a page.

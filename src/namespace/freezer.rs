@@ -14,7 +14,7 @@
 #![forbid(unsafe_code)]
 
 use super::guard::Guard;
-use crate::apply::survey::{self, Text};
+use crate::apply::survey::Text;
 use crate::error::{Errno, Error, Result, Says, Within, compose, says};
 use crate::kernel::file::{self, DirEntry, FileSystem, FileType, Open};
 use crate::kernel::{self, Fd, process};
@@ -146,10 +146,10 @@ impl Frozen {
     /// Lets everybody go on. What cannot be thawed is a warning.
     #[inline(never)]
     pub fn thaw(&mut self, arena: &mut Arena<'_>, log: &mut Log) {
+        let Some(words) = self.words else { return };
         let mut all = true;
-        let thaw = self.words.map_or(&b""[..], |words| words.thaw);
         for Group { request, .. } in &self.groups {
-            match file::write_all(request, thaw) {
+            match file::write_all(request, words.thaw) {
                 // The group is gone, and nobody was left in it.
                 Ok(()) | Err(Errno::ENODEV) => {}
                 Err(errno) => {
@@ -229,8 +229,9 @@ impl<'t> Freezer<'t> {
     pub fn freeze(&self, frozen: &mut Frozen, arena: &mut Arena<'t>, log: &mut Log) -> Result<'t, ()> {
         process::raise_open_files();
         frozen.words = Some(self.words);
-        let mut groups = Text::default();
-        let done = survey::read(b"/proc/self/cgroup", false, arena, &mut groups)
+        let mut groups = Text::new(b"/proc/self/cgroup");
+        let done = groups
+            .read(false, arena)
             .and_then(|()| find_own_group(groups.text, self.words))
             .and_then(|own| self.visit_all(own, Some(frozen), arena, log))
             .and_then(|()| frozen.ask(self.words, arena, log))
