@@ -57,15 +57,17 @@ fn put_on_record<'t>(synthetic: &mut Synthetic<'t>, class: Class, entry: MountEn
     let _ = synthetic.push((class, entry));
 }
 
-/// Results of a run, as large as they can be; lives in `.bss`.
+/// Results of a run, as large as they can be; lives in `.bss`. What is referred to most is in front, where it is reached by
+/// short instructions.
+#[repr(C)]
 pub struct Results<'t> {
+    children: Children<'t>,
     /// For each item what came of it, and the mount that goes when another has taken its place.
     outcomes: heapless::Vec<(Outcome<'t>, Option<MountId>), { 2 * PROFILE_ENTRIES.max }>,
     /// New synthetic entries, with the class of the entry that they were made for.
     synthetic: Synthetic<'t>,
     /// The lines of the old record that stay.
     kept: heapless::Vec<bool, { PROFILE_ENTRIES.max }>,
-    children: Children<'t>,
     /// What one call brings of a directory that is listed.
     listing: [u8; LISTING],
 }
