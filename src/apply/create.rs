@@ -10,17 +10,28 @@ use super::walk::{self, Walker};
 use crate::error::{Error, Result, Says, says};
 use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::{Errno, Fd};
+use crate::mount::{Kind, MountEntry};
 use crate::text::path;
 
-/// What to make.
+/// What to make: what this entry needs at its target; or else a directory.
 #[derive(Clone, Copy, Debug)]
-pub enum What<'t> {
-    /// An empty directory.
-    Directory,
-    /// An empty regular file.
-    File,
-    /// A symbolic link with this text.
-    Symlink(&'t [u8]),
+pub struct What<'t>(pub Option<&'t MountEntry<'t>>);
+
+impl<'t> What<'t> {
+    /// An empty directory, an empty regular file or a symbolic link.
+    #[inline(never)]
+    fn kind(self) -> FileType {
+        match self.0.map_or(Kind::Directory, MountEntry::kind) {
+            Kind::File => FileType::Regular,
+            Kind::Symlink => FileType::Symlink,
+            Kind::Directory | Kind::EnsureDir | Kind::Unknown => FileType::Directory,
+        }
+    }
+
+    /// The text of a symbolic link.
+    fn text(self) -> &'t [u8] {
+        self.0.and_then(MountEntry::symlink_text).unwrap_or_default()
+    }
 }
 
 /// What was made: the path's length up to and including the first component that had been missing; 0 when everything
@@ -43,7 +54,7 @@ pub const ROOT: Owner = Owner { uid: 0, gid: 0 };
 /// what was made is taken away again; where a mimic over a directory would help, `cure` is the length of its path.
 pub fn create<'t>(
     at: &'t [u8],
-    what: What<'t>,
+    what: What<'_>,
     walker: &mut Walker<'t>,
     ground: &mut Ground<'t>,
     cure: &mut usize,
@@ -63,7 +74,7 @@ pub fn create<'t>(
 /// Makes the missing directories of `at` below `anchor`, which has to exist; with the rights of the user, whose
 /// they will be, 0700. Links above the anchor are followed, but not for the system.
 pub fn ensure_directory<'t>(at: &'t [u8], anchor: &'t [u8], owner: Owner, system: bool) -> Result<'t, ()> {
-    check_path(at, What::Directory)?;
+    check_path(at, What(None))?;
     let mut errno = Errno::NONE;
     let (says, about) = if !path::is_absolute(anchor) {
         (says!("cannot use relative parent path %q"), anchor)
@@ -76,7 +87,7 @@ pub fn ensure_directory<'t>(at: &'t [u8], anchor: &'t [u8], owner: Owner, system
                     true => walk::open(anchor, Open::PATH_DIR),
                     false => file::open(anchor, Open::PATH_DIR),
                 };
-                let (what, cure) = (What::Directory, &mut 0);
+                let (what, cure) = (What(None), &mut 0);
                 return Maker { at, what, made: 0, dir: anchor, owner, ground: None, cure }.make(opened);
             }
             Ok(_) => (says!("cannot use parent path %q: not a directory"), anchor),
@@ -91,21 +102,22 @@ pub fn ensure_directory<'t>(at: &'t [u8], anchor: &'t [u8], owner: Owner, system
 }
 
 /// Refuses a path that nothing can be created at.
-pub fn check_path<'t>(at: &'t [u8], what: What<'t>) -> Result<'t, ()> {
+pub fn check_path<'t>(at: &'t [u8], what: What<'_>) -> Result<'t, ()> {
+    let kind = what.kind();
     let says = if !path::is_clean(at) {
         says!("cannot split unclean path %q")
     } else if !path::is_absolute(at) {
-        match what {
-            What::Directory => says!("cannot create directory with relative path: %q"),
-            What::File => says!("cannot create file with relative path: %q"),
-            What::Symlink(_) => says!("cannot create symlink with relative path: %q"),
+        match kind {
+            FileType::Regular => says!("cannot create file with relative path: %q"),
+            FileType::Symlink => says!("cannot create symlink with relative path: %q"),
+            _ => says!("cannot create directory with relative path: %q"),
         }
+    } else if kind == FileType::Symlink && what.text().is_empty() {
+        says!("cannot create symlink with empty target: %q")
+    } else if kind != FileType::Directory && path::is_root(at) {
+        says!("cannot create non-file path: %q")
     } else {
-        match what {
-            What::Symlink(b"") => says!("cannot create symlink with empty target: %q"),
-            What::File | What::Symlink(_) if path::is_root(at) => says!("cannot create non-file path: %q"),
-            _ => return Ok(()),
-        }
+        return Ok(());
     };
     Err(Error::about(says, at))
 }
@@ -113,7 +125,7 @@ pub fn check_path<'t>(at: &'t [u8], what: What<'t>) -> Result<'t, ()> {
 /// Goes down a path and makes what is missing.
 struct Maker<'m, 't> {
     at: &'t [u8],
-    what: What<'t>,
+    what: What<'m>,
     made: Made,
     /// Where it is: the next name is missing, or looked for, in this directory.
     dir: &'t [u8],
@@ -194,22 +206,22 @@ impl<'t> Maker<'_, 't> {
             }
         }
         let name = path::name(at);
-        let what = if at.len() == self.at.len() { self.what } else { What::Directory };
+        let what = if at.len() == self.at.len() { self.what } else { What(None) };
+        let kind = what.kind();
         let mode = if self.ground.is_some() { mode(at) } else { 0o700 };
-        let done = match what {
-            What::Directory => file::make_directory(here, name, mode),
-            What::File => file::create_at(here, name, Open::NEW, mode).map(drop),
-            What::Symlink(text) => file::make_symlink(here, name, text),
-        };
-        let mut says = match what {
-            What::Directory => says!("cannot create directory %q: %e"),
-            What::File => says!("cannot open file %q: %e"),
-            What::Symlink(_) => says!("cannot create symlink %q: %e"),
+        let (mut says, done) = match kind {
+            FileType::Regular => {
+                (says!("cannot open file %q: %e"), file::create_at(here, name, Open::NEW, mode).map(drop))
+            }
+            FileType::Symlink => {
+                (says!("cannot create symlink %q: %e"), file::make_symlink(here, name, what.text()))
+            }
+            _ => (says!("cannot create directory %q: %e"), file::make_directory(here, name, mode)),
         };
         match done {
             Ok(()) if self.made == 0 => self.made = at.len() as Made,
             Ok(()) => {}
-            Err(Errno::EEXIST) if matches!(what, What::Symlink(_)) => {
+            Err(Errno::EEXIST) if kind == FileType::Symlink => {
                 return Err((
                     says!("cannot create symbolic link %q: existing file in the way"),
                     at,
@@ -227,7 +239,7 @@ impl<'t> Maker<'_, 't> {
         if self.made == 0 {
             return Ok(());
         }
-        says = if matches!(what, What::Directory) {
+        says = if kind == FileType::Directory {
             says!("cannot chown directory %q: %e")
         } else {
             says!("cannot chown %q: %e")
@@ -245,7 +257,7 @@ fn not_opened(dir: &[u8], errno: Errno) -> Error<'_> {
 pub fn take_back(at: &[u8], what: What<'_>, walker: &mut Walker<'_>, made: Made) -> bool {
     let mut here = at;
     while made > 0 && here.len() >= made as usize {
-        let is_leaf = here.len() == at.len() && !matches!(what, What::Directory);
+        let is_leaf = here.len() == at.len() && what.kind() != FileType::Directory;
         let done = walker.take_parent(here).and_then(|parent| {
             let name = path::name(here);
             if is_leaf { file::unlink(&parent, name) } else { file::remove_directory(&parent, name) }

@@ -119,8 +119,8 @@ impl<'t> Apply<'_, 't> {
 
     /// Takes back what was created for an entry that could not be mounted; what is left of the target.
     pub fn take_back(&mut self, entry: &MountEntry<'t>, ready: Ready) -> Made {
-        create::take_back(entry.name, what(entry), self.walker, ready.source);
-        let done = create::take_back(entry.dir, what(entry), self.walker, ready.target);
+        create::take_back(entry.name, What(Some(entry)), self.walker, ready.source);
+        let done = create::take_back(entry.dir, What(Some(entry)), self.walker, ready.target);
         if done { 0 } else { ready.target }
     }
 
@@ -129,7 +129,7 @@ impl<'t> Apply<'_, 't> {
         let mut covered = 0;
         loop {
             let mut cure = 0;
-            let done = create::create(at, what(entry), self.walker, self.ground, &mut cure);
+            let done = create::create(at, What(Some(entry)), self.walker, self.ground, &mut cure);
             // A mimic over "/" would put an empty root on top of everything (L10).
             if !may_cover || cure == covered || cure <= b"/".len() {
                 return done;
@@ -510,7 +510,7 @@ fn is_missing<'t>(
 ) -> Result<'t, bool> {
     let at = if is_source { entry.name } else { entry.dir };
     if !path::is_absolute(at) {
-        return create::check_path(at, what(entry)).map(|()| true);
+        return create::check_path(at, What(Some(entry))).map(|()| true);
     }
     if kind == Kind::EnsureDir {
         // In the user's home links are followed, with the user's rights.
@@ -547,13 +547,4 @@ fn is_missing<'t>(
 pub fn has_text(link: &Fd, entry: &MountEntry<'_>) -> crate::kernel::Result<bool> {
     let mut buffer = [0u8; 4096];
     Ok(file::read_link(link, &mut buffer)? == entry.symlink_text().unwrap_or_default())
-}
-
-/// What an entry's target, or its source, is made as.
-pub fn what<'t>(entry: &MountEntry<'t>) -> What<'t> {
-    match entry.kind() {
-        Kind::File => What::File,
-        Kind::Symlink => What::Symlink(entry.symlink_text().unwrap_or_default()),
-        Kind::Directory | Kind::EnsureDir | Kind::Unknown => What::Directory,
-    }
 }

@@ -188,11 +188,10 @@ impl<'t> Apply<'_, 't> {
     fn set_aside(&mut self, fd: &Fd, cover: &Cover<'t>) -> Covered<'t> {
         let dir = cover.dir;
         let safe = compose(says!("/tmp/.snap%s"), dir, b"", self.arena)?;
-        let made =
-            create::create(safe, What::Directory, self.walker, self.ground, &mut 0).map_err(|error| {
-                let says = says!("cannot create its directory of safe-keeping below /tmp/.snap: %e");
-                Error::call(says, dir, error.errno)
-            })?;
+        let made = create::create(safe, What(None), self.walker, self.ground, &mut 0).map_err(|error| {
+            let says = says!("cannot create its directory of safe-keeping below /tmp/.snap: %e");
+            Error::call(says, dir, error.errno)
+        })?;
         let mut says = says!("cannot use /tmp/.snap: %e");
         let bound = open_safe(safe, &mut says).and_then(|(parent, target)| {
             says = says!("cannot set aside %q: %e");
@@ -201,7 +200,7 @@ impl<'t> Apply<'_, 't> {
         let (parent, target) = match bound {
             Ok(places) => places,
             Err(errno) => {
-                create::take_back(safe, What::Directory, self.walker, made);
+                create::take_back(safe, What(None), self.walker, made);
                 return Err(Error::call(says, dir, errno));
             }
         };
