@@ -20,12 +20,13 @@ pub struct What<'t>(pub Option<&'t MountEntry<'t>>);
 impl<'t> What<'t> {
     /// An empty directory, an empty regular file or a symbolic link.
     #[inline(never)]
-    fn kind(self) -> FileType {
-        match self.0.map_or(Kind::Directory, MountEntry::kind) {
-            Kind::File => FileType::Regular,
-            Kind::Symlink => FileType::Symlink,
-            Kind::Directory | Kind::EnsureDir | Kind::Unknown => FileType::Directory,
-        }
+    fn kind(self) -> Kind {
+        self.0.map_or(Kind::Directory, MountEntry::kind)
+    }
+
+    /// Whether it is no directory.
+    fn is_leaf(self) -> bool {
+        matches!(self.kind(), Kind::File | Kind::Symlink)
     }
 
     /// The text of a symbolic link.
@@ -108,13 +109,13 @@ pub fn check_path<'t>(at: &'t [u8], what: What<'_>) -> Result<'t, ()> {
         says!("cannot split unclean path %q")
     } else if !path::is_absolute(at) {
         match kind {
-            FileType::Regular => says!("cannot create file with relative path: %q"),
-            FileType::Symlink => says!("cannot create symlink with relative path: %q"),
+            Kind::File => says!("cannot create file with relative path: %q"),
+            Kind::Symlink => says!("cannot create symlink with relative path: %q"),
             _ => says!("cannot create directory with relative path: %q"),
         }
-    } else if kind == FileType::Symlink && what.text().is_empty() {
+    } else if kind == Kind::Symlink && what.text().is_empty() {
         says!("cannot create symlink with empty target: %q")
-    } else if kind != FileType::Directory && path::is_root(at) {
+    } else if what.is_leaf() && path::is_root(at) {
         says!("cannot create non-file path: %q")
     } else {
         return Ok(());
@@ -210,10 +211,10 @@ impl<'t> Maker<'_, 't> {
         let kind = what.kind();
         let mode = if self.ground.is_some() { mode(at) } else { 0o700 };
         let (mut says, done) = match kind {
-            FileType::Regular => {
+            Kind::File => {
                 (says!("cannot open file %q: %e"), file::create_at(here, name, Open::NEW, mode).map(drop))
             }
-            FileType::Symlink => {
+            Kind::Symlink => {
                 (says!("cannot create symlink %q: %e"), file::make_symlink(here, name, what.text()))
             }
             _ => (says!("cannot create directory %q: %e"), file::make_directory(here, name, mode)),
@@ -221,7 +222,7 @@ impl<'t> Maker<'_, 't> {
         match done {
             Ok(()) if self.made == 0 => self.made = at.len() as Made,
             Ok(()) => {}
-            Err(Errno::EEXIST) if kind == FileType::Symlink => {
+            Err(Errno::EEXIST) if kind == Kind::Symlink => {
                 return Err((
                     says!("cannot create symbolic link %q: existing file in the way"),
                     at,
@@ -239,7 +240,7 @@ impl<'t> Maker<'_, 't> {
         if self.made == 0 {
             return Ok(());
         }
-        says = if kind == FileType::Directory {
+        says = if !what.is_leaf() {
             says!("cannot chown directory %q: %e")
         } else {
             says!("cannot chown %q: %e")
@@ -257,7 +258,7 @@ fn not_opened(dir: &[u8], errno: Errno) -> Error<'_> {
 pub fn take_back(at: &[u8], what: What<'_>, walker: &mut Walker<'_>, made: Made) -> bool {
     let mut here = at;
     while made > 0 && here.len() >= made as usize {
-        let is_leaf = here.len() == at.len() && what.kind() != FileType::Directory;
+        let is_leaf = here.len() == at.len() && what.is_leaf();
         let done = walker.take_parent(here).and_then(|parent| {
             let name = path::name(here);
             if is_leaf { file::unlink(&parent, name) } else { file::remove_directory(&parent, name) }
