@@ -329,65 +329,67 @@ impl<'t> Apply<'_, 't> {
     #[inline(never)]
     fn remove(&mut self, at: u32, pass: Pass) {
         let Some(item) = self.plan.items.get(at as usize) else { return };
-        self.note(at, item, false);
-        let mut done = Ok(());
+        let done = self.try_remove(at, item, pass);
+        self.note(at, item, done.is_err());
+        if let Err(error) = done
+            && pass == Pass::Again
+        {
+            self.warn(says!("unmount ("), item.entry, error);
+        }
+    }
+
+    /// Takes away what is there of an item; not at once if another is to take the place of its mount.
+    fn try_remove(&mut self, at: u32, item: &Item<'t>, pass: Pass) -> Result<'t, ()> {
+        let plan = self.plan;
+        let mut last = None;
+        let is_there;
         if self.table.is_empty() || item.mount.is_none() {
             // A link; or what the table does not show, which is not there: what is there then belongs to another entry.
-            let is_link = item.kind == Kind::Symlink && self.plan.leaves_target_of(item);
-            let winner = self.plan.winner(item).filter(|_| is_link);
+            let is_link = item.kind == Kind::Symlink && plan.leaves_target_of(item);
+            let winner = plan.winner(item).filter(|_| is_link);
             let is_wanted = winner.is_some_and(|winner| winner.symlink_text() == item.entry.symlink_text());
-            if (self.table.is_empty() || item.state != State::Absent) && !is_wanted {
-                done = self.unmount(item.entry, None);
-            } else if item.record.is_some() && self.may_come_back(item.entry.dir) {
+            is_there = (self.table.is_empty() || item.state != State::Absent) && !is_wanted;
+            if !is_there && item.record.is_some() && self.may_come_back(item.entry.dir) {
                 // Moved away with its directory, perhaps, to come back later.
-                done = Err(Error::call(says!("cannot unmount %q: %e"), item.entry.dir, Errno::ENOTDIR));
+                return Err(Error::call(says!("cannot unmount %q: %e"), item.entry.dir, Errno::ENOTDIR));
             }
         } else {
             // All layers of it, from the top; but what another entry has beneath it stays.
-            let plan = self.plan;
             let others = |mount: MountRef| {
                 let is_other = |other: &Item<'t>| other.mount == mount && other.mount != item.mount;
                 !plan.with_target_of(item).any(is_other)
             };
             let mut layer = item.mount;
-            let mut last = None;
             while let Some(line) = self.table.get(layer).filter(|_| others(layer)) {
                 if line.is_marked(marks::OURS)
-                    && done.is_ok()
                     && let Some(above) = core::mem::replace(&mut last, MountId::new(line.id))
                 {
-                    done = self.unmount(item.entry, Some(above));
+                    self.unmount(item.entry, Some(above))?;
                 }
                 layer = self.table.beneath(line);
             }
+            is_there = last.is_some();
             if self.beneath
                 && item.replaced.get()
-                && let (Ok(()), Some(_), Some(place)) =
-                    (&done, last, self.results.outcomes.get_mut(at as usize))
+                && is_there
+                && let Some(place) = self.results.outcomes.get_mut(at as usize)
             {
                 place.1 = last;
-                return;
-            }
-            if last.is_some() && done.is_ok() {
-                done = self.unmount(item.entry, last);
+                return Ok(());
             }
         }
-        if done.is_ok() && !self.plan.leaves_target_of(item) {
-            done = self.clean_up(item.entry);
+        if is_there {
+            self.unmount(item.entry, last)?;
+        }
+        if !plan.leaves_target_of(item) {
             // Of a place on which somebody has mounted nothing is ours any more.
-            if done.is_err_and(|error| error.errno == Errno::EBUSY) && pass == Pass::Again {
-                done = Ok(());
+            match self.clean_up(item.entry) {
+                Err(error) if error.errno == Errno::EBUSY && pass == Pass::Again => {}
+                done => done?,
             }
         }
-        match done {
-            Ok(()) => self.tell(says!("unmounted "), item.entry),
-            Err(error) => {
-                if pass == Pass::Again {
-                    self.warn(says!("unmount ("), item.entry, error);
-                }
-                self.note(at, item, true);
-            }
-        }
+        self.tell(says!("unmounted "), item.entry);
+        Ok(())
     }
 
     /// Notes whether what is there of an item stays. Then it stays on record, too (L4).
