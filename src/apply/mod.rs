@@ -346,8 +346,8 @@ impl<'t> Apply<'_, 't> {
         if self.table.is_empty() || item.mount.is_none() {
             // A link; or what the table does not show, which is not there: what is there then belongs to another entry.
             let is_link = item.kind == Kind::Symlink && plan.leaves_target_of(item);
-            let winner = plan.winner(item).filter(|_| is_link);
-            let is_wanted = winner.is_some_and(|winner| winner.symlink_text() == item.entry.symlink_text());
+            let is_wanted = is_link
+                && plan.winner(item).is_some_and(|winner| winner.symlink_text() == item.entry.symlink_text());
             is_there = (self.table.is_empty() || item.state != State::Absent) && !is_wanted;
             if !is_there && item.record.is_some() && self.may_come_back(item.entry.dir) {
                 // Moved away with its directory, perhaps, to come back later.
