@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::notes;
-use crate::error::{Error, Result, says};
+use crate::error::{Error, Result, Says, says};
 use crate::kernel::Fd;
 use crate::kernel::file::{self, Open};
 use crate::kernel::writer::Writer;
@@ -42,21 +42,33 @@ pub fn update<'t>(at: &'t [u8], old: Option<&[u8]>, write: &dyn Fn(&mut dyn Out)
 /// rules expect: the name, a dot, a number and `~`. It is always the same number: the lock is held, so what is there with
 /// that name is what a killed run has left.
 fn replace<'t>(at: &'t [u8], write: &dyn Fn(&mut dyn Out)) -> Result<'t, ()> {
+    let (mut says, mut about) = (says!("open %s: %e"), at);
+    try_replace(at, write, &mut says, &mut about).map_err(|errno| Error::call(says, about, errno))
+}
+
+/// The same; on failure it is told what failed, and where.
+fn try_replace<'t>(
+    at: &'t [u8],
+    write: &dyn Fn(&mut dyn Out),
+    says: &mut Says,
+    about: &mut &'t [u8],
+) -> crate::kernel::Result<()> {
     let (dir, name) = (path::parent(at), path::name(at));
-    let no = |errno| Error::call(says!("open %s: %e"), at, errno);
-    let folder = file::open(dir, Open::READ_DIR).map_err(no)?;
+    let folder = file::open(dir, Open::READ_DIR)?;
     if let Some(record) = name.strip_suffix(notes::SUFFIX) {
         // And what it has left of the record.
         drop(cleared(&folder, record));
     }
     let temporary = cleared(&folder, name);
-    let fd = file::create_at(&folder, &temporary, Open::NEW, 0o600).map_err(no)?;
+    let fd = file::create_at(&folder, &temporary, Open::NEW, 0o600)?;
+    *says = says!("write %s: %e");
     let done = fill(&fd, write).and_then(|()| file::rename(&folder, &temporary, name));
-    if let Err(errno) = done {
+    if done.is_err() {
         let _ = file::unlink(&folder, &temporary);
-        return Err(Error::call(says!("write %s: %e"), at, errno));
+        return done;
     }
-    file::sync(&folder).map_err(|errno| Error::call(says!("sync %s: %e"), dir, errno))
+    (*says, *about) = (says!("sync %s: %e"), dir);
+    file::sync(&folder)
 }
 
 /// The name of the temporary file for a name in a directory. There is no such file any more.
