@@ -83,12 +83,14 @@ fn cleared(folder: &Fd, name: &[u8]) -> heapless::Vec<u8, { NAME.max }> {
 
 /// Writes behind what is in a file, which is created where it is missing.
 pub fn append<'t>(at: &'t [u8], write: &dyn Fn(&mut dyn Out)) -> Result<'t, ()> {
-    let fd = file::create(at, Open::JOURNAL, 0o644)
-        .map_err(|errno| Error::call(says!("open %s: %e"), at, errno))?;
-    // Root's, whoever started us: nobody else may write to it, should it stay as it is.
-    file::chown(&fd, 0, 0)
-        .and_then(|()| flush(&fd, write))
-        .map_err(|errno| Error::call(says!("write %s: %e"), at, errno))
+    let mut says = says!("open %s: %e");
+    let done = file::create(at, Open::JOURNAL, 0o644).and_then(|fd| {
+        says = says!("write %s: %e");
+        // Root's, whoever started us: nobody else may write to it, should it stay as it is.
+        file::chown(&fd, 0, 0)?;
+        flush(&fd, write)
+    });
+    done.map_err(|errno| Error::call(says, at, errno))
 }
 
 fn fill(fd: &Fd, write: &dyn Fn(&mut dyn Out)) -> crate::kernel::Result<()> {
