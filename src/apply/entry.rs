@@ -319,20 +319,19 @@ impl<'t> Apply<'_, 't> {
             Kind::EnsureDir | Kind::Unknown => return Ok(()),
         };
         let done = self.in_parent(at, &mut |apply, parent| match is_link {
-            true => apply.remove_link(entry, parent),
+            true => apply.remove_own(entry, parent),
             false => unmount_from(entry, parent, expected, apply.fresh_calls),
         });
         done.or_else(|errno| match errno {
+            // It is no link any more.
+            Errno::EINVAL if is_link => Ok(()),
             // It is not where it was: gone with what it lay on, or somebody put something else in the way.
             Errno::ENOENT if !expected.is_some_and(|id| self.is_mounted(id)) => Ok(()),
             Errno::NONE | Errno::ENOENT => {
                 Err(Error::about(says!("cannot unmount %q: another mount is in its place"), at))
             }
-            _ => Err(Error::call(
-                if is_link { says!("remove %s: %e") } else { says!("cannot unmount %q: %e") },
-                at,
-                errno,
-            )),
+            _ if is_link => Err(Error::call(says!("remove %s: %e"), at, errno)),
+            _ => Err(Error::call(says!("cannot unmount %q: %e"), at, errno)),
         })
     }
 
@@ -348,19 +347,6 @@ impl<'t> Apply<'_, 't> {
         found
     }
 
-    /// Removes a link that is still the one on record, where it is ours to remove (L9).
-    fn remove_link(&mut self, entry: &MountEntry<'t>, parent: &Fd) -> crate::kernel::Result<()> {
-        let name = path::name(entry.dir);
-        let is_it = file::open_at(parent, name, Open::PATH).and_then(|link| has_text(&link, entry));
-        let done = match is_it {
-            Ok(true) if self.is_ours_to_remove(entry.dir, parent)? => file::unlink(parent, name),
-            // Gone, or no link.
-            Ok(_) | Err(Errno::EINVAL) => Ok(()),
-            Err(errno) => Err(errno),
-        };
-        if done == Err(Errno::ENOENT) { Ok(()) } else { done }
-    }
-
     /// Removes the empty directory or file on which an entry was mounted, if it was made for that (L2). A directory that
     /// somebody filled, a file that somebody wrote to, a mount point: they stay, and that is no error.
     pub fn clean_up(&mut self, entry: &MountEntry<'t>) -> Result<'t, ()> {
@@ -370,7 +356,7 @@ impl<'t> Apply<'_, 't> {
         }
         let name = path::name(entry.dir);
         let done = self.in_parent(entry.dir, &mut |apply, parent| {
-            apply.remove_placeholder(entry.dir, kind, parent).or_else(|errno| {
+            apply.remove_own(entry, parent).or_else(|errno| {
                 // Judged by what is there now: nothing, or what was there before us, where nobody can make anything.
                 match (file::stat_at(parent, name), apply.ground.ask(parent, entry.dir)) {
                     (Err(Errno::ENOENT), _) | (_, Err(Errno::EROFS)) => Ok(()),
@@ -386,18 +372,22 @@ impl<'t> Apply<'_, 't> {
         }
     }
 
-    /// Removes a placeholder that is ours to remove, if it is empty.
-    fn remove_placeholder(&self, at: &[u8], kind: Kind, parent: &Fd) -> crate::kernel::Result<()> {
-        if !self.is_ours_to_remove(at, parent)? {
+    /// Removes what was made for an entry, where it is ours to remove (L9): a directory or a file, if it is empty, and a link,
+    /// if it is still the one on record; `EINVAL` where that is no link.
+    fn remove_own(&self, entry: &MountEntry<'t>, parent: &Fd) -> crate::kernel::Result<()> {
+        if !self.is_ours_to_remove(entry.dir, parent)? {
             return Ok(());
         }
-        let name = path::name(at);
-        if kind == Kind::Directory {
-            return file::remove_directory(parent, name);
-        }
-        let stat = file::stat_at(parent, name)?;
-        let is_empty = stat.kind == FileType::Regular && stat.size == 0;
-        if is_empty { file::unlink(parent, name) } else { Ok(()) }
+        let name = path::name(entry.dir);
+        let goes = match entry.kind() {
+            Kind::Symlink => has_text(&file::open_at(parent, name, Open::PATH)?, entry)?,
+            Kind::File => {
+                let stat = file::stat_at(parent, name)?;
+                stat.kind == FileType::Regular && stat.size == 0
+            }
+            _ => return file::remove_directory(parent, name),
+        };
+        if goes { file::unlink(parent, name) } else { Ok(()) }
     }
 
     /// Changes what is at a path, in the directory of its last component. That is kept for the next who works there.
