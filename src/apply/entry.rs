@@ -358,10 +358,11 @@ impl<'t> Apply<'_, 't> {
         let done = self.in_parent(entry.dir, &mut |apply, parent| {
             apply.remove_own(entry, parent).or_else(|errno| {
                 // Judged by what is there now: nothing, or what was there before us, where nobody can make anything.
-                match (file::stat_at(parent, name), apply.ground.ask(parent, entry.dir)) {
-                    (Err(Errno::ENOENT), _) | (_, Err(Errno::EROFS)) => Ok(()),
-                    _ => Err(errno),
+                let is_gone = matches!(file::stat_at(parent, name), Err(Errno::ENOENT));
+                if is_gone || apply.ground.ask(parent, entry.dir) == Err(Errno::EROFS) {
+                    return Ok(());
                 }
+                Err(errno)
             })
         });
         match done {
