@@ -4,7 +4,7 @@
 
 use super::create::{self, Made, What};
 use super::walk::Walker;
-use super::{Apply, Outcome, place, survey};
+use super::{Apply, place, survey};
 use crate::error::{Error, Result, Says, says};
 use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::mount::{self, Attach, Reach};
@@ -21,6 +21,9 @@ pub struct Ready {
     /// Of the source's path.
     pub source: Made,
 }
+
+/// How much of a path was made. Without an error it is missing, and the entry says to pass over it then.
+pub type Prepared<'t> = core::result::Result<Made, Option<Error<'t>>>;
 
 /// A mount that is being made.
 struct New<'n, 't> {
@@ -62,59 +65,53 @@ const BUSY_MILLISECONDS: u32 = 100;
 type Data = heapless::Vec<u8, 4095>;
 
 impl<'t> Apply<'_, 't> {
-    /// Makes ready the target of an entry, with a mimic where it is needed; a link, or directories that are only to be
-    /// there, are done then. What was `seen` is not looked at. On failure nothing of it is left.
-    pub(super) fn prepare_target(&mut self, item: &Item<'t>, seen: bool) -> Outcome<'t> {
-        match self.try_target(item, seen) {
-            Ok(Some(target)) => Outcome::Ready(Ready { target, source: 0 }),
-            Ok(None) => Outcome::Nothing,
-            Err(error) => Outcome::Failed(error),
-        }
-    }
-
-    /// The same for its source, when the target is ready.
-    pub(super) fn prepare_source(&mut self, entry: &MountEntry<'t>, ready: Ready) -> Outcome<'t> {
-        let kind = entry.kind();
-        if !matches!(kind, Kind::Directory | Kind::File) || !entry.is_bind() {
-            return Outcome::Ready(ready);
-        }
-        let is_layout = entry.origin() == Origin::Layout;
-        let made = match is_missing(self.walker, entry, kind, true) {
-            Ok(false) => return Outcome::Ready(ready),
-            Ok(true) if entry.ignore_missing() => Ok(None),
-            Ok(true) => self.make(entry.name, is_layout, entry).map(Some),
-            Err(error) => Err(error),
-        };
-        if let Ok(Some(source)) = made {
-            return Outcome::Ready(Ready { source, ..ready });
-        }
-        self.take_back(entry, ready);
-        made.and_then(|_| ignored(entry)).map_or_else(Outcome::Failed, |_| Outcome::Nothing)
-    }
-
-    /// How much of the target was made; nothing, where it is missing and the entry says to pass over it then.
-    fn try_target(&mut self, item: &Item<'t>, seen: bool) -> Result<'t, Option<Made>> {
+    /// Makes ready the target of an entry, with a mimic where it is needed: how much of its path was made. A link, or
+    /// directories that are only to be there, are done then. What was `seen` is not looked at. On failure nothing of it is
+    /// left.
+    pub(super) fn prepare_target(&mut self, item: &Item<'t>, seen: bool) -> Prepared<'t> {
         let (entry, kind) = (item.entry, item.kind);
         if seen && item.under.is_none() {
-            return Ok(Some(0));
+            return Ok(0);
         }
         if seen && let Ok(made) = self.make(entry.dir, false, entry) {
-            return Ok(Some(made));
+            return Ok(made);
         }
         let missing = is_missing(self.walker, entry, kind, false)?;
         if (missing || kind == Kind::Symlink) && entry.ignore_missing() {
-            return ignored(entry);
+            return Err(ignored(entry));
         }
         // What will be refused for its source is refused before anything is made for it.
         if matches!(kind, Kind::Directory | Kind::File) && entry.is_bind() {
             is_missing(self.walker, entry, kind, true)?;
         }
-        if missing && kind == Kind::EnsureDir {
-            let anchor = entry.must_exist_dir().unwrap_or(b".");
-            let system = self.journal.is_some();
-            return create::ensure_directory(entry.dir, anchor, self.user, system).map(|()| Some(0));
+        if !missing {
+            return Ok(0);
         }
-        if missing { self.make(entry.dir, true, entry).map(Some) } else { Ok(Some(0)) }
+        if kind == Kind::EnsureDir {
+            let anchor = entry.must_exist_dir().unwrap_or(b".");
+            create::ensure_directory(entry.dir, anchor, self.user, self.journal.is_some())?;
+            return Ok(0);
+        }
+        Ok(self.make(entry.dir, true, entry)?)
+    }
+
+    /// The same for its source, when the target is ready: how much of its path was made.
+    pub(super) fn prepare_source(&mut self, entry: &MountEntry<'t>, ready: Ready) -> Prepared<'t> {
+        let kind = entry.kind();
+        if !matches!(kind, Kind::Directory | Kind::File) || !entry.is_bind() {
+            return Ok(ready.source);
+        }
+        let is_layout = entry.origin() == Origin::Layout;
+        let made = match is_missing(self.walker, entry, kind, true) {
+            Ok(false) => return Ok(ready.source),
+            Ok(true) if entry.ignore_missing() => Err(ignored(entry)),
+            Ok(true) => self.make(entry.name, is_layout, entry).map_err(Some),
+            Err(error) => Err(Some(error)),
+        };
+        if made.is_err() {
+            self.take_back(entry, ready);
+        }
+        made
     }
 
     /// Takes back what was created for an entry that could not be mounted; what is left of the target.
@@ -420,11 +417,9 @@ impl<'t> Apply<'_, 't> {
 }
 
 /// Something is missing, and the entry says to pass over it then; a layout must not.
-fn ignored<'t>(entry: &MountEntry<'_>) -> Result<'t, Option<Made>> {
-    match entry.origin() {
-        Origin::Layout => Err(Error::plain(says!("mount source or target are missing"))),
-        _ => Ok(None),
-    }
+fn ignored<'t>(entry: &MountEntry<'_>) -> Option<Error<'t>> {
+    let is_layout = entry.origin() == Origin::Layout;
+    is_layout.then(|| Error::plain(says!("mount source or target are missing")))
 }
 
 fn reach(tree: bool) -> Reach {

@@ -534,15 +534,22 @@ impl<'t> Apply<'_, 't> {
     /// Makes ready the target of an item, or its source behind that. Nothing is looked at where that was done already;
     /// but sources of layouts may have to be made, and that before anything is mounted.
     fn make_ready(&mut self, at: u32, item: &Item<'t>, source: bool) {
-        let outcome = match (source, self.outcome(at)) {
-            (false, Outcome::Nothing) if item.entry.is_too_long() => {
-                Outcome::Failed(WRITTEN_ENTRY.exceeded())
+        let mut ready = Ready::default();
+        let done = match (source, self.outcome(at)) {
+            (false, Outcome::Nothing) if item.entry.is_too_long() => Err(Some(WRITTEN_ENTRY.exceeded())),
+            (false, Outcome::Nothing) => {
+                self.prepare_target(item, item.is_seen()).map(|target| ready.target = target)
             }
-            (false, Outcome::Nothing) => self.prepare_target(item, item.is_seen()),
-            (true, Outcome::Ready(ready)) if !item.is_seen() || item.class == Class::Layout => {
-                self.prepare_source(item.entry, ready)
+            (true, Outcome::Ready(target)) if !item.is_seen() || item.class == Class::Layout => {
+                ready = target;
+                self.prepare_source(item.entry, ready).map(|source| ready.source = source)
             }
             _ => return,
+        };
+        let outcome = match done {
+            Ok(()) => Outcome::Ready(ready),
+            Err(None) => Outcome::Nothing,
+            Err(Some(error)) => Outcome::Failed(error),
         };
         self.set(at, outcome);
     }
@@ -551,10 +558,9 @@ impl<'t> Apply<'_, 't> {
     /// be said on standard output in the end.
     #[inline(never)]
     fn mount_one(&mut self, at: u32, item: &Item<'t>, fatal: &mut Option<Error<'t>>) {
+        let mut left = 0;
         let old = self.replaced(item);
         let mut outcome = self.outcome(at);
-        let mut seen = item.is_seen();
-        let mut left = 0;
         if old.is_none()
             && !self.table.is_empty()
             && !self.plan.is_new(item)
@@ -563,36 +569,18 @@ impl<'t> Apply<'_, 't> {
             outcome =
                 Outcome::Failed(Error::call(says!("cannot mount at %q: %e"), item.entry.dir, Errno::ESTALE));
         }
-        let error = loop {
-            let ready = match outcome {
-                Outcome::Failed(error) => break error,
-                Outcome::Ready(ready) => ready,
-                _ => return self.set(at, outcome),
-            };
-            match self.perform(item, old) {
-                Ok(()) => {
-                    self.set(at, Outcome::Mounted(ready.target));
-                    return self.tell(says!("mounted "), item.entry);
-                }
-                // Something is not as it was seen: step by step, then, and with the right words.
-                Err(error) if seen && matches!(error.errno, Errno::NONE | Errno::ENOENT | Errno::ENOTDIR) => {
-                    seen = false;
-                    outcome = match self.prepare_target(item, false) {
-                        Outcome::Ready(Ready { target, .. }) => {
-                            let target = ready.target.max(target);
-                            self.prepare_source(item.entry, Ready { target, ..ready })
-                        }
-                        failed => {
-                            left = self.take_back(item.entry, ready);
-                            failed
-                        }
-                    };
-                }
-                Err(error) => {
-                    left = self.take_back(item.entry, ready);
-                    break error;
-                }
+        let done = match outcome {
+            Outcome::Failed(error) => Err(Some(error)),
+            Outcome::Ready(ready) => self.try_mount(item, old, ready, &mut left),
+            _ => return,
+        };
+        let error = match done {
+            Ok(()) => {
+                self.set(at, Outcome::Mounted(left));
+                return self.tell(says!("mounted "), item.entry);
             }
+            Err(None) => return self.set(at, Outcome::Nothing),
+            Err(Some(error)) => error,
         };
         // What is left is on record, so that the next run takes it back.
         self.set(at, if left == 0 { Outcome::Nothing } else { Outcome::Mounted(left) });
@@ -611,6 +599,39 @@ impl<'t> Apply<'_, 't> {
         } else {
             self.warn(says!("mount ("), item.entry, error);
         }
+    }
+
+    /// Mounts what is ready; what is left of the target's path is what was made of it, or on failure what could not be taken
+    /// back.
+    fn try_mount(
+        &mut self,
+        item: &Item<'t>,
+        old: Option<MountId>,
+        mut ready: Ready,
+        left: &mut Made,
+    ) -> core::result::Result<(), Option<Error<'t>>> {
+        let mut seen = item.is_seen();
+        let error = loop {
+            let error = match self.perform(item, old) {
+                Ok(()) => {
+                    *left = ready.target;
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            if !seen || !matches!(error.errno, Errno::NONE | Errno::ENOENT | Errno::ENOTDIR) {
+                break Some(error);
+            }
+            // Something is not as it was seen: step by step, then, and with the right words.
+            seen = false;
+            match self.prepare_target(item, false) {
+                Ok(target) => ready.target = ready.target.max(target),
+                Err(failed) => break failed,
+            }
+            ready.source = self.prepare_source(item.entry, ready)?;
+        };
+        *left = self.take_back(item.entry, ready);
+        Err(error)
     }
 
     /// Writes the new record: the lines that stay, in their old order; then, class by class, all new synthetic
