@@ -23,7 +23,7 @@ pub struct Ready {
 }
 
 /// How much of a path was made. Without an error it is missing, and the entry says to pass over it then.
-pub type Prepared<'t> = core::result::Result<Made, Option<Error<'t>>>;
+pub type Prepared<'t, T> = core::result::Result<T, Option<Error<'t>>>;
 
 /// A mount that is being made.
 struct New<'n, 't> {
@@ -68,7 +68,7 @@ impl<'t> Apply<'_, 't> {
     /// Makes ready the target of an entry, with a mimic where it is needed: how much of its path was made. A link, or
     /// directories that are only to be there, are done then. What was `seen` is not looked at. On failure nothing of it is
     /// left.
-    pub(super) fn prepare_target(&mut self, item: &Item<'t>, seen: bool) -> Prepared<'t> {
+    pub(super) fn prepare_target(&mut self, item: &Item<'t>, seen: bool) -> Prepared<'t, Made> {
         let (entry, kind) = (item.entry, item.kind);
         if seen && item.under.is_none() {
             return Ok(0);
@@ -96,22 +96,23 @@ impl<'t> Apply<'_, 't> {
     }
 
     /// The same for its source, when the target is ready: how much of its path was made.
-    pub(super) fn prepare_source(&mut self, entry: &MountEntry<'t>, ready: Ready) -> Prepared<'t> {
+    pub(super) fn prepare_source(&mut self, entry: &MountEntry<'t>, ready: &mut Ready) -> Prepared<'t, ()> {
         let kind = entry.kind();
         if !matches!(kind, Kind::Directory | Kind::File) || !entry.is_bind() {
-            return Ok(ready.source);
+            return Ok(());
         }
         let is_layout = entry.origin() == Origin::Layout;
         let made = match is_missing(self.walker, entry, kind, true) {
-            Ok(false) => return Ok(ready.source),
+            Ok(false) => return Ok(()),
             Ok(true) if entry.ignore_missing() => Err(ignored(entry)),
             Ok(true) => self.make(entry.name, is_layout, entry).map_err(Some),
             Err(error) => Err(Some(error)),
         };
-        if made.is_err() {
-            self.take_back(entry, ready);
+        match made {
+            Ok(made) => ready.source = made,
+            Err(_) => drop(self.take_back(entry, *ready)),
         }
-        made
+        made.map(drop)
     }
 
     /// Takes back what was created for an entry that could not be mounted; what is left of the target.

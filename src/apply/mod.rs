@@ -542,7 +542,7 @@ impl<'t> Apply<'_, 't> {
             }
             (true, Outcome::Ready(target)) if !item.is_seen() || item.class == Class::Layout => {
                 ready = target;
-                self.prepare_source(item.entry, ready).map(|source| ready.source = source)
+                self.prepare_source(item.entry, &mut ready)
             }
             _ => return,
         };
@@ -628,7 +628,7 @@ impl<'t> Apply<'_, 't> {
                 Ok(target) => ready.target = ready.target.max(target),
                 Err(failed) => break failed,
             }
-            ready.source = self.prepare_source(item.entry, ready)?;
+            self.prepare_source(item.entry, &mut ready)?;
         };
         *left = self.take_back(item.entry, ready);
         Err(error)
