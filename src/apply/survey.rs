@@ -123,12 +123,12 @@ pub fn mounts<'t>(
     confined: bool,
 ) -> Result<'t, ()> {
     let buffer = arena.take(LINE_BUFFER)?;
-    let mut count = 0;
+    let mut count = 0u32;
     let mut over: Option<&'static Limit> = None;
     let mut done = Ok(true);
     // A line that came or went while it was read may be missing, or be there twice: then it is read again.
     for _ in 0..READINGS {
-        if done != Ok(true) || over.is_some() {
+        if done != Ok(true) {
             break;
         }
         table.clear();
@@ -136,7 +136,7 @@ pub fn mounts<'t>(
         done = each_mount(buffer, &mut |line| {
             count += 1;
             let dir = plan.paths.on_the_way(line.dir);
-            if count > MOUNTINFO_LINES.max {
+            if count as usize > MOUNTINFO_LINES.max {
                 over = Some(&MOUNTINFO_LINES);
             } else if dir.is_some() || line.dir == b"/" || plan.binds_from_above(line.dir) {
                 over = table.keep(line, dir, arena).err();
@@ -152,7 +152,7 @@ pub fn mounts<'t>(
             let root = super::place::look_at_root().map(MountId::get);
             table.build(root);
             let says = says!("read %n lines of mountinfo");
-            log.detail(Error::count(says, b"", Errno::NONE, count as u32));
+            log.detail(Error::count(says, b"", Errno::NONE, count));
         }
         // Not granted, or no /proc: that is no error. Anything else is: to guess would be to mount twice.
         Err(errno) if !matches!(errno, Errno::EACCES | Errno::EPERM | Errno::ENOENT) => {
