@@ -89,9 +89,9 @@ impl<'t> Apply<'_, 't> {
             ));
         }
         // A mount that waits for its successor would be covered, and nobody would find it there.
-        for (item, at) in self.plan.items.iter().zip(0..) {
+        for item in self.plan.items.iter() {
             if path::covers(dir, item.entry.dir) {
-                self.remove_replaced(at);
+                self.remove_replaced(item);
             }
         }
         let mut cover = Cover { dir, data: heapless::Vec::new() };

@@ -198,11 +198,13 @@ impl<'t> Apply<'_, 't> {
         }
         for pass in [Pass::Seen, Pass::Hidden, Pass::Again] {
             for removal in plan.removals.iter() {
-                if self.is_due(removal, pass) {
-                    match *removal {
-                        Removal::Item(at) => self.remove(at, pass),
-                        Removal::Mimic(at) => self.remove_mimic(at, false, pass),
+                match *removal {
+                    Removal::Item(at) => {
+                        if let Some(item) = plan.items.get(at as usize) {
+                            self.remove(item, pass);
+                        }
                     }
+                    Removal::Mimic(at) => self.remove_mimic(at, false, pass),
                 }
             }
             if pass == Pass::Seen {
@@ -227,31 +229,13 @@ impl<'t> Apply<'_, 't> {
         // What waits beneath comes to light, the outermost first: with that goes what lies on it.
         self.walker.forget();
         for removal in plan.removals.iter().rev() {
-            if let Removal::Item(at) = *removal {
-                self.remove_replaced(at);
+            if let Removal::Item(at) = *removal
+                && let Some(item) = plan.items.get(at as usize)
+            {
+                self.remove_replaced(item);
             }
         }
         done
-    }
-
-    /// Whether a step of taking away is done in this pass.
-    fn is_due(&self, removal: &Removal, pass: Pass) -> bool {
-        match *removal {
-            Removal::Item(at) => {
-                let is_hidden = self.plan.items.get(at as usize).is_some_and(|item| item.hidden);
-                pass == match self.outcome(at) {
-                    Outcome::Stays => Pass::Again,
-                    _ if is_hidden => Pass::Hidden,
-                    _ => Pass::Seen,
-                }
-            }
-            // One that stayed may have lain beneath an entry that another mimic hid.
-            Removal::Mimic(at) => {
-                let line = self.plan.mimics.get(at as usize).map_or(0, |mimic| mimic.line);
-                let stays = self.results.kept.get(usize::from(line)) == Some(&true);
-                stays != (pass == Pass::Seen)
-            }
-        }
     }
 
     #[inline(never)]
@@ -315,22 +299,30 @@ impl<'t> Apply<'_, 't> {
     }
 
     #[inline(never)]
-    fn set(&mut self, at: u32, outcome: Outcome<'t>) {
-        if let Some(place) = self.results.outcomes.get_mut(at as usize) {
+    fn set(&mut self, item: &Item<'t>, outcome: Outcome<'t>) {
+        if let Some(place) = self.results.outcomes.get_mut(item.rank as usize) {
             place.0 = outcome;
         }
     }
 
     #[inline(never)]
-    fn outcome(&self, at: u32) -> Outcome<'t> {
-        self.results.outcomes.get(at as usize).map_or(Outcome::Nothing, |(outcome, _)| *outcome)
+    fn outcome(&self, item: &Item<'t>) -> Outcome<'t> {
+        self.results.outcomes.get(item.rank as usize).map_or(Outcome::Nothing, |(outcome, _)| *outcome)
     }
 
+    /// Takes away what is there of an item, if it is time for that.
     #[inline(never)]
-    fn remove(&mut self, at: u32, pass: Pass) {
-        let Some(item) = self.plan.items.get(at as usize) else { return };
-        let done = self.try_remove(at, item, pass);
-        self.note(at, item, done.is_err());
+    fn remove(&mut self, item: &Item<'t>, pass: Pass) {
+        let due = match self.outcome(item) {
+            Outcome::Stays => Pass::Again,
+            _ if item.hidden => Pass::Hidden,
+            _ => Pass::Seen,
+        };
+        if pass != due {
+            return;
+        }
+        let done = self.try_remove(item, pass);
+        self.note(item, done.is_err());
         if let Err(error) = done
             && pass == Pass::Again
         {
@@ -339,7 +331,7 @@ impl<'t> Apply<'_, 't> {
     }
 
     /// Takes away what is there of an item; not at once if another is to take the place of its mount.
-    fn try_remove(&mut self, at: u32, item: &Item<'t>, pass: Pass) -> Result<'t, ()> {
+    fn try_remove(&mut self, item: &Item<'t>, pass: Pass) -> Result<'t, ()> {
         let plan = self.plan;
         let mut last = None;
         let is_there;
@@ -372,7 +364,7 @@ impl<'t> Apply<'_, 't> {
             if self.beneath
                 && item.replaced.get()
                 && is_there
-                && let Some(place) = self.results.outcomes.get_mut(at as usize)
+                && let Some(place) = self.results.outcomes.get_mut(item.rank as usize)
             {
                 place.1 = last;
                 return Ok(());
@@ -393,8 +385,8 @@ impl<'t> Apply<'_, 't> {
     }
 
     /// Notes whether what is there of an item stays. Then it stays on record, too (L4).
-    fn note(&mut self, at: u32, item: &Item<'t>, stays: bool) {
-        self.set(at, if stays { Outcome::Stays } else { Outcome::Nothing });
+    fn note(&mut self, item: &Item<'t>, stays: bool) {
+        self.set(item, if stays { Outcome::Stays } else { Outcome::Nothing });
         if let Some(line) = item.record {
             self.keep(line, stays);
         }
@@ -411,15 +403,13 @@ impl<'t> Apply<'_, 't> {
     /// Takes away the mounts whose place an item's has taken.
     fn remove_all_replaced(&mut self, item: &Item<'t>) {
         let plan = self.plan;
-        plan.with_target_of(item).for_each(|item| self.remove_replaced(item.rank));
+        plan.with_target_of(item).for_each(|item| self.remove_replaced(item));
     }
 
     /// Takes away the mount of an item whose place another has taken; if it still is there: it may have gone with what
     /// it lay on.
-    fn remove_replaced(&mut self, at: u32) {
-        let plan = self.plan;
-        let Some(item) = plan.items.get(at as usize) else { return };
-        let id = self.results.outcomes.get_mut(at as usize).and_then(|(_, replaced)| replaced.take());
+    fn remove_replaced(&mut self, item: &Item<'t>) {
+        let id = self.results.outcomes.get_mut(item.rank as usize).and_then(|(_, replaced)| replaced.take());
         if id.is_none() {
             return;
         }
@@ -437,7 +427,7 @@ impl<'t> Apply<'_, 't> {
                     item.entry,
                     Error::call(says!("cannot unmount %q: %e"), item.entry.dir, errno),
                 );
-                self.note(at, item, true);
+                self.note(item, true);
             }
         }
     }
@@ -459,11 +449,16 @@ impl<'t> Apply<'_, 't> {
         }
     }
 
-    /// Takes away a mimic, or a copy of it; it stays on record while something else lies on it.
+    /// Takes away a mimic, if it is time for that, or a copy of it; it stays on record while something else lies on it.
     fn remove_mimic(&mut self, at: u32, copy: bool, pass: Pass) {
         let plan = self.plan;
         let Some(mimic) = plan.mimics.get(at as usize) else { return };
         let Some(entry) = plan.line(mimic.line) else { return };
+        // One that stayed may have lain beneath an entry that another mimic hid.
+        let stays = self.results.kept.get(usize::from(mimic.line)) == Some(&true);
+        if !copy && stays == (pass == Pass::Seen) {
+            return;
+        }
         let mount = self.table.get(mimic.mount).filter(|_| !copy);
         // What the table does not show is not there: what is there then was there before.
         let is_gone = mount.is_none() && !copy && !self.table.is_empty();
@@ -494,33 +489,33 @@ impl<'t> Apply<'_, 't> {
         let plan = self.plan;
         let step = |list: &[u32], place: usize| {
             let at = *list.get(place)?;
-            Some((at, plan.items.get(at as usize)?))
+            plan.items.get(at as usize)
         };
         let mut fatal: Option<Error<'t>> = None;
         let (mut start, mut ready) = (0, 0);
-        while let Some((_, first)) = step(plan.schedule, start) {
+        while let Some(first) = step(plan.schedule, start) {
             let round = first.round();
             // Targets first, as soon as what lies above them is mounted: so mimics are there before anything is mounted
             // in the directories that they cover. Sources have to wait for what makes them.
-            while let Some((at, item)) = step(plan.readying, ready)
+            while let Some(item) = step(plan.readying, ready)
                 && item.opens.get() <= round
             {
-                self.make_ready(at, item, false);
+                self.make_ready(item, false);
                 ready += 1;
             }
             let mut end = start;
-            while let Some((at, item)) = step(plan.schedule, end)
+            while let Some(item) = step(plan.schedule, end)
                 && item.round() == round
             {
-                self.make_ready(at, item, true);
+                self.make_ready(item, true);
                 end += 1;
             }
             let mut class = first.class;
             while start < end
-                && let Some((at, item)) = step(plan.schedule, start)
+                && let Some(item) = step(plan.schedule, start)
             {
                 class = item.class;
-                self.mount_one(at, item, &mut fatal);
+                self.mount_one(item, &mut fatal);
                 start += 1;
             }
             // Without the renaming of the instance everything else would go to the wrong place.
@@ -533,9 +528,9 @@ impl<'t> Apply<'_, 't> {
 
     /// Makes ready the target of an item, or its source behind that. Nothing is looked at where that was done already;
     /// but sources of layouts may have to be made, and that before anything is mounted.
-    fn make_ready(&mut self, at: u32, item: &Item<'t>, source: bool) {
+    fn make_ready(&mut self, item: &Item<'t>, source: bool) {
         let mut ready = Ready::default();
-        let done = match (source, self.outcome(at)) {
+        let done = match (source, self.outcome(item)) {
             (false, Outcome::Nothing) if item.entry.is_too_long() => Err(Some(WRITTEN_ENTRY.exceeded())),
             (false, Outcome::Nothing) => {
                 self.prepare_target(item, item.is_seen()).map(|target| ready.target = target)
@@ -551,16 +546,16 @@ impl<'t> Apply<'_, 't> {
             Err(None) => Outcome::Nothing,
             Err(Some(error)) => Outcome::Failed(error),
         };
-        self.set(at, outcome);
+        self.set(item, outcome);
     }
 
     /// Mounts what is ready, and reports what is not; the error of the first entry that must not fail by `fatal`, to
     /// be said on standard output in the end.
     #[inline(never)]
-    fn mount_one(&mut self, at: u32, item: &Item<'t>, fatal: &mut Option<Error<'t>>) {
+    fn mount_one(&mut self, item: &Item<'t>, fatal: &mut Option<Error<'t>>) {
         let mut left = 0;
         let old = self.replaced(item);
-        let mut outcome = self.outcome(at);
+        let mut outcome = self.outcome(item);
         if old.is_none()
             && !self.table.is_empty()
             && !self.plan.is_new(item)
@@ -576,14 +571,14 @@ impl<'t> Apply<'_, 't> {
         };
         let error = match done {
             Ok(()) => {
-                self.set(at, Outcome::Mounted(left));
+                self.set(item, Outcome::Mounted(left));
                 return self.tell(says!("mounted "), item.entry);
             }
-            Err(None) => return self.set(at, Outcome::Nothing),
+            Err(None) => return self.set(item, Outcome::Nothing),
             Err(Some(error)) => error,
         };
         // What is left is on record, so that the next run takes it back.
-        self.set(at, if left == 0 { Outcome::Nothing } else { Outcome::Mounted(left) });
+        self.set(item, if left == 0 { Outcome::Nothing } else { Outcome::Mounted(left) });
         // It may have been there all the time.
         if let Some(line) = item.record {
             let stays = self.may_come_back(item.entry.dir);
@@ -665,8 +660,8 @@ impl<'t> Apply<'_, 't> {
                 each(item.entry, true, Some(false));
             }
             for at in self.plan.mounts.iter() {
-                if let Outcome::Mounted(target) = self.outcome(*at)
-                    && let Some(item) = self.plan.items.get(*at as usize).filter(of_class)
+                if let Some(item) = self.plan.items.get(*at as usize).filter(of_class)
+                    && let Outcome::Mounted(target) = self.outcome(item)
                 {
                     // What was made for it once is still made for it; what nobody knows stays unknown.
                     let is_made = target > 0;
