@@ -9,8 +9,8 @@ use crate::error::{Error, Result, Says, says};
 use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::mount::{self, Attach, Reach};
 use crate::kernel::{Errno, Fd, process};
-use crate::mount::{Kind, MountEntry, MountId, Origin};
-use crate::plan::Item;
+use crate::mount::{Kind, MountEntry, MountId};
+use crate::plan::{Class, Item};
 use crate::text::path;
 
 /// What was created for an entry, so that it can be taken back.
@@ -73,16 +73,16 @@ impl<'t> Apply<'_, 't> {
         if seen && item.under.is_none() {
             return Ok(0);
         }
-        if seen && let Ok(made) = self.make(entry.dir, false, entry) {
+        if seen && let Ok(made) = self.make(entry.dir, false, item) {
             return Ok(made);
         }
-        let missing = is_missing(self.walker, entry, kind, false)?;
+        let missing = is_missing(self.walker, item, false)?;
         if (missing || kind == Kind::Symlink) && entry.ignore_missing() {
-            return Err(ignored(entry));
+            return Err(ignored(item));
         }
         // What will be refused for its source is refused before anything is made for it.
-        if matches!(kind, Kind::Directory | Kind::File) && entry.is_bind() {
-            is_missing(self.walker, entry, kind, true)?;
+        if matches!(kind, Kind::Directory | Kind::File) && item.flags.bind() {
+            is_missing(self.walker, item, true)?;
         }
         if !missing {
             return Ok(0);
@@ -92,25 +92,23 @@ impl<'t> Apply<'_, 't> {
             create::ensure_directory(entry.dir, anchor, self.user, self.journal.is_some())?;
             return Ok(0);
         }
-        Ok(self.make(entry.dir, true, entry)?)
+        Ok(self.make(entry.dir, true, item)?)
     }
 
     /// The same for its source, when the target is ready: how much of its path was made.
-    pub(super) fn prepare_source(&mut self, entry: &MountEntry<'t>, ready: &mut Ready) -> Prepared<'t, ()> {
-        let kind = entry.kind();
-        if !matches!(kind, Kind::Directory | Kind::File) || !entry.is_bind() {
+    pub(super) fn prepare_source(&mut self, item: &Item<'t>, ready: &mut Ready) -> Prepared<'t, ()> {
+        if !matches!(item.kind, Kind::Directory | Kind::File) || !item.flags.bind() {
             return Ok(());
         }
-        let is_layout = entry.origin() == Origin::Layout;
-        let made = match is_missing(self.walker, entry, kind, true) {
+        let made = match is_missing(self.walker, item, true) {
             Ok(false) => return Ok(()),
-            Ok(true) if entry.ignore_missing() => Err(ignored(entry)),
-            Ok(true) => self.make(entry.name, is_layout, entry).map_err(Some),
+            Ok(true) if item.entry.ignore_missing() => Err(ignored(item)),
+            Ok(true) => self.make(item.entry.name, item.class == Class::Layout, item).map_err(Some),
             Err(error) => Err(Some(error)),
         };
         match made {
             Ok(made) => ready.source = made,
-            Err(_) => drop(self.take_back(entry, *ready)),
+            Err(_) => drop(self.take_back(item.entry, *ready)),
         }
         made.map(drop)
     }
@@ -123,16 +121,16 @@ impl<'t> Apply<'_, 't> {
     }
 
     /// Creates a path, covering with a mimic the directory in which that is not possible.
-    fn make(&mut self, at: &'t [u8], may_cover: bool, entry: &MountEntry<'t>) -> Result<'t, Made> {
+    fn make(&mut self, at: &'t [u8], may_cover: bool, item: &Item<'t>) -> Result<'t, Made> {
         let mut covered = 0;
         loop {
             let mut cure = 0;
-            let done = create::create(at, What(Some(entry)), self.walker, self.ground, &mut cure);
+            let done = create::create(at, What(Some(item.entry)), self.walker, self.ground, &mut cure);
             // A mimic over "/" would put an empty root on top of everything (L10).
             if !may_cover || cure == covered || cure <= b"/".len() {
                 return done;
             }
-            self.cover(at.get(..cure).unwrap_or_default(), entry)?;
+            self.cover(at.get(..cure).unwrap_or_default(), item.entry)?;
             covered = cure;
         }
     }
@@ -309,16 +307,16 @@ impl<'t> Apply<'_, 't> {
 
     /// Takes away what is there of an entry, if anything is. `expected` is the id of its mount, where the mount table
     /// told it: another mount in its place is not ours, and is an error.
-    pub fn unmount(&mut self, entry: &MountEntry<'t>, expected: Option<MountId>) -> Result<'t, ()> {
-        let at = entry.dir;
-        let is_link = match entry.kind() {
+    pub fn unmount(&mut self, item: &Item<'t>, expected: Option<MountId>) -> Result<'t, ()> {
+        let at = item.entry.dir;
+        let is_link = match item.kind {
             Kind::Directory | Kind::File => false,
             Kind::Symlink => true,
             Kind::EnsureDir | Kind::Unknown => return Ok(()),
         };
         let done = self.in_parent(at, &mut |apply, parent| match is_link {
-            true => apply.remove_own(entry, parent),
-            false => unmount_from(entry, parent, expected, apply.fresh_calls),
+            true => apply.remove_own(item, parent),
+            false => unmount_from(item, parent, expected, apply.fresh_calls),
         });
         done.or_else(|errno| match errno {
             // It is no link any more.
@@ -347,14 +345,14 @@ impl<'t> Apply<'_, 't> {
 
     /// Removes the empty directory or file on which an entry was mounted, if it was made for that (L2). A directory that
     /// somebody filled, a file that somebody wrote to, a mount point: they stay, and that is no error.
-    pub fn clean_up(&mut self, entry: &MountEntry<'t>) -> Result<'t, ()> {
-        let kind = entry.kind();
-        if !matches!(kind, Kind::Directory | Kind::File) {
+    pub fn clean_up(&mut self, item: &Item<'t>) -> Result<'t, ()> {
+        if !matches!(item.kind, Kind::Directory | Kind::File) {
             return Ok(());
         }
+        let entry = item.entry;
         let name = path::name(entry.dir);
         let done = self.in_parent(entry.dir, &mut |apply, parent| {
-            apply.remove_own(entry, parent).or_else(|errno| {
+            apply.remove_own(item, parent).or_else(|errno| {
                 // Judged by what is there now: nothing, or what was there before us, where nobody can make anything.
                 let is_gone = matches!(file::stat_at(parent, name), Err(Errno::ENOENT));
                 if is_gone || apply.ground.ask(parent, entry.dir) == Err(Errno::EROFS) {
@@ -373,12 +371,13 @@ impl<'t> Apply<'_, 't> {
 
     /// Removes what was made for an entry, where it is ours to remove (L9): a directory or a file, if it is empty, and a link,
     /// if it is still the one on record; `EINVAL` where that is no link.
-    fn remove_own(&self, entry: &MountEntry<'t>, parent: &Fd) -> crate::kernel::Result<()> {
+    fn remove_own(&self, item: &Item<'t>, parent: &Fd) -> crate::kernel::Result<()> {
+        let entry = item.entry;
         if !self.is_ours_to_remove(entry.dir, parent)? {
             return Ok(());
         }
         let name = path::name(entry.dir);
-        let goes = match entry.kind() {
+        let goes = match item.kind {
             Kind::Symlink => has_text(&file::open_at(parent, name, Open::PATH)?, entry)?,
             Kind::File => {
                 let stat = file::stat_at(parent, name)?;
@@ -418,9 +417,8 @@ impl<'t> Apply<'_, 't> {
 }
 
 /// Something is missing, and the entry says to pass over it then; a layout must not.
-fn ignored<'t>(entry: &MountEntry<'_>) -> Option<Error<'t>> {
-    let is_layout = entry.origin() == Origin::Layout;
-    is_layout.then(|| Error::plain(says!("mount source or target are missing")))
+fn ignored<'t>(item: &Item<'_>) -> Option<Error<'t>> {
+    (item.class == Class::Layout).then(|| Error::plain(says!("mount source or target are missing")))
 }
 
 fn reach(tree: bool) -> Reach {
@@ -447,11 +445,12 @@ fn attach_copy(new: &mut New<'_, '_>, source: &Fd, parent: &Fd, target: &Fd) -> 
 /// Takes away the mount of an entry; `NONE` when another is in its place, `ENOENT` when there is none.
 #[inline(never)]
 fn unmount_from(
-    entry: &MountEntry<'_>,
+    item: &Item<'_>,
     parent: &Fd,
     expected: Option<MountId>,
     shows: bool,
 ) -> crate::kernel::Result<()> {
+    let entry = item.entry;
     let name = path::name(entry.dir);
     let top = file::open_at(parent, name, Open::PATH)?;
     let found = place::look(parent, &top);
@@ -461,7 +460,7 @@ fn unmount_from(
     if expected.is_some() && found.mount.is_some() && expected != found.mount {
         return Err(Errno::NONE);
     }
-    let done = if entry.wants_detach() || entry.is_bind() || entry.fstype == b"tmpfs" {
+    let done = if entry.wants_detach() || item.flags.bind() || entry.fstype == b"tmpfs" {
         place::detach(&top, shows)
     } else {
         // An open descriptor alone would make it busy.
@@ -489,12 +488,8 @@ const MISTAKEN: Says = says!(
 );
 
 /// Whether the target of an entry, or its source, is missing. What is there has to be of the right type.
-fn is_missing<'t>(
-    walker: &Walker<'t>,
-    entry: &MountEntry<'t>,
-    kind: Kind,
-    is_source: bool,
-) -> Result<'t, bool> {
+fn is_missing<'t>(walker: &Walker<'t>, item: &Item<'t>, is_source: bool) -> Result<'t, bool> {
+    let (entry, kind) = (item.entry, item.kind);
     let at = if is_source { entry.name } else { entry.dir };
     if !path::is_absolute(at) {
         return create::check_path(at, What(Some(entry))).map(|()| true);

@@ -356,7 +356,7 @@ impl<'t> Apply<'_, 't> {
                 if line.is_marked(marks::OURS)
                     && let Some(above) = core::mem::replace(&mut last, MountId::new(line.id))
                 {
-                    self.unmount(item.entry, Some(above))?;
+                    self.unmount(item, Some(above))?;
                 }
                 layer = self.table.beneath(line);
             }
@@ -371,11 +371,11 @@ impl<'t> Apply<'_, 't> {
             }
         }
         if is_there {
-            self.unmount(item.entry, last)?;
+            self.unmount(item, last)?;
         }
         if !plan.leaves_target_of(item) {
             // Of a place on which somebody has mounted nothing is ours any more.
-            match self.clean_up(item.entry) {
+            match self.clean_up(item) {
                 Err(error) if error.errno == Errno::EBUSY && pass == Pass::Again => {}
                 done => done?,
             }
@@ -537,7 +537,7 @@ impl<'t> Apply<'_, 't> {
             }
             (true, Outcome::Ready(target)) if !item.is_seen() || item.class == Class::Layout => {
                 ready = target;
-                self.prepare_source(item.entry, &mut ready)
+                self.prepare_source(item, &mut ready)
             }
             _ => return,
         };
@@ -587,7 +587,7 @@ impl<'t> Apply<'_, 't> {
         // Made for another entry with this target, and left for this one: it is on no record any more.
         if self.notes.find(item.entry.dir) == Some(true) {
             self.remove_all_replaced(item);
-            let _ = self.clean_up(item.entry);
+            let _ = self.clean_up(item);
         }
         if item.class != Class::Interface && fatal.is_none() {
             *fatal = Some(error);
@@ -623,7 +623,7 @@ impl<'t> Apply<'_, 't> {
                 Ok(target) => ready.target = ready.target.max(target),
                 Err(failed) => break failed,
             }
-            self.prepare_source(item.entry, &mut ready)?;
+            self.prepare_source(item, &mut ready)?;
         };
         *left = self.take_back(item.entry, ready);
         Err(error)
