@@ -10,18 +10,19 @@ use super::walk::{self, Walker};
 use crate::error::{Error, Result, Says, says};
 use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::{Errno, Fd};
-use crate::mount::{Kind, MountEntry};
+use crate::mount::Kind;
+use crate::plan::Item;
 use crate::text::path;
 
-/// What to make: what this entry needs at its target; or else a directory.
+/// What to make: what this item needs at its target; or else a directory.
 #[derive(Clone, Copy, Debug)]
-pub struct What<'t>(pub Option<&'t MountEntry<'t>>);
+pub struct What<'t>(pub Option<&'t Item<'t>>);
 
 impl<'t> What<'t> {
     /// An empty directory, an empty regular file or a symbolic link.
     #[inline(never)]
     fn kind(self) -> Kind {
-        self.0.map_or(Kind::Directory, MountEntry::kind)
+        self.0.map_or(Kind::Directory, |item| item.kind)
     }
 
     /// Whether it is no directory.
@@ -31,7 +32,7 @@ impl<'t> What<'t> {
 
     /// The text of a symbolic link.
     fn text(self) -> &'t [u8] {
-        self.0.and_then(MountEntry::symlink_text).unwrap_or_default()
+        self.0.and_then(|item| item.entry.symlink_text()).unwrap_or_default()
     }
 }
 

@@ -108,15 +108,15 @@ impl<'t> Apply<'_, 't> {
         };
         match made {
             Ok(made) => ready.source = made,
-            Err(_) => drop(self.take_back(item.entry, *ready)),
+            Err(_) => drop(self.take_back(item, *ready)),
         }
         made.map(drop)
     }
 
     /// Takes back what was created for an entry that could not be mounted; what is left of the target.
-    pub fn take_back(&mut self, entry: &MountEntry<'t>, ready: Ready) -> Made {
-        create::take_back(entry.name, What(Some(entry)), self.walker, ready.source);
-        let done = create::take_back(entry.dir, What(Some(entry)), self.walker, ready.target);
+    pub fn take_back(&mut self, item: &Item<'t>, ready: Ready) -> Made {
+        create::take_back(item.entry.name, What(Some(item)), self.walker, ready.source);
+        let done = create::take_back(item.entry.dir, What(Some(item)), self.walker, ready.target);
         if done { 0 } else { ready.target }
     }
 
@@ -125,7 +125,7 @@ impl<'t> Apply<'_, 't> {
         let mut covered = 0;
         loop {
             let mut cure = 0;
-            let done = create::create(at, What(Some(item.entry)), self.walker, self.ground, &mut cure);
+            let done = create::create(at, What(Some(item)), self.walker, self.ground, &mut cure);
             // A mimic over "/" would put an empty root on top of everything (L10).
             if !may_cover || cure == covered || cure <= b"/".len() {
                 return done;
@@ -492,7 +492,7 @@ fn is_missing<'t>(walker: &Walker<'t>, item: &Item<'t>, is_source: bool) -> Resu
     let (entry, kind) = (item.entry, item.kind);
     let at = if is_source { entry.name } else { entry.dir };
     if !path::is_absolute(at) {
-        return create::check_path(at, What(Some(entry))).map(|()| true);
+        return create::check_path(at, What(Some(item))).map(|()| true);
     }
     if kind == Kind::EnsureDir {
         // In the user's home links are followed, with the user's rights.

@@ -625,7 +625,7 @@ impl<'t> Apply<'_, 't> {
             }
             self.prepare_source(item, &mut ready)?;
         };
-        *left = self.take_back(item.entry, ready);
+        *left = self.take_back(item, ready);
         Err(error)
     }
 
