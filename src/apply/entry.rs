@@ -194,7 +194,8 @@ impl<'t> Apply<'_, 't> {
         let done = self.finish(new, parent, &target);
         if done.is_err() {
             // A mount that could not be completed is taken away (L11), and what still lies on it.
-            for _ in 0..if new.how == Attach::Beneath { 2 } else { 1 } {
+            let _ = mount::detach(&target);
+            if new.how == Attach::Beneath {
                 let _ = mount::detach(&target);
             }
         }
@@ -226,7 +227,8 @@ impl<'t> Apply<'_, 't> {
             None => {
                 opened = new.target(parent)?;
                 // What is seen there now has to be what was mounted: nobody may swap the name meanwhile.
-                if place::mount_id(target).is_some_and(|id| place::mount_id(&opened) == Some(id)) {
+                let id = place::mount_id(target);
+                if id.is_some() && id == place::mount_id(&opened) {
                     return Err(Errno::ESTALE);
                 }
                 &opened
