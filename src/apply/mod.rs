@@ -651,16 +651,20 @@ impl<'t> Apply<'_, 't> {
         for (entry, _) in self.plan.record.iter().zip(&self.results.kept).filter(|(_, kept)| **kept) {
             each(entry, !entry.is_synthetic(), None);
         }
-        for class in Class::ALL {
-            for (_, entry) in self.results.synthetic.iter().filter(|(of, _)| *of == class) {
-                each(entry, false, None);
+        for class in &Class::ALL {
+            for (of, entry) in &self.results.synthetic {
+                if of == class {
+                    each(entry, false, None);
+                }
             }
-            let of_class = |item: &&Item<'t>| item.class == class;
-            for item in self.plan.items.iter().filter(of_class).filter(|item| is_adopted(item)) {
-                each(item.entry, true, Some(false));
+            for item in self.plan.items.iter() {
+                if item.class == *class && is_adopted(item) {
+                    each(item.entry, true, Some(false));
+                }
             }
             for at in self.plan.mounts.iter() {
-                if let Some(item) = self.plan.items.get(*at as usize).filter(of_class)
+                if let Some(item) = self.plan.items.get(*at as usize)
+                    && item.class == *class
                     && let Outcome::Mounted(target) = self.outcome(item)
                 {
                     // What was made for it once is still made for it; what nobody knows stays unknown.
