@@ -68,15 +68,12 @@ impl<'t> Paths<'t> {
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.places.clear();
-        self.ids.clear();
         self.order.clear();
     }
 
     /// Adds the path of a number, higher than all before; two paths may be the same. More than two for each entry are
     /// not taken, and never come.
     pub fn add(&mut self, number: usize) {
-        let _ = self.ids.resize(number.min(MOST), NOWHERE);
-        let _ = self.ids.push(NOWHERE);
         let _ = self.order.push(number as u32);
     }
 
@@ -99,10 +96,11 @@ impl<'t> Paths<'t> {
     /// Sorts, takes each path once, and finds out who lies below whom.
     pub fn build(&mut self, path_of: &dyn Fn(u32) -> &'t [u8]) {
         let Paths { places, ids, order } = self;
+        // The last is the highest.
+        let count = order.last().map_or(0, |last| *last + 1);
+        let _ = ids.resize(count as usize, NOWHERE);
         sort::merge_sort(order, ids, &|a, b| path::compare(path_of(a), path_of(b)) == Ordering::Less);
-        let len = ids.len();
-        ids.clear();
-        let _ = ids.resize(len, NOWHERE);
+        ids.iter_mut().for_each(|id| *id = NOWHERE);
         let mut last = NOWHERE;
         for (number, first) in order.iter().zip(0u32..) {
             let path = path_of(*number);
