@@ -55,8 +55,8 @@ pub struct Mount<'t> {
     pub unbindable: bool,
     /// File system type.
     pub fstype: &'t [u8],
-    /// What the plan has found out about it; see [`Table::mark`].
-    mark: u8,
+    /// What the plan has found out about it: of [`marks`]; see [`Table::mark`].
+    pub mark: u8,
 }
 
 impl Mount<'_> {
@@ -247,8 +247,8 @@ impl<'t> Table<'t> {
     }
 
     /// Whether a line has one of the marks.
-    pub fn is_marked(&self, mount: MountRef, bits: u8) -> bool {
-        self.get(mount).is_some_and(|mount| mount.mark & bits != 0)
+    fn is_marked(&self, mount: MountRef, bits: u8) -> bool {
+        self.get(mount).is_some_and(|mount| mount.is_marked(bits))
     }
 
     /// The mount on `dir` of the mount `on`, whatever covers it; none of those with a mark of `beneath`.

@@ -229,7 +229,7 @@ impl<'t> Plan<'t> {
                         other.action != Action::Keep && (is_early || is_covered)
                     };
                     self.paths.from(Mark::Early, item.dir) <= count - next.rank
-                        && !self.items_in(item.dir, self.paths.end(item.dir)).any(is_in_the_way)
+                        && !self.items_from(item.dir).any(is_in_the_way)
                 });
             item.replaced.set(replaced);
         }
@@ -251,8 +251,7 @@ impl<'t> Plan<'t> {
             };
             let goes = all
                 || above > 0
-                || (self.paths.from(Mark::Changed, dir) > 0
-                    && self.items_in(dir, self.paths.end(dir)).any(beneath));
+                || (self.paths.from(Mark::Changed, dir) > 0 && self.items_from(dir).any(beneath));
             if let Some(mimic) = self.mimics.get_mut(at).filter(|_| goes) {
                 mimic.goes = true;
                 added = true;

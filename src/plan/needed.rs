@@ -59,8 +59,8 @@ impl<'t> Plan<'t> {
                 }
                 continue;
             }
-            (item.state, item.mount, item.hidden) = if table.is_empty() {
-                (unseen, MountRef::NONE, false)
+            item.state = if table.is_empty() {
+                unseen
             } else {
                 judge_mount(item, recorded, self.paths.at(Mark::Early, item.dir) == 0, table)
             };
@@ -113,55 +113,52 @@ impl<'t> Plan<'t> {
     }
 }
 
-/// Judges one mount entry, and marks its mounts so that earlier entries are judged beneath them: what is there of it,
-/// the mount, and whether a mimic hides that. It is `alone` where no entry on record has its target.
-fn judge_mount<'t>(
-    item: &Item<'t>,
-    recorded: bool,
-    alone: bool,
-    table: &mut Table<'t>,
-) -> (State, MountRef, bool) {
-    let (entry, mut in_place) = (item.entry, (MountRef::NONE, false));
+/// Judges one mount entry, and marks its mounts so that earlier entries are judged beneath them. What is there of it is
+/// returned; the mount, and whether a mimic hides that, are filled in. It is `alone` where no entry on record has its
+/// target.
+fn judge_mount<'t>(item: &mut Item<'t>, recorded: bool, alone: bool, table: &mut Table<'t>) -> State {
+    let entry = item.entry;
     // As it is seen; then beneath what mimics hide, and beneath the mimics of directories above.
     for &above in &[marks::SEEN, marks::COVER, marks::COVER | marks::MIMIC] {
         let mut hidden = above != marks::SEEN;
-        let (mut ours, mut foreign) = ((MountRef::NONE, false), false);
+        let (mut ours, mut exactly, mut foreign) = (MountRef::NONE, false, false);
         // The lowest of the stack is what the target lies on. From the top: an entry may be there more than once, and
         // mounts of others over it.
         for &mount in table.stack(entry.dir, above, marks::COVER).iter().skip(1).rev() {
-            if table.is_marked(mount, marks::PART | marks::MIMIC) {
-                hidden |= ours.0.is_none() && table.is_marked(mount, marks::MIMIC);
+            let Some(line) = table.get(mount) else { continue };
+            // One that was about to go when we were killed.
+            let (marked, doomed) = (line.mark, line.unbindable);
+            if marked & (marks::PART | marks::MIMIC) != 0 {
+                hidden |= ours.is_none() && marked & marks::MIMIC != 0;
                 continue;
             }
-            if in_place.0.is_none() {
-                in_place = (mount, hidden);
+            if item.mount.is_none() {
+                (item.mount, item.hidden) = (mount, hidden);
             }
             table.mark(mount, if hidden { marks::HIDDEN } else { marks::SEEN });
-            // One that was about to go when we were killed.
-            let doomed = table.get(mount).is_some_and(|mount| mount.unbindable);
             let shows = matches(item, mount, table);
             if doomed || shows.is_some() {
                 table.mark(mount, marks::OURS);
-                if ours.0.is_none() {
-                    ours = (mount, shows == Some(true) && !doomed);
+                if ours.is_none() {
+                    (ours, exactly) = (mount, shows == Some(true) && !doomed);
                 }
             } else {
                 table.unmark(mount, marks::COVER);
-                foreign |= ours.0.is_none();
+                foreign |= ours.is_none();
             }
         }
-        let (mount, exactly) = ours;
-        if mount.is_some() {
+        if ours.is_some() {
             // What somebody else's mount covers is mounted again over that, and cannot be taken away.
             let state = match (foreign, item.desired) {
                 (false, _) if exactly => State::InEffect,
                 (true, true) => State::Absent,
                 _ => State::Different,
             };
-            return (state, mount, hidden);
+            (item.mount, item.hidden) = (ours, hidden);
+            return state;
         }
     }
-    let (mount, hidden) = in_place;
+    let mount = item.mount;
     // What lies at a recorded target is what was mounted there, even if it shows something else by now; and what was
     // removed is of no use to anybody, and nothing can be mounted on it.
     if table.get(mount).is_some_and(|line| recorded || alone && line.is_deleted()) {
@@ -173,10 +170,11 @@ fn judge_mount<'t>(
             table.mark(layer, marks::COVER | marks::OURS);
             layer = next;
         }
-        return (State::Different, mount, hidden);
+        return State::Different;
     }
     // Somebody else's is not touched, but it is said that it is mounted over.
-    (State::Absent, mount, false)
+    item.hidden = false;
+    State::Absent
 }
 
 /// Whether a mount shows what an entry asks for; and if it does, whether it does so exactly, with the flags and with

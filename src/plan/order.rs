@@ -268,6 +268,12 @@ impl<'t> Plan<'t> {
         self.items_in(dir, dir.wrapping_add(1))
     }
 
+    /// The items with this target, or with one below.
+    #[inline(never)]
+    pub(super) fn items_from(&self, dir: PathId) -> Items<'_, 't> {
+        self.items_in(dir, self.paths.end(dir))
+    }
+
     /// The items with a target strictly below.
     pub(super) fn items_inside(&self, dir: PathId) -> Items<'_, 't> {
         self.items_in(dir.wrapping_add(1), self.paths.end(dir))
@@ -275,7 +281,7 @@ impl<'t> Plan<'t> {
 
     /// The items with a target from one on to before another.
     #[inline(never)]
-    pub(super) fn items_in(&self, from: PathId, to: PathId) -> Items<'_, 't> {
+    fn items_in(&self, from: PathId, to: PathId) -> Items<'_, 't> {
         let keys = sort::from(self.by_dir, key(from, 0)).iter();
         Items { items: self.items, keys, end: key(to, 0) }
     }
