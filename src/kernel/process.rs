@@ -198,7 +198,7 @@ pub fn hold_broken_pipe() {
     change_mask(libc::SIG_BLOCK, 1 << (libc::SIGPIPE - 1));
 }
 
-/// ppoll(2) for `POLLPRI` on a file of a control group, for at most `milliseconds`. Returns also when there was
+/// ppoll(2) for `POLLPRI` on a file of a control group, for at most `milliseconds`, less than a second. Returns also when there was
 /// nothing: the caller reads the file again in any case.
 pub fn wait_for_change(file: &Fd, milliseconds: u64) {
     wait(file.raw(), milliseconds);
@@ -209,7 +209,7 @@ pub fn has_changed(file: &Fd) -> bool {
     wait(file.raw(), 0)
 }
 
-/// ppoll(2) of nothing: sleeps.
+/// ppoll(2) of nothing: sleeps, for less than a second.
 pub fn sleep(milliseconds: u64) {
     wait(NOBODY, milliseconds);
 }
@@ -296,8 +296,8 @@ const NOBODY: usize = usize::MAX;
 
 fn wait(fd: usize, milliseconds: u64) -> bool {
     let mut poll = libc::pollfd { fd: fd as c_int, events: libc::POLLPRI, revents: 0 };
-    let milliseconds = milliseconds as u32;
-    let mut time: Time = [(milliseconds / 1_000) as c_long, (milliseconds % 1_000 * 1_000_000) as c_long];
+    // All are shorter than a second.
+    let mut time: Time = [0, milliseconds as c_long * 1_000_000];
     let (poll, time) = (&raw mut poll as usize, &raw mut time as usize);
     // SAFETY: one structure is announced and one is there; the time has the kernel's form; there is no set of
     // signals.
