@@ -168,14 +168,16 @@ fn system<'t>(
     let arena = &mut work.arena;
     let instance = invocation.instance;
     let joins = !invocation.from_snap_confine;
-    if joins && !enter::look(names.get(Name::Namespace))? {
-        return Ok(());
+    if joins {
+        let Some(found) = enter::find(names.get(Name::Namespace), false) else { return Ok(()) };
+        found?;
     }
     // The lock comes before the namespace: while others hold it they may put another namespace in its place (L31).
     // It ends with the process, after everything else.
     let _held = ManuallyDrop::new(lock::acquire(names.get(Name::Lock), invocation.from_snap_confine)?);
-    if joins && !enter::join(names.get(Name::Namespace))? {
-        return Ok(());
+    if joins {
+        let Some(found) = enter::find(names.get(Name::Namespace), true) else { return Ok(()) };
+        found?;
     }
     let freezer = Freezer::new(freezer::ROOT, instance)?;
     open_log(invocation, names, 0, &mut work.log);

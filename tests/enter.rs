@@ -101,12 +101,17 @@ fn sentence(error: Error<'_>) -> String {
     String::from_utf8(text.0).unwrap()
 }
 
+fn find(path: &Path, joins: bool) -> Result<bool, String> {
+    let found = enter::find(path.to_str().unwrap().as_bytes(), joins);
+    found.map_or(Ok(false), |done| done.map(|()| true).map_err(sentence))
+}
+
 fn look(path: &Path) -> Result<bool, String> {
-    enter::look(path.to_str().unwrap().as_bytes()).map_err(sentence)
+    find(path, false)
 }
 
 fn join(path: &Path) -> Result<bool, String> {
-    enter::join(path.to_str().unwrap().as_bytes()).map_err(sentence)
+    find(path, true)
 }
 
 #[test]

@@ -7,20 +7,20 @@
 //! that was there before may have been replaced while we waited.
 #![forbid(unsafe_code)]
 
-use crate::error::{Errno, Error, Result, Says, says};
+use crate::error::{Errno, Error, Result, says};
 use crate::kernel::file::{self, FileSystem, Open};
 use crate::kernel::{self, Fd, process};
 
-/// Whether there is a mount namespace behind `path`. Never waits, whatever the path leads to.
-pub fn look<'t>(path: &[u8]) -> Result<'t, bool> {
-    outcome(OPENING, open(path).and_then(|file| look_at(&file)))
-}
-
-/// Joins the mount namespace behind `path`; false when there is none, and then nothing has changed. Every path
-/// is resolved in the snap's namespace from here on. To be called with the lock held.
-pub fn join<'t>(path: &[u8]) -> Result<'t, bool> {
-    let mut says = OPENING;
-    let done = open(path).and_then(|file| {
+/// Looks for a mount namespace behind `path`; nothing when there is none. Never waits, whatever the path leads to, not even
+/// for the other end of a fifo (L37). If it `joins` that, every path is resolved in the snap's namespace from here on; to be
+/// called with the lock held then.
+#[inline(never)]
+pub fn find<'t>(path: &[u8], joins: bool) -> Option<Result<'t, ()>> {
+    let mut says = says!("cannot open mount namespace file: %e");
+    let found = file::open(path, Open::READ).and_then(|file| {
+        if !joins {
+            return look_at(&file);
+        }
         says = says!("cannot switch mount namespace: %e");
         match process::join_mount_namespace(&file) {
             // Where the kernel cannot tell kinds of namespaces apart, setns(2) does.
@@ -28,24 +28,12 @@ pub fn join<'t>(path: &[u8]) -> Result<'t, bool> {
             done => done,
         }
     });
-    outcome(says, done)
-}
-
-const OPENING: Says = says!("cannot open mount namespace file: %e");
-
-/// Whether it was done; that there is no namespace is no error. `ENXIO` says so of a socket.
-#[inline(never)]
-fn outcome<'t>(says: Says, done: kernel::Result<()>) -> Result<'t, bool> {
-    match done {
-        Ok(()) => Ok(true),
-        Err(Errno::ENOENT | Errno::ENXIO) => Ok(false),
-        Err(errno) => Err(Error::call(says, b"", errno)),
+    match found {
+        Ok(()) => Some(Ok(())),
+        // That there is none is no error. `ENXIO` says so of a socket.
+        Err(Errno::ENOENT | Errno::ENXIO) => None,
+        Err(errno) => Some(Err(Error::call(says, b"", errno))),
     }
-}
-
-/// Opens it without waiting for the other end of a fifo (L37).
-fn open(path: &[u8]) -> kernel::Result<Fd> {
-    file::open(path, Open::READ)
 }
 
 /// `ENOENT` for what is no mount namespace. Linux before 4.11 cannot say which kind of namespace it is, and no other file can;
