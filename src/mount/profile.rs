@@ -127,7 +127,6 @@ fn integer<'t>(field: &'t [u8], into: &mut i64, fault: Says) -> Result<'t, ()> {
     Ok(())
 }
 
-#[inline(never)]
 fn target(dir: &mut [u8]) -> &[u8] {
     if super::expand::behind_variable(dir).is_some() && place(dir, b'/', b"..").is_some() {
         return dir;
