@@ -437,12 +437,12 @@ impl<'t> Apply<'_, 't> {
     fn may_come_back(&self, dir: &[u8]) -> bool {
         match self.walker.open_directory(path::parent(dir)) {
             Ok(parent) => {
-                let found = file::open_at(&parent, path::name(dir), Open::PATH);
                 self.table.listed(dir, false).is_empty()
-                    && found.is_ok_and(|top| {
+                    && file::open_at(&parent, path::name(dir), Open::PATH).is_ok_and(|top| {
                         place::look(&parent, &top).mount_root == Some(true)
                             // No mimic that was made meanwhile, and no part of one.
-                            && [&parent, &top].iter().all(|fd| self.ground.ask(fd, b"").is_err())
+                            && self.ground.ask(&parent, b"").is_err()
+                            && self.ground.ask(&top, b"").is_err()
                     })
             }
             Err(errno) => errno == Errno::ENOTDIR,
