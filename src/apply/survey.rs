@@ -12,8 +12,8 @@ use crate::kernel::{self, Errno, process};
 use crate::limits::{Limit, MOUNTINFO_LINE, MOUNTINFO_LINES, PROFILE_TEXT};
 use crate::log::Log;
 use crate::mount::info::{self, Lines};
-use crate::mount::table::Table;
-use crate::mount::{Kind, MountId, MountInfo};
+use crate::mount::table::{Mount, Table};
+use crate::mount::{Kind, MountId};
 use crate::plan::{Item, Plan, State};
 use crate::text::arena::Arena;
 use crate::text::path;
@@ -91,7 +91,7 @@ pub const LINE_BUFFER: usize = MOUNTINFO_LINE.max + 4096;
 /// Calls `each` for every line of this process's mountinfo until it answers false; true if the table has changed meanwhile
 /// (proc_pid_mountinfo(5): it can be polled, Linux 2.6.30). Lines that are none are passed
 /// over: one odd line must not blind the whole survey.
-pub fn each_mount(buffer: &mut [u8], each: &mut dyn FnMut(&MountInfo<'_>) -> bool) -> kernel::Result<bool> {
+pub fn each_mount(buffer: &mut [u8], each: &mut dyn FnMut(&Mount<'_>) -> bool) -> kernel::Result<bool> {
     let fd = file::open(b"/proc/self/mountinfo", Open::READ)?;
     let mut lines = Lines::new(buffer);
     loop {

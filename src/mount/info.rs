@@ -6,44 +6,17 @@
 #![forbid(unsafe_code)]
 
 use super::Options;
+use super::table::Mount;
 use crate::text::escape::{cut_field, cut_field_hash};
 use crate::text::number::parse_u32;
 use crate::text::path::put;
 use crate::text::{cut, place, position};
 
-/// One mount of a mount table. The fields point into the line it was read from, their escapes decoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MountInfo<'l> {
-    /// Tells mounts apart while they last; used again as soon as one is gone.
-    pub id: u32,
-    /// The mount it is attached to; itself for the root of the namespace. That mount need not be listed.
-    pub parent: u32,
-    /// The device of the file system, upper half.
-    pub major: u32,
-    /// The device of the file system, lower half.
-    pub minor: u32,
-    /// What of the file system is mounted. Mostly a path in it; `mnt:[4026531840]` and the like for a namespace;
-    /// `PATH//deleted` for what is gone.
-    pub root: &'l [u8],
-    /// The mount point, as seen from our root directory.
-    pub dir: &'l [u8],
-    /// The options of this mount alone: `rw` or `ro`, `nosuid`, `relatime`…
-    pub options: Options<'l>,
-    /// The type of the file system.
-    pub fstype: &'l [u8],
-    /// What the one who mounted it named as the source; can be empty.
-    pub source: &'l [u8],
-    /// The options of the file system, shared by all its mounts, as the file system wrote them.
-    pub super_options: &'l [u8],
-    /// It cannot be bound elsewhere; a recursive bind leaves it out.
-    pub unbindable: bool,
-}
-
-/// Takes a line apart, in place; `None` when it is not a line of mountinfo.
+/// What a line says of a mount, taken apart in place; its escapes are decoded. `None` when it is not a line of mountinfo.
 ///
 /// What has to be there are the first six fields and the lone `-` behind the optional ones; what is missing after
 /// that is empty.
-pub fn parse_line<'l>(line: &'l mut [u8]) -> Option<MountInfo<'l>> {
+pub fn parse_line<'l>(line: &'l mut [u8]) -> Option<Mount<'l>> {
     let mut rest = line;
     // (1) mount id, (2) parent id, (3) major:minor
     let id = number(&mut rest, b' ')?;
@@ -62,19 +35,20 @@ pub fn parse_line<'l>(line: &'l mut [u8]) -> Option<MountInfo<'l>> {
     cut(&mut rest, b' ');
     // file system type, source, options of the file system
     let fstype = cut_field_hash(&mut rest, b' ');
-    let source = cut_field_hash(&mut rest, b' ');
-    Some(MountInfo {
+    // The source is what somebody called it.
+    cut(&mut rest, b' ');
+    let is_bound_read_only = options.has(b"ro");
+    Some(Mount {
         id,
         parent,
-        major,
-        minor,
+        dev: u64::from(major) << 32 | u64::from(minor),
         root,
         dir,
-        options,
-        fstype,
-        source,
-        super_options: rest,
+        read_only: is_bound_read_only || Options(rest).has(b"ro"),
+        is_bound_read_only,
         unbindable,
+        fstype,
+        mark: 0,
     })
 }
 
@@ -161,28 +135,27 @@ mod tests {
     use proptest::prelude::*;
     use std::vec::Vec;
 
-    fn parsed(line: &str, check: impl FnOnce(Option<MountInfo<'_>>)) {
+    fn parsed(line: &str, check: impl FnOnce(Option<Mount<'_>>)) {
         check(parse_line(&mut line.as_bytes().to_vec()));
     }
 
     #[test]
     fn a_line_has_all_its_fields() {
-        let line = "36 35 98:0 /mnt1 /mnt2 rw,noatime shared:7 master:1 - ext3 /dev/root rw,errors=continue";
+        let line = "36 35 98:1 /mnt1 /mnt2 rw,noatime shared:7 master:1 - ext3 /dev/root ro,errors=continue";
         parsed(line, |info| {
             assert_eq!(
                 info,
-                Some(MountInfo {
+                Some(Mount {
                     id: 36,
                     parent: 35,
-                    major: 98,
-                    minor: 0,
+                    dev: 98 << 32 | 1,
                     root: b"/mnt1",
                     dir: b"/mnt2",
-                    options: Options(b"rw,noatime"),
-                    fstype: b"ext3",
-                    source: b"/dev/root",
-                    super_options: b"rw,errors=continue",
+                    read_only: true,
+                    is_bound_read_only: false,
                     unbindable: false,
+                    fstype: b"ext3",
+                    mark: 0,
                 })
             );
         });
@@ -203,32 +176,40 @@ mod tests {
 
     #[test]
     fn an_empty_source_is_a_field() {
-        parsed("69 68 0:43 / /p rw,relatime - tmpfs  rw", |info| {
+        parsed("69 68 0:43 / /p rw,relatime - tmpfs  ro", |info| {
             let info = info.unwrap();
-            assert_eq!((info.fstype, info.source, info.super_options), (&b"tmpfs"[..], &b""[..], &b"rw"[..]));
+            assert_eq!((info.fstype, info.read_only), (&b"tmpfs"[..], true));
         });
     }
 
     #[test]
     fn what_follows_the_dash_may_be_missing() {
         parsed("1 1 0:1 / / rw -", |info| assert_eq!(info.unwrap().fstype, b""));
-        parsed("1 1 0:1 / / rw - ", |info| assert_eq!(info.unwrap().source, b""));
+        parsed("1 1 0:1 / / rw - ", |info| assert_eq!(info.unwrap().fstype, b""));
         parsed("1 1 0:1 / / rw - tmpfs", |info| assert_eq!(info.unwrap().fstype, b"tmpfs"));
-        parsed("1 1 0:1 / / rw - tmpfs src", |info| assert_eq!(info.unwrap().source, b"src"));
-        parsed("1 1 0:1 / / rw - tmpfs src rw,a b", |info| {
-            assert_eq!(info.unwrap().super_options, b"rw,a b")
-        });
+        parsed("1 1 0:1 / / rw - tmpfs ro", |info| assert!(!info.unwrap().read_only));
+        parsed("1 1 0:1 / / rw - tmpfs src a b,ro", |info| assert!(info.unwrap().read_only));
+    }
+
+    #[test]
+    fn a_mount_is_read_only_by_itself_or_by_its_file_system() {
+        for (mount, fs) in [("rw", "rw"), ("ro", "rw"), ("rw", "ro"), ("ro", "ro")] {
+            parsed(&std::format!("1 1 0:1 / / noatime,{mount} - tmpfs none {fs},size=1"), |info| {
+                let info = info.unwrap();
+                assert_eq!(info.is_bound_read_only, mount == "ro");
+                assert_eq!(info.read_only, mount == "ro" || fs == "ro");
+            });
+        }
     }
 
     #[test]
     fn escapes_are_decoded_where_the_kernel_writes_them() {
-        parsed(r"1 1 0:1 /r\040\043 /d\011\012\134#\043 rw - f\043s so\043u\040r\134c rw\040", |info| {
+        parsed(r"1 1 0:1 /r\040\043 /d\011\012\134#\043 rw - f\043s so\043u\040r\134c rw,ro\040", |info| {
             let info = info.unwrap();
             assert_eq!(info.root, br"/r \043");
             assert_eq!(info.dir, b"/d\t\n\\#\\043");
             assert_eq!(info.fstype, b"f#s");
-            assert_eq!(info.source, br"so#u r\c");
-            assert_eq!(info.super_options, br"rw\040");
+            assert!(!info.read_only);
         });
     }
 
@@ -359,9 +340,9 @@ mod tests {
                     other => line.push(other),
                 }
             }
-            line.extend(b" rw");
+            line.extend(b" ro");
             let info = parse_line(&mut line).unwrap();
-            prop_assert_eq!((info.root, info.dir, info.source), (&root[..], &dir[..], &source[..]));
+            prop_assert_eq!((info.root, info.dir, info.read_only), (&root[..], &dir[..], true));
         }
     }
 }

@@ -8,7 +8,6 @@ pub mod options;
 pub mod profile;
 pub mod table;
 
-pub use info::MountInfo;
 pub use options::{Flags, Options};
 
 use crate::limits::PROFILE_LINE;

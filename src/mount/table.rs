@@ -9,7 +9,6 @@
 //! will ask about, or lies below a tree that is bound with everything in it.
 #![forbid(unsafe_code)]
 
-use super::{MountInfo, Options};
 use crate::limits::{KEPT_MOUNTS, Limit};
 use crate::text::arena::Arena;
 use crate::text::paths::{NOWHERE, PathId, Paths, Places};
@@ -34,18 +33,20 @@ impl MountRef {
     }
 }
 
-/// One mount, as far as decisions need it.
+/// One line of the mount table, as far as decisions need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mount<'t> {
-    /// Field 1.
+    /// Field 1: tells mounts apart while they last; used again as soon as one is gone.
     pub id: u32,
-    /// Field 2.
+    /// Field 2: the mount it is attached to; itself for the root of the namespace. That mount need not be listed.
     pub parent: u32,
-    /// Field 3, to be compared with the same field of the same reading only.
-    pub dev: (u32, u32),
-    /// Field 4: what lies on top of the mount, inside its file system.
+    /// Field 3: the device of the file system, with its major number in the upper half; to be compared with the same field
+    /// of the same reading only.
+    pub dev: u64,
+    /// Field 4: what of the file system is mounted. Mostly a path in it; `mnt:[4026531840]` and the like for a namespace;
+    /// `PATH//deleted` for what is gone.
     pub root: &'t [u8],
-    /// Field 5.
+    /// Field 5: the mount point, as seen from our root directory.
     pub dir: &'t [u8],
     /// Read-only by the mount's own flags or by its file system's.
     pub read_only: bool,
@@ -79,7 +80,7 @@ impl Mount<'_> {
 /// What is seen at a path: device, and path inside the file system in two parts that a slash joins.
 #[derive(Clone, Copy, Debug)]
 pub struct Identity<'t> {
-    dev: (u32, u32),
+    dev: u64,
     root: &'t [u8],
     rest: &'t [u8],
 }
@@ -168,25 +169,18 @@ impl<'t> Table<'t> {
     /// Keeps a line, of which the mount point is somewhere already or is copied; or tells the limit that it is over.
     pub fn keep(
         &mut self,
-        line: &MountInfo<'_>,
+        line: &Mount<'_>,
         dir: Option<&'t [u8]>,
         arena: &mut Arena<'t>,
     ) -> Result<(), &'static Limit> {
-        let is_bound_read_only = line.options.has(b"ro");
         let mount = Mount {
-            id: line.id,
-            parent: line.parent,
-            dev: (line.major, line.minor),
             root: arena.copy(line.root)?,
             dir: match dir {
                 Some(dir) => dir,
                 None => arena.copy(line.dir)?,
             },
-            read_only: is_bound_read_only || Options(line.super_options).has(b"ro"),
-            is_bound_read_only,
-            unbindable: line.unbindable,
             fstype: arena.copy(line.fstype)?,
-            mark: 0,
+            ..*line
         };
         self.mounts.push(mount).map_err(|_| &KEPT_MOUNTS)
     }
