@@ -11,14 +11,14 @@ use crate::error::{Error, Result, Says, says};
 use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::{Errno, Fd};
 use crate::mount::Kind;
-use crate::plan::Item;
+use crate::plan::{Item, Made};
 use crate::text::path;
 
 /// What to make: what this item needs at its target; or else a directory.
 #[derive(Clone, Copy, Debug)]
-pub struct What<'t>(pub Option<&'t Item<'t>>);
+pub struct What<'w, 't>(pub Option<&'w Item<'t>>);
 
-impl<'t> What<'t> {
+impl<'t> What<'_, 't> {
     /// An empty directory, an empty regular file or a symbolic link.
     #[inline(never)]
     fn kind(self) -> Kind {
@@ -36,10 +36,6 @@ impl<'t> What<'t> {
     }
 }
 
-/// What was made: the path's length up to and including the first component that had been missing; 0 when everything
-/// was there.
-pub type Made = u32;
-
 /// Who owns what is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner {
@@ -56,7 +52,7 @@ pub const ROOT: Owner = Owner { uid: 0, gid: 0 };
 /// what was made is taken away again; where a mimic over a directory would help, `cure` is the length of its path.
 pub fn create<'t>(
     at: &'t [u8],
-    what: What<'_>,
+    what: What<'_, 't>,
     walker: &mut Walker<'t>,
     ground: &mut Ground<'t>,
     cure: &mut usize,
@@ -104,7 +100,7 @@ pub fn ensure_directory<'t>(at: &'t [u8], anchor: &'t [u8], owner: Owner, system
 }
 
 /// Refuses a path that nothing can be created at.
-pub fn check_path<'t>(at: &'t [u8], what: What<'_>) -> Result<'t, ()> {
+pub fn check_path<'t>(at: &'t [u8], what: What<'_, '_>) -> Result<'t, ()> {
     let kind = what.kind();
     let says = if !path::is_clean(at) {
         says!("cannot split unclean path %q")
@@ -127,7 +123,7 @@ pub fn check_path<'t>(at: &'t [u8], what: What<'_>) -> Result<'t, ()> {
 /// Goes down a path and makes what is missing.
 struct Maker<'m, 't> {
     at: &'t [u8],
-    what: What<'m>,
+    what: What<'m, 't>,
     made: Made,
     /// Where it is: the next name is missing, or looked for, in this directory.
     dir: &'t [u8],
@@ -256,7 +252,7 @@ fn not_opened(dir: &[u8], errno: Errno) -> Error<'_> {
 
 /// Removes what [`create`] made, from the leaf up to the first directory that was missing. True if that is done, and also
 /// where somebody uses the place by now.
-pub fn take_back(at: &[u8], what: What<'_>, walker: &mut Walker<'_>, made: Made) -> bool {
+pub fn take_back(at: &[u8], what: What<'_, '_>, walker: &mut Walker<'_>, made: Made) -> bool {
     let mut here = at;
     while made > 0 && here.len() >= made as usize {
         let is_leaf = here.len() == at.len() && what.is_leaf();

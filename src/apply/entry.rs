@@ -2,7 +2,7 @@
 //! One entry: make ready its target and source, mount it, take it away.
 #![forbid(unsafe_code)]
 
-use super::create::{self, Made, What};
+use super::create::{self, What};
 use super::walk::Walker;
 use super::{Apply, place, survey};
 use crate::error::{Error, Result, Says, says};
@@ -10,17 +10,8 @@ use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::mount::{self, Attach, Reach};
 use crate::kernel::{Errno, Fd, process};
 use crate::mount::{Kind, MountEntry, MountId};
-use crate::plan::{Class, Item};
+use crate::plan::{Class, Item, Made, Ready};
 use crate::text::path;
-
-/// What was created for an entry, so that it can be taken back.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Ready {
-    /// Of the target's path.
-    pub target: Made,
-    /// Of the source's path.
-    pub source: Made,
-}
 
 /// How much of a path was made. Without an error it is missing, and the entry says to pass over it then.
 pub type Prepared<'t, T> = core::result::Result<T, Option<Error<'t>>>;
@@ -283,11 +274,11 @@ impl<'t> Apply<'_, 't> {
         let mut done = Ok(());
         let buffer = self.arena.take(survey::LINE_BUFFER).map_err(|_| Errno::ENOMEM)?;
         survey::each_mount(buffer, &mut |line| {
-            if done.is_ok() && path::covers(at, line.dir) {
+            if path::covers(at, line.dir) {
                 // A mount that another one covers cannot be reached, by nobody.
                 done = self.walker.open(line.dir).and_then(|top| self.remount(&top));
             }
-            true
+            done.is_ok()
         })?;
         done
     }

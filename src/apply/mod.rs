@@ -23,30 +23,14 @@ use crate::limits::{MEMORY, PROFILE_ENTRIES, WRITTEN_ENTRY};
 use crate::log::Log;
 use crate::mount::table::{MountRef, Table, marks};
 use crate::mount::{Kind, MountEntry, MountId, Origin};
-use crate::plan::{Action, Class, Item, Mimic, Plan, Removal, State};
+use crate::plan::{Action, Class, Item, Made, Mimic, Outcome, Plan, Ready, Removal, State};
 use crate::text::arena::Arena;
 use crate::text::{Out, path};
-use create::{Made, Owner};
-use entry::Ready;
+use create::Owner;
 use ground::Ground;
 use mimic::{Children, LISTING};
 use notes::Notes;
 use walk::Walker;
-
-/// What came of an item.
-#[derive(Clone, Copy, Debug)]
-enum Outcome<'t> {
-    /// Nothing: it is not to be mounted, or need not be.
-    Nothing,
-    /// What is on record could not be taken away.
-    Stays,
-    /// It can be mounted.
-    Ready(Ready),
-    /// It could not be made ready.
-    Failed(Error<'t>),
-    /// It is mounted, or its target could not be taken back; what of the target's path was made for it.
-    Mounted(Made),
-}
 
 /// New synthetic entries.
 type Synthetic<'t> = heapless::Vec<(Class, MountEntry<'t>), { PROFILE_ENTRIES.max }>;
@@ -62,8 +46,6 @@ fn put_on_record<'t>(synthetic: &mut Synthetic<'t>, class: Class, entry: MountEn
 #[repr(C)]
 pub struct Results<'t> {
     children: Children<'t>,
-    /// For each item what came of it, and the mount that goes when another has taken its place.
-    outcomes: heapless::Vec<(Outcome<'t>, Option<MountId>), { 2 * PROFILE_ENTRIES.max }>,
     /// New synthetic entries, with the class of the entry that they were made for.
     synthetic: Synthetic<'t>,
     /// The lines of the old record that stay.
@@ -76,7 +58,6 @@ impl Results<'_> {
     /// None.
     pub const fn new() -> Self {
         Results {
-            outcomes: heapless::Vec::new(),
             synthetic: heapless::Vec::new(),
             kept: heapless::Vec::new(),
             children: heapless::Vec::new(),
@@ -185,10 +166,6 @@ impl<'t> Apply<'_, 't> {
     /// renaming of an instance, is returned. What is recorded afterwards is true in any case.
     pub fn run(&mut self) -> Result<'t, ()> {
         let plan = self.plan;
-        // As many as there are items, if anything is done to one.
-        let count = if plan.changes_anything() { plan.items.len() } else { 0 };
-        self.results.outcomes.clear();
-        let _ = self.results.outcomes.resize(count, (Outcome::Nothing, None));
         self.results.synthetic.clear();
         if let Err(error) = self.keep_lines() {
             // Nothing was done, so all is as it was.
@@ -222,7 +199,7 @@ impl<'t> Apply<'_, 't> {
         };
         if let Err(error) = trusted {
             // Nothing is mounted then; and what was made for what is to come is taken back.
-            self.results.outcomes.iter_mut().for_each(|(outcome, _)| *outcome = Outcome::Failed(error));
+            plan.items.iter().for_each(|item| item.outcome.set(Outcome::Failed(error)));
         }
         let mounted = self.mount_all();
         let done = trusted.and(mounted);
@@ -298,22 +275,10 @@ impl<'t> Apply<'_, 't> {
         });
     }
 
-    #[inline(never)]
-    fn set(&mut self, item: &Item<'t>, outcome: Outcome<'t>) {
-        if let Some(place) = self.results.outcomes.get_mut(item.rank as usize) {
-            place.0 = outcome;
-        }
-    }
-
-    #[inline(never)]
-    fn outcome(&self, item: &Item<'t>) -> Outcome<'t> {
-        self.results.outcomes.get(item.rank as usize).map_or(Outcome::Nothing, |(outcome, _)| *outcome)
-    }
-
     /// Takes away what is there of an item, if it is time for that.
     #[inline(never)]
     fn remove(&mut self, item: &Item<'t>, pass: Pass) {
-        let due = match self.outcome(item) {
+        let due = match item.outcome.get() {
             Outcome::Stays => Pass::Again,
             _ if item.hidden => Pass::Hidden,
             _ => Pass::Seen,
@@ -361,12 +326,8 @@ impl<'t> Apply<'_, 't> {
                 layer = self.table.beneath(line);
             }
             is_there = last.is_some();
-            if self.beneath
-                && item.replaced.get()
-                && is_there
-                && let Some(place) = self.results.outcomes.get_mut(item.rank as usize)
-            {
-                place.1 = last;
+            if self.beneath && item.replaced.get() && is_there {
+                item.goes.set(last);
                 return Ok(());
             }
         }
@@ -386,7 +347,7 @@ impl<'t> Apply<'_, 't> {
 
     /// Notes whether what is there of an item stays. Then it stays on record, too (L4).
     fn note(&mut self, item: &Item<'t>, stays: bool) {
-        self.set(item, if stays { Outcome::Stays } else { Outcome::Nothing });
+        item.outcome.set(if stays { Outcome::Stays } else { Outcome::Nothing });
         if let Some(line) = item.record {
             self.keep(line, stays);
         }
@@ -394,10 +355,7 @@ impl<'t> Apply<'_, 't> {
 
     /// The mount that goes when an item's has taken its place.
     fn replaced(&self, item: &Item<'t>) -> Option<MountId> {
-        let id = |item: &Item<'t>| {
-            self.results.outcomes.get(item.rank as usize).and_then(|(_, replaced)| *replaced)
-        };
-        self.plan.with_target_of(item).find_map(id)
+        self.plan.with_target_of(item).find_map(|item| item.goes.get())
     }
 
     /// Takes away the mounts whose place an item's has taken.
@@ -409,7 +367,7 @@ impl<'t> Apply<'_, 't> {
     /// Takes away the mount of an item whose place another has taken; if it still is there: it may have gone with what
     /// it lay on.
     fn remove_replaced(&mut self, item: &Item<'t>) {
-        let id = self.results.outcomes.get_mut(item.rank as usize).and_then(|(_, replaced)| replaced.take());
+        let id = item.goes.take();
         if id.is_none() {
             return;
         }
@@ -530,7 +488,7 @@ impl<'t> Apply<'_, 't> {
     /// but sources of layouts may have to be made, and that before anything is mounted.
     fn make_ready(&mut self, item: &Item<'t>, source: bool) {
         let mut ready = Ready::default();
-        let done = match (source, self.outcome(item)) {
+        let done = match (source, item.outcome.get()) {
             (false, Outcome::Nothing) if item.entry.is_too_long() => Err(Some(WRITTEN_ENTRY.exceeded())),
             (false, Outcome::Nothing) => {
                 self.prepare_target(item, item.is_seen()).map(|target| ready.target = target)
@@ -546,7 +504,7 @@ impl<'t> Apply<'_, 't> {
             Err(None) => Outcome::Nothing,
             Err(Some(error)) => Outcome::Failed(error),
         };
-        self.set(item, outcome);
+        item.outcome.set(outcome);
     }
 
     /// Mounts what is ready, and reports what is not; the error of the first entry that must not fail by `fatal`, to
@@ -555,7 +513,7 @@ impl<'t> Apply<'_, 't> {
     fn mount_one(&mut self, item: &Item<'t>, fatal: &mut Option<Error<'t>>) {
         let mut left = 0;
         let old = self.replaced(item);
-        let mut outcome = self.outcome(item);
+        let mut outcome = item.outcome.get();
         if old.is_none()
             && !self.table.is_empty()
             && !self.plan.is_new(item)
@@ -571,14 +529,14 @@ impl<'t> Apply<'_, 't> {
         };
         let error = match done {
             Ok(()) => {
-                self.set(item, Outcome::Mounted(left));
+                item.outcome.set(Outcome::Mounted(left));
                 return self.tell(says!("mounted "), item.entry);
             }
-            Err(None) => return self.set(item, Outcome::Nothing),
+            Err(None) => return item.outcome.set(Outcome::Nothing),
             Err(Some(error)) => error,
         };
         // What is left is on record, so that the next run takes it back.
-        self.set(item, if left == 0 { Outcome::Nothing } else { Outcome::Mounted(left) });
+        item.outcome.set(if left == 0 { Outcome::Nothing } else { Outcome::Mounted(left) });
         // It may have been there all the time.
         if let Some(line) = item.record {
             let stays = self.may_come_back(item.entry.dir);
@@ -665,7 +623,7 @@ impl<'t> Apply<'_, 't> {
             for at in self.plan.mounts.iter() {
                 if let Some(item) = self.plan.items.get(*at as usize)
                     && item.class == *class
-                    && let Outcome::Mounted(target) = self.outcome(item)
+                    && let Outcome::Mounted(target) = item.outcome.get()
                 {
                     // What was made for it once is still made for it; what nobody knows stays unknown.
                     let is_made = target > 0;

@@ -18,7 +18,7 @@
 
 use core::cell::Cell;
 
-use crate::error::{Says, says};
+use crate::error::{Error, Says, says};
 use crate::limits::PROFILE_ENTRIES;
 use crate::mount::table::{Mount, MountRef, Table};
 use crate::mount::{Flags, Kind, MountEntry, MountId, Origin};
@@ -91,6 +91,34 @@ pub enum Action {
     Unknown,
 }
 
+/// How much of a path was made: its length up to and including the first component that had been missing; 0 when
+/// everything was there.
+pub type Made = u32;
+
+/// What was created for an entry, so that it can be taken back.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ready {
+    /// Of the target's path.
+    pub target: Made,
+    /// Of the source's path.
+    pub source: Made,
+}
+
+/// What came of an item.
+#[derive(Clone, Copy, Debug)]
+pub enum Outcome<'t> {
+    /// Nothing: it is not to be mounted, or need not be.
+    Nothing,
+    /// What is on record could not be taken away.
+    Stays,
+    /// It can be mounted.
+    Ready(Ready),
+    /// It could not be made ready.
+    Failed(Error<'t>),
+    /// It is mounted, or its target could not be taken back; what of the target's path was made for it.
+    Mounted(Made),
+}
+
 /// An entry of either profile, or of both.
 #[derive(Clone, Debug)]
 pub struct Item<'t> {
@@ -123,8 +151,12 @@ pub struct Item<'t> {
     pub opens: Cell<u32>,
     /// What is there of it stays until what is bound at its target in this run has taken its place.
     pub replaced: Cell<bool>,
+    /// While the plan is performed: the mount that goes when another has taken its place.
+    pub goes: Cell<Option<MountId>>,
+    /// While the plan is performed: what came of it so far.
+    pub outcome: Cell<Outcome<'t>>,
     /// Its place among the items.
-    pub rank: u32,
+    rank: u32,
     dir: PathId,
     source: PathId,
     /// It is in effect, but covers what an earlier entry needs, and has to go for a moment.

@@ -4,7 +4,7 @@
 
 use core::cell::Cell;
 
-use super::{Action, Class, Item, Keys, Mimic, Plan, State};
+use super::{Action, Class, Item, Keys, Mimic, Outcome, Plan, State};
 use crate::mount::table::MountRef;
 use crate::mount::{Kind, MountEntry, Origin};
 use crate::text::paths::{Mark, NOWHERE, PathId};
@@ -132,6 +132,8 @@ impl<'t> Plan<'t> {
             action: if desired { Action::Keep } else { Action::Unmount },
             opens: Cell::new(0),
             replaced: Cell::new(false),
+            goes: Cell::new(None),
+            outcome: Cell::new(Outcome::Nothing),
             rank: self.items.len() as u32,
             dir,
             source,
