@@ -521,5 +521,6 @@ fn is_missing<'t>(walker: &Walker<'t>, item: &Item<'t>, is_source: bool) -> Resu
 #[inline(never)]
 pub fn has_text(link: &Fd, entry: &MountEntry<'_>) -> crate::kernel::Result<bool> {
     let mut buffer = [0u8; 4096];
-    Ok(file::read_link(link, &mut buffer)? == entry.symlink_text().unwrap_or_default())
+    let len = file::read_link(link, &mut buffer)?;
+    Ok(buffer.get(..len as usize) == Some(entry.symlink_text().unwrap_or_default()))
 }

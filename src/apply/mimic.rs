@@ -329,8 +329,8 @@ fn open_safe(safe: &[u8], says: &mut Says) -> crate::kernel::Result<(Fd, Fd)> {
 #[inline(never)]
 fn put_link(link: &Fd, top: &Fd, name: &[u8]) -> crate::kernel::Result<()> {
     let mut text = [0u8; 4096];
-    let text = file::read_link(link, &mut text)?;
-    file::make_symlink(top, name, text)?;
+    let len = file::read_link(link, &mut text)?;
+    file::make_symlink(top, name, text.get(..len as usize).unwrap_or_default())?;
     file::chown_at(top, name, 0, 0)
 }
 

@@ -365,23 +365,22 @@ pub fn rename(dir: &Fd, from: &[u8], to: &[u8]) -> Result<()> {
     unsafe { call_at(libc::SYS_renameat, dir.raw(), from, word(dir.raw()), word(to), ANY) }.map(drop)
 }
 
-/// readlinkat(2) of an open link (`O_PATH`); the text is cut at the buffer's end, as the call does.
-pub fn read_link<'b>(fd: &Fd, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
+/// readlinkat(2) of an open link (`O_PATH`); the text is cut at the buffer's end, as the call does. Gives its length.
+pub fn read_link(fd: &Fd, buffer: &mut [u8]) -> Result<u32> {
     link_text(fd.raw(), c"".as_ptr() as usize, buffer)
 }
 
-/// readlink(2) of `/proc/self/fd/N`: where the object behind the descriptor is by now, for a sentence.
-pub fn path_of<'b>(fd: &Fd, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
+/// readlink(2) of `/proc/self/fd/N`: where the object behind the descriptor is by now, for a sentence. Gives its length.
+pub fn path_of(fd: &Fd, buffer: &mut [u8]) -> Result<u32> {
     link_text(HERE, FdPath::of(fd).raw(), buffer)
 }
 
 /// `path` is the address of a C string.
-fn link_text(dir: usize, path: usize, buffer: &mut [u8]) -> Result<&[u8]> {
+fn link_text(dir: usize, path: usize, buffer: &mut [u8]) -> Result<u32> {
     // SAFETY: both callers' paths end in NUL and outlive the call; pointer and length are one slice's.
-    let got = unsafe {
+    unsafe {
         call(libc::SYS_readlinkat, dir, path, word(buffer.as_mut_ptr() as usize), word(buffer.len()), ANY)
-    }?;
-    Ok(buffer.get(..got as usize).unwrap_or_default())
+    }
 }
 
 /// fchownat(2) of the object behind the descriptor, `O_PATH` and links included.

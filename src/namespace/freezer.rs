@@ -409,7 +409,7 @@ fn now() -> u64 {
 /// The group of an open file, as the kernel knows it now; empty when it does not say.
 #[inline(never)]
 fn name_of<'t>(fd: &Fd, arena: &mut Arena<'t>) -> &'t [u8] {
-    let len = file::path_of(fd, arena.free()).map_or(0, <[u8]>::len);
+    let len = file::path_of(fd, arena.free()).unwrap_or_default() as usize;
     path::parent(arena.take(len).unwrap_or_default())
 }
 
