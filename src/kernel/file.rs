@@ -293,18 +293,13 @@ pub fn read(fd: &Fd, buffer: &mut [u8]) -> Result<u32> {
     unsafe { call(libc::SYS_read, fd.raw(), buffer.as_mut_ptr() as usize, word(buffer.len()), ANY, ANY) }
 }
 
-/// read(2), once: what was got.
-pub fn read_once<'b>(fd: &Fd, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
-    read(fd, buffer).map(|got| buffer.get(..got as usize).unwrap_or_default())
-}
-
-/// The text of `/proc/self/fdinfo/N` (proc_pid_fdinfo(5)), as far as it fits.
-pub fn read_fdinfo<'b>(fd: &Fd, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
+/// The text of `/proc/self/fdinfo/N` (proc_pid_fdinfo(5)), as far as it fits. Gives its length.
+pub fn read_fdinfo(fd: &Fd, buffer: &mut [u8]) -> Result<u32> {
     let path = FdPath::info(fd);
     let flags = (libc::O_RDONLY | libc::O_CLOEXEC) as usize;
     // SAFETY: the path ends in NUL and outlives the call.
     let info = unsafe { call(libc::SYS_openat, HERE, path.raw(), word(flags), word(0), ANY) }.map(Fd::own)?;
-    read_once(&info, buffer)
+    read(&info, buffer)
 }
 
 /// write(2) until everything is written.

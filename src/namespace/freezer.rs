@@ -282,12 +282,12 @@ impl<'t> Freezer<'t> {
             let mut pause = 1;
             loop {
                 let mut buffer = [0; 256];
-                let text =
-                    file::rewind(&group.state).and_then(|()| file::read_once(&group.state, &mut buffer));
-                let (text, errno) = match text {
-                    Ok(text) => (text, Errno::NONE),
-                    Err(errno) => (b"".as_slice(), errno),
+                let read = file::rewind(&group.state).and_then(|()| file::read(&group.state, &mut buffer));
+                let (len, errno) = match read {
+                    Ok(len) => (len as usize, Errno::NONE),
+                    Err(errno) => (0, errno),
                 };
+                let text = buffer.get(..len).unwrap_or_default();
                 if errno == Errno::ENODEV || has_part(text, b'\n', words.at_rest) {
                     break;
                 }
@@ -377,8 +377,12 @@ impl<'t> Visitor<'_, 't> {
             None => (words.request, words.thaw),
         };
         let state = file::open_at(group, tells, Open::READ)?;
-        if self.frozen.is_none() && has_part(file::read_once(&state, &mut [0; 32])?, b'\n', word) {
-            return Ok(());
+        if self.frozen.is_none() {
+            let mut buffer = [0; 32];
+            let len = file::read(&state, &mut buffer)? as usize;
+            if has_part(buffer.get(..len).unwrap_or_default(), b'\n', word) {
+                return Ok(());
+            }
         }
         let request = file::open_at(group, words.request, Open::WRITE)?;
         if let Some(frozen) = &mut self.frozen {
