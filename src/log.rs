@@ -36,7 +36,7 @@ pub struct Run<'t> {
 }
 
 impl Log {
-    /// A log as the environment and the kernel's command line want it.
+    /// A log as the environment and the kernel's command line want it; that is read into `buffer`, as far as it fits.
     ///
     /// `/proc/cmdline` is read at every start where `SNAPD_DEBUG` does not say yes: three system calls of about a
     /// microsecond each, and with `snapd.debug=1` there an administrator sees every start of every snap, which no

@@ -6,7 +6,7 @@ use super::create::{self, What};
 use super::walk::Walker;
 use super::{Apply, place, survey};
 use crate::error::{Error, Result, Says, says};
-use crate::kernel::file::{self, FileType, Open};
+use crate::kernel::file::{self, FileSystem, FileType, Open};
 use crate::kernel::mount::{self, Attach, Reach};
 use crate::kernel::{Errno, Fd, process};
 use crate::mount::{Kind, MountEntry, MountId};
@@ -286,7 +286,7 @@ impl<'t> Apply<'_, 't> {
     /// Remounts read-only, keeping nosuid, nodev and noexec as far as they may be named.
     #[inline(never)]
     fn remount(&self, top: &Fd) -> crate::kernel::Result<()> {
-        let keep = if self.confined { 0 } else { file::file_system(top)?.restrictions };
+        let keep = if self.confined { 0 } else { file::flags(top)? & FileSystem::RESTRICTIONS };
         let mut done = mount::remount_read_only(top, keep);
         for _ in 0..BUSY_MILLISECONDS {
             if done != Err(Errno::EBUSY) {

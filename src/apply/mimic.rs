@@ -248,7 +248,7 @@ impl<'t> Apply<'_, 't> {
         let top = self.walker.open_directory(dir).and_then(|top| {
             // Somebody may have put another directory there meanwhile: what is filled has to be the tmpfs.
             let (new, old) = (file::stat(&top)?, file::stat(fd)?);
-            let is_tmpfs = file::file_system(&top)?.magic == FileSystem::TMPFS;
+            let is_tmpfs = file::magic(&top)? == FileSystem::TMPFS;
             if is_tmpfs && new.dev != old.dev { Ok((top, new.dev)) } else { Err(Errno::ESTALE) }
         });
         let (top, dev) = top.map_err(|errno| Error::call(says!("cannot open %q: %e"), dir, errno))?;
@@ -302,7 +302,7 @@ impl<'t> Apply<'_, 't> {
         if expected.is_some() && mount.is_some() && mount != expected {
             return Err(Errno::NONE);
         }
-        if file::file_system(&top)?.magic != FileSystem::TMPFS {
+        if file::magic(&top)? != FileSystem::TMPFS {
             return Ok(());
         }
         place::detach(&top, self.fresh_calls)

@@ -57,16 +57,8 @@ pub struct Stat {
     pub changed: u64,
 }
 
-/// What fstatfs(2) tells of a file system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileSystem {
-    /// `f_type`, one of the magic numbers of statfs(2).
-    pub magic: u32,
-    /// `ST_RDONLY`: the mount or the file system is read-only.
-    pub read_only: bool,
-    /// `ST_NOSUID`, `ST_NODEV` and `ST_NOEXEC`, which have the numbers of `MS_NOSUID` and its neighbours.
-    pub restrictions: u32,
-}
+/// What fstatfs(2) tells of a file system: its magic numbers, `f_type`, and its flags, `f_flags`.
+pub struct FileSystem;
 
 impl FileSystem {
     /// squashfs
@@ -77,6 +69,10 @@ impl FileSystem {
     pub const CGROUP2: u32 = 0x6367_7270;
     /// Namespace files, `/proc/PID/ns/*` and their bind mounts.
     pub const NSFS: u32 = 0x6e73_6673;
+    /// `ST_RDONLY`: the mount or the file system is read-only.
+    pub const READ_ONLY: u32 = 1;
+    /// `ST_NOSUID`, `ST_NODEV` and `ST_NOEXEC`, which have the numbers of `MS_NOSUID` and its neighbours.
+    pub const RESTRICTIONS: u32 = 0xe;
 }
 
 /// How a file is opened; always close-on-exec and never following a link in the last component.
@@ -247,29 +243,38 @@ struct StatFs {
 
 const _: () = assert!(size_of::<StatFs>() == size_of::<libc::statfs>());
 
-/// statfs(2): links are followed.
+/// statfs(2): the magic number of the file system. Links are followed.
 #[inline(never)]
-pub fn file_system_of(path: &[u8]) -> Result<FileSystem> {
+pub fn magic_of(path: &[u8]) -> Result<u32> {
     let mut buffer = PATH_BUFFER;
     #[cfg(not(target_arch = "arm"))]
     const NUMBER: c_long = libc::SYS_statfs;
     #[cfg(target_arch = "arm")]
     const NUMBER: c_long = libc::SYS_statfs64;
     terminate(path, &mut buffer)?;
-    stat_fs(NUMBER, buffer.as_ptr() as usize)
+    stat_fs(NUMBER, buffer.as_ptr() as usize, false)
 }
 
-/// fstatfs(2)
-pub fn file_system(fd: &Fd) -> Result<FileSystem> {
+/// fstatfs(2): the magic number of the file system.
+pub fn magic(fd: &Fd) -> Result<u32> {
+    file_system(fd, false)
+}
+
+/// fstatfs(2): the flags of the mount and the file system, `ST_`.
+pub fn flags(fd: &Fd) -> Result<u32> {
+    file_system(fd, true)
+}
+
+fn file_system(fd: &Fd, flags: bool) -> Result<u32> {
     #[cfg(not(target_arch = "arm"))]
     const NUMBER: c_long = libc::SYS_fstatfs;
     #[cfg(target_arch = "arm")]
     const NUMBER: c_long = libc::SYS_fstatfs64;
-    stat_fs(NUMBER, fd.raw())
+    stat_fs(NUMBER, fd.raw(), flags)
 }
 
 #[inline(never)]
-fn stat_fs(number: c_long, what: usize) -> Result<FileSystem> {
+fn stat_fs(number: c_long, what: usize, flags: bool) -> Result<u32> {
     let mut fs = MaybeUninit::<StatFs>::uninit();
     let place = fs.as_mut_ptr() as usize;
     // On 32-bit Arm the size comes in front. (Padded; the kernel knows both sizes.)
@@ -279,11 +284,7 @@ fn stat_fs(number: c_long, what: usize) -> Result<FileSystem> {
     unsafe { call(number, what, second, word(third), ANY, ANY) }?;
     // SAFETY: the call succeeded, so it filled the structure.
     let fs = unsafe { fs.assume_init() };
-    Ok(FileSystem {
-        magic: fs.kind as u32,
-        read_only: fs.flags & 1 != 0,
-        restrictions: fs.flags as u32 & 0xe,
-    })
+    Ok(if flags { fs.flags } else { fs.kind } as u32)
 }
 
 /// read(2) into `buffer`; 0 at the end of the file.

@@ -210,9 +210,9 @@ impl Drop for Frozen {
 impl<'t> Freezer<'t> {
     /// Finds out which version there is. Without control groups nobody can be frozen, and that is fatal.
     pub fn new(root: &'t [u8], instance: &'t [u8]) -> Result<'t, Self> {
-        match file::file_system_of(root) {
-            Ok(fs) => {
-                let words = if fs.magic == FileSystem::CGROUP2 { &TWO } else { &ONE };
+        match file::magic_of(root) {
+            Ok(magic) => {
+                let words = if magic == FileSystem::CGROUP2 { &TWO } else { &ONE };
                 Ok(Freezer { root, words, instance })
             }
             Err(_) => Err(Error::plain(says!("FreezeSnapProcesses not implemented"))),
