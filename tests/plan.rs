@@ -189,7 +189,7 @@ proptest! {
                 }
             }
             // What was made ready and what is mounted is the same, in the list and in the rounds.
-            let sorted = |list: &[u32]| { let mut list = list.to_vec(); list.sort(); list };
+            let sorted = |list: &[u64]| { let mut list = list.to_vec(); list.sort(); list };
             assert_eq!(sorted(plan.mounts), sorted(plan.schedule));
             assert_eq!(sorted(plan.mounts), sorted(plan.readying));
         });

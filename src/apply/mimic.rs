@@ -53,7 +53,7 @@ impl Child<'_> {
     }
 }
 
-/// What the covered directory holds, by name.
+/// What the covered directory holds.
 pub type Children<'t> = heapless::Vec<Child<'t>, { PROFILE_ENTRIES.max }>;
 
 /// Room for what one call brings of a directory that is listed.
@@ -138,10 +138,10 @@ impl<'t> Apply<'_, 't> {
             self.cover_and_fill(&fd, &fd, &cover)?
         };
         let class = Class::of(entry);
-        let Results { synthetic, children, .. } = &mut *self.results;
+        let Results { synthetic, children, by_name, .. } = &mut *self.results;
         put_on_record(synthetic, class, line);
         line.fstype = b"none";
-        for child in children {
+        for child in by_name.iter().filter_map(|at| children.get(*at as usize)) {
             line.options.0 = match child.kind {
                 FileType::Directory => of_directory,
                 FileType::Regular | FileType::Special => of_file,
@@ -157,7 +157,7 @@ impl<'t> Apply<'_, 't> {
     /// Lists the directory, by name.
     #[inline(never)]
     fn list(&mut self, fd: &Fd, dir: &'t [u8]) -> Result<'t, ()> {
-        let Results { children, listing: buffer, .. } = &mut *self.results;
+        let Results { children, by_name, listing: buffer, .. } = &mut *self.results;
         let arena = &mut *self.arena;
         children.clear();
         let no = |errno| Error::call(says!("cannot list %q: %e"), dir, errno);
@@ -178,7 +178,8 @@ impl<'t> Apply<'_, 't> {
         })
         .map_err(no)?;
         done?;
-        sort::sort(children, |a, b| a.dir < b.dir);
+        let path = |at: u64| children.get(at as usize).map(|child| child.dir);
+        sort::sort_places(by_name, children.len(), &|a, b| path(a) < path(b));
         Ok(())
     }
 
@@ -260,7 +261,8 @@ impl<'t> Apply<'_, 't> {
     /// Puts all children into their places in the tmpfs; `aside` if that is not attached yet.
     #[inline(never)]
     fn put_all(&self, from: &Fd, top: &Fd, aside: bool) -> Result<'t, ()> {
-        for child in &self.results.children {
+        let Results { children, by_name, .. } = &*self.results;
+        for child in by_name.iter().filter_map(|at| children.get(*at as usize)) {
             let name = path::name(child.dir);
             let source = if aside && child.kind != FileType::Symlink {
                 mount::copy(from, name, child.reach())

@@ -23,7 +23,7 @@ use crate::limits::{MEMORY, PROFILE_ENTRIES, WRITTEN_ENTRY};
 use crate::log::Log;
 use crate::mount::table::{MountRef, Table, marks};
 use crate::mount::{Kind, MountEntry, MountId, Origin};
-use crate::plan::{Action, Class, Item, Made, Mimic, Outcome, Plan, Ready, Removal, State};
+use crate::plan::{Action, Class, Item, Keys, Made, Mimic, Outcome, Plan, Ready, Removal, State};
 use crate::text::arena::Arena;
 use crate::text::{Out, path};
 use create::Owner;
@@ -46,6 +46,8 @@ fn put_on_record<'t>(synthetic: &mut Synthetic<'t>, class: Class, entry: MountEn
 #[repr(C)]
 pub struct Results<'t> {
     children: Children<'t>,
+    /// Their places, by name.
+    by_name: Keys,
     /// New synthetic entries, with the class of the entry that they were made for.
     synthetic: Synthetic<'t>,
     /// The lines of the old record that stay.
@@ -61,6 +63,7 @@ impl Results<'_> {
             synthetic: heapless::Vec::new(),
             kept: heapless::Vec::new(),
             children: heapless::Vec::new(),
+            by_name: heapless::Vec::new(),
             listing: [0; LISTING],
         }
     }
@@ -395,7 +398,7 @@ impl<'t> Apply<'_, 't> {
     fn may_come_back(&self, dir: &[u8]) -> bool {
         match self.walker.open_directory(path::parent(dir)) {
             Ok(parent) => {
-                self.table.listed(dir, false).is_empty()
+                self.table.listed(dir, false).next().is_none()
                     && file::open_at(&parent, path::name(dir), Open::PATH).is_ok_and(|top| {
                         place::look(&parent, &top).mount_root == Some(true)
                             // No mimic that was made meanwhile, and no part of one.
@@ -445,7 +448,7 @@ impl<'t> Apply<'_, 't> {
     #[inline(never)]
     fn mount_all(&mut self) -> Result<'t, ()> {
         let plan = self.plan;
-        let step = |list: &[u32], place: usize| {
+        let step = |list: &[u64], place: usize| {
             let at = *list.get(place)?;
             plan.items.get(at as usize)
         };

@@ -16,7 +16,7 @@
 use crate::kernel::file::Stat;
 use crate::limits::PROFILE_ENTRIES;
 use crate::mount::{MountEntry, profile};
-use crate::plan::{Action, Plan, Profile};
+use crate::plan::{Action, Keys, Plan, Profile};
 use crate::text::escape::{cut_field, write_escaped};
 use crate::text::{Out, cut, sort};
 
@@ -27,6 +27,8 @@ pub const SUFFIX: &[u8] = b".made";
 #[derive(Default)]
 pub struct Notes<'t> {
     list: heapless::Vec<(&'t [u8], bool), { PROFILE_ENTRIES.max }>,
+    /// Their places, by path.
+    sorted: Keys,
 }
 
 /// Which file a record is, and of when; zeros where there is none.
@@ -40,7 +42,7 @@ pub fn version(stat: &Stat) -> Version {
 impl<'t> Notes<'t> {
     /// None.
     pub const fn new() -> Self {
-        Notes { list: heapless::Vec::new() }
+        Notes { list: heapless::Vec::new(), sorted: heapless::Vec::new() }
     }
 
     /// Takes the text of the file; what a killed run was about to mount becomes entries behind those of the record,
@@ -69,15 +71,18 @@ impl<'t> Notes<'t> {
                 _ => {}
             }
         }
-        sort::sort(&mut self.list, |a, b| a < b);
+        let list = &self.list;
+        let note = |at: u64| list.get(at as usize);
+        sort::sort_places(&mut self.sorted, list.len(), &|a, b| note(a) < note(b));
     }
 
     /// Whether the target was made for its entry; `None` where no note says so. Where one says so and one does not, it
     /// was made by the later run.
     pub fn find(&self, target: &[u8]) -> Option<bool> {
-        let precedes = |at: usize| self.list.get(at).is_some_and(|(path, _)| *path <= target);
+        let note = |at: usize| self.list.get(*self.sorted.get(at)? as usize);
+        let precedes = |at: usize| note(at).is_some_and(|(path, _)| *path <= target);
         let at = sort::partition(self.list.len(), &precedes);
-        let (path, made) = self.list.get(at.checked_sub(1)?)?;
+        let (path, made) = note(at.checked_sub(1)?)?;
         (*path == target).then_some(*made)
     }
 

@@ -127,7 +127,7 @@ pub struct Table<'t> {
     /// The mount points.
     dirs: Paths<'t>,
     /// The parent and the place among the mounts sorted by mount point, where of equals the later line is last; sorted.
-    by_parent: &'t mut heapless::Vec<u64, { KEPT_MOUNTS.max }>,
+    by_parent: &'t mut heapless::Vec<u64, { 2 * KEPT_MOUNTS.max }>,
     root: MountRef,
 }
 
@@ -135,7 +135,7 @@ pub struct Table<'t> {
 pub struct Memory<'t> {
     mounts: heapless::Vec<Mount<'t>, { KEPT_MOUNTS.max }>,
     dirs: Places<'t>,
-    by_parent: heapless::Vec<u64, { KEPT_MOUNTS.max }>,
+    by_parent: heapless::Vec<u64, { 2 * KEPT_MOUNTS.max }>,
 }
 
 impl Memory<'_> {
@@ -199,7 +199,7 @@ impl<'t> Table<'t> {
             let parent = mounts.get(*at as usize).map_or(0, |mount| mount.parent);
             let _ = by_parent.push(key(parent, place));
         }
-        sort::sort_keys(by_parent);
+        sort::sort_keys(&mut **by_parent);
         *start = MountRef::NONE;
         for (mount, at) in mounts.iter().zip(0u32..) {
             let is_root = match root {
@@ -256,7 +256,7 @@ impl<'t> Table<'t> {
         let Some(id) = self.get(on).map(|mount| mount.id) else { return MountRef::NONE };
         let end = sort::bound(self.by_parent, key(id, self.dirs.first(dir.wrapping_add(1))));
         let Some(&last) = self.by_parent.get(end.wrapping_sub(1)) else { return MountRef::NONE };
-        let child = MountRef(self.dirs.numbers().get(last as u32 as usize).copied().unwrap_or(NOWHERE));
+        let child = MountRef(self.dirs.numbers().get(last as u32 as usize).map_or(NOWHERE, |at| *at as u32));
         if last < key(id, self.dirs.first(dir)) || child == on || self.is_marked(child, beneath) {
             return MountRef::NONE;
         }
@@ -265,16 +265,16 @@ impl<'t> Table<'t> {
 
     /// The mount on the same directory that another lies on.
     pub fn beneath(&self, mount: &Mount<'t>) -> MountRef {
-        let is_parent = |at: &&u32| self.get(MountRef(**at)).is_some_and(|other| other.id == mount.parent);
-        self.listed(mount.dir, false).iter().find(is_parent).map_or(MountRef::NONE, |at| MountRef(*at))
+        let is_parent = |at: &MountRef| self.get(*at).is_some_and(|other| other.id == mount.parent);
+        self.listed(mount.dir, false).find(is_parent).unwrap_or(MountRef::NONE)
     }
 
     /// How many other mounts there are of the same thing at the same path, anywhere.
     #[inline(never)]
     pub fn twins(&self, of: MountRef) -> usize {
         let Some(dir) = self.get(of).map(|mount| mount.dir) else { return 0 };
-        let same = |at: &&u32| self.shows(of, dir, MountRef(**at), dir) == Some(true);
-        self.listed(dir, false).iter().filter(same).count().saturating_sub(1)
+        let same = |at: &MountRef| self.shows(of, dir, *at, dir) == Some(true);
+        self.listed(dir, false).filter(same).count().saturating_sub(1)
     }
 
     /// The mounts on a directory, from the bottom; the first is the one that the directory lies on, if there are more.
@@ -348,7 +348,7 @@ impl<'t> Table<'t> {
 
     /// The mounts whose mount point is a path, or also those below it, visible or not, in the order of their mount
     /// points.
-    pub fn listed(&self, dir: &[u8], below: bool) -> &[u32] {
+    pub fn listed(&self, dir: &[u8], below: bool) -> impl Iterator<Item = MountRef> {
         let start = self.dirs.first_from(dir);
         let mut end = start;
         while self
@@ -359,7 +359,8 @@ impl<'t> Table<'t> {
             end += 1;
         }
         let places = self.dirs.first(start) as usize..self.dirs.first(end) as usize;
-        self.dirs.numbers().get(places).unwrap_or_default()
+        let numbers = self.dirs.numbers().get(places).unwrap_or_default();
+        numbers.iter().map(|at| MountRef(*at as u32))
     }
 }
 

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::order::put;
-use super::{Action, Item, Plan, Removal, State};
+use super::{Action, Item, Keys, Plan, Removal, State};
 use crate::text::paths::{Mark, NOWHERE, PathId};
 use crate::text::{has_byte, path, sort};
 
@@ -296,26 +296,23 @@ impl<'t> Plan<'t> {
     /// The list of changes: by class; those whose target exists first, then by the directory in which it would be
     /// created. And the same by rounds.
     fn list_mounts(&mut self) {
-        let (items, scratch) = (&**self.items, &mut *self.scratch);
-        arrange(items, scratch, self.mounts, |item| item.class as u32);
+        let items = &**self.items;
+        arrange(items, self.mounts, |item| item.class as u32);
         // Mimics of outer directories come before those of inner ones, whatever the class.
-        arrange(items, scratch, self.readying, |item| item.opens.get());
-        arrange(items, scratch, self.schedule, |item| item.round() << 2 | item.class as u32);
+        arrange(items, self.readying, |item| item.opens.get());
+        arrange(items, self.schedule, |item| item.round() << 2 | item.class as u32);
     }
 }
 
 /// Lists the items that are mounted by a number, then by the directory in which the target would be created.
 #[inline(never)]
-fn arrange<'t>(items: &[Item<'t>], scratch: &mut [u32], into: &mut Places, by: fn(&Item<'t>) -> u32) {
+fn arrange<'t>(items: &[Item<'t>], into: &mut Keys, by: fn(&Item<'t>) -> u32) {
     into.clear();
     for item in items.iter().filter(|item| matches!(item.action, Action::Mount(_))) {
-        let _ = into.push(item.rank);
+        let _ = into.push(item.rank.into());
     }
-    sort::merge_sort(into, scratch, &|a, b| match (items.get(a as usize), items.get(b as usize)) {
+    sort::sort(into, &|a, b| match (items.get(a as usize), items.get(b as usize)) {
         (Some(a), Some(b)) => (by(a), a.under) < (by(b), b.under),
         _ => false,
     });
 }
-
-/// Numbers of items.
-type Places = heapless::Vec<u32, { crate::limits::PROFILE_ENTRIES.max }>;

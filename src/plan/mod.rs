@@ -37,8 +37,8 @@ pub type Profile<'t> = heapless::Vec<MountEntry<'t>, { PROFILE_ENTRIES.max }>;
 /// Entries of two profiles.
 const ITEMS: usize = 2 * PROFILE_ENTRIES.max;
 
-/// Pairs of numbers, to be sorted.
-type Keys = heapless::Vec<u64, ITEMS>;
+/// Numbers, or pairs of numbers, with room to be sorted.
+pub type Keys = heapless::Vec<u64, { 2 * ITEMS }>;
 
 /// Which pass an entry belongs to; ordered as the passes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -265,8 +265,7 @@ pub struct Memory<'t> {
     items: heapless::Vec<Item<'t>, ITEMS>,
     mimics: heapless::Vec<Mimic<'t>, { PROFILE_ENTRIES.max }>,
     removals: heapless::Vec<Removal, ITEMS>,
-    mounts: [heapless::Vec<u32, { PROFILE_ENTRIES.max }>; 3],
-    scratch: [u32; PROFILE_ENTRIES.max],
+    mounts: [Keys; 3],
     places: Places<'t>,
     keys: [Keys; 3],
 }
@@ -278,8 +277,7 @@ impl Memory<'_> {
             items: heapless::Vec::new(),
             mimics: heapless::Vec::new(),
             removals: heapless::Vec::new(),
-            mounts: [const { heapless::Vec::new() }; 3],
-            scratch: [0; PROFILE_ENTRIES.max],
+            mounts: [const { Keys::new() }; 3],
             places: Places::new(),
             keys: [const { Keys::new() }; 3],
         }
@@ -305,12 +303,11 @@ pub struct Plan<'t> {
     /// The steps of taking away, in their order.
     pub removals: &'t mut heapless::Vec<Removal, ITEMS>,
     /// The items to mount, in the order of the list of changes (base text, 6.6).
-    pub mounts: &'t mut heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
+    pub mounts: &'t mut Keys,
     /// The same items in the order of their rounds.
-    pub schedule: &'t mut heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
+    pub schedule: &'t mut Keys,
     /// The same items in the order in which their targets are made ready, round by round.
-    pub readying: &'t mut heapless::Vec<u32, { PROFILE_ENTRIES.max }>,
-    scratch: &'t mut [u32; PROFILE_ENTRIES.max],
+    pub readying: &'t mut Keys,
     /// All targets, and behind them the sources.
     pub paths: Paths<'t>,
     /// How many entries there are in both profiles.
@@ -323,7 +320,7 @@ pub struct Plan<'t> {
 impl<'t> Plan<'t> {
     /// An empty plan.
     pub const fn new(memory: &'t mut Memory<'t>) -> Self {
-        let Memory { items, mimics, removals, mounts, scratch, places, keys } = memory;
+        let Memory { items, mimics, removals, mounts, places, keys } = memory;
         let ([mounts, schedule, readying], [by_dir, stack, parts]) = (mounts, keys);
         Plan {
             record: &[],
@@ -334,7 +331,6 @@ impl<'t> Plan<'t> {
             mounts,
             schedule,
             readying,
-            scratch,
             paths: Paths::new(places),
             count: 0,
             parts,

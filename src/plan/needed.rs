@@ -206,7 +206,7 @@ fn shows_submounts(entry: &MountEntry<'_>, mount: MountRef, table: &Table<'_>) -
     let apart = !path::covers(source, target) && !path::covers(target, source);
     let mut there = heapless::Vec::<u8, { PATH.max }>::new();
     !apart
-        || table.listed(source, true).iter().map(|at| MountRef(*at)).all(|below| {
+        || table.listed(source, true).all(|below| {
             let Some(line) = table.get(below) else { return true };
             let rest = line.dir.get(source.len()..).unwrap_or_default();
             if rest.is_empty() || line.unbindable || table.visible(line.dir, marks::COVER) != below {

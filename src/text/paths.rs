@@ -36,19 +36,20 @@ pub struct Paths<'t> {
     /// The place of each by the number that it was added with.
     ids: &'t mut heapless::Vec<PathId, MOST>,
     /// These numbers, sorted by path.
-    order: &'t mut heapless::Vec<u32, MOST>,
+    order: &'t mut heapless::Vec<u64, { 2 * MOST }>,
 }
 
 /// Room for them.
 pub struct Places<'t> {
     places: heapless::Vec<Place<'t>, MOST>,
-    ids: [heapless::Vec<PathId, MOST>; 2],
+    ids: heapless::Vec<PathId, MOST>,
+    order: heapless::Vec<u64, { 2 * MOST }>,
 }
 
 impl Places<'_> {
     /// Empty room.
     pub const fn new() -> Self {
-        Places { places: heapless::Vec::new(), ids: [const { heapless::Vec::new() }; 2] }
+        Places { places: heapless::Vec::new(), ids: heapless::Vec::new(), order: heapless::Vec::new() }
     }
 }
 
@@ -61,20 +62,21 @@ impl Default for Places<'_> {
 impl<'t> Paths<'t> {
     /// No paths.
     pub const fn new(memory: &'t mut Places<'t>) -> Self {
-        let Places { places, ids: [ids, order] } = memory;
+        let Places { places, ids, order } = memory;
         Paths { places, ids, order }
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.places.clear();
+        self.ids.clear();
         self.order.clear();
     }
 
     /// Adds the path of a number, higher than all before; two paths may be the same. More than two for each entry are
     /// not taken, and never come.
     pub fn add(&mut self, number: usize) {
-        let _ = self.order.push(number as u32);
+        let _ = self.order.push(number as u64);
     }
 
     /// The place of the path that was added with a number.
@@ -83,7 +85,7 @@ impl<'t> Paths<'t> {
     }
 
     /// The numbers that were added, sorted by their paths; of equals the lower number comes first.
-    pub fn numbers(&self) -> &[u32] {
+    pub fn numbers(&self) -> &[u64] {
         self.order
     }
 
@@ -94,13 +96,12 @@ impl<'t> Paths<'t> {
     }
 
     /// Sorts, takes each path once, and finds out who lies below whom.
-    pub fn build(&mut self, path_of: &dyn Fn(u32) -> &'t [u8]) {
+    pub fn build(&mut self, path_of: &dyn Fn(u64) -> &'t [u8]) {
         let Paths { places, ids, order } = self;
         // The last is the highest.
         let count = order.last().map_or(0, |last| *last + 1);
         let _ = ids.resize(count as usize, NOWHERE);
-        sort::merge_sort(order, ids, &|a, b| path::compare(path_of(a), path_of(b)) == Ordering::Less);
-        ids.iter_mut().for_each(|id| *id = NOWHERE);
+        sort::sort(&mut **order, &|a, b| path::compare(path_of(a), path_of(b)) == Ordering::Less);
         let mut last = NOWHERE;
         for (number, first) in order.iter().zip(0u32..) {
             let path = path_of(*number);

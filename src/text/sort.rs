@@ -1,62 +1,61 @@
 // SPDX-License-Identifier: GPL-3.0-only
-//! Sorting in place without recursion and without a way to panic, which the sort of `core` does not promise.
+//! Sorting without recursion and without a way to panic, which the sort of `core` does not promise.
 #![forbid(unsafe_code)]
 
-/// Sorts the list so that nothing stands behind something it is to come `before`: Shell's sort, about n log₂ n
-/// questions and at most twice as many for any list we could think of. Not stable: let `before` break ties.
-pub fn sort<T>(list: &mut [T], mut before: impl FnMut(&T, &T) -> bool) {
-    shell_sort(list.len(), &mut |front, behind| {
-        // They are never the same.
-        let Some([front, .., behind]) = list.get_mut(front..behind + 1) else { return false };
-        let swaps = before(behind, front);
-        if swaps {
-            core::mem::swap(front, behind);
-        }
-        swaps
-    });
-}
+use heapless::VecView;
 
-/// Sorts numbers of things so that none stands behind another that it is to come `before`, with as much room beside it:
-/// runs of one, two, four and so on are merged; those that are in order already cost one question.
-/// Stable: what is the same stays in its order.
+/// Sorts numbers so that none stands behind another that it is to come `before`, in a list that has room for twice as
+/// many: runs of one, two, four and so on are merged. Stable: what is the same stays in its order.
 #[inline(never)]
-pub fn merge_sort(list: &mut [u32], scratch: &mut [u32], before: &dyn Fn(u32, u32) -> bool) {
+pub fn sort(list: &mut VecView<u64>, before: &dyn Fn(u64, u64) -> bool) {
     let len = list.len();
-    let (mut from, mut to) = (list, scratch.get_mut(..len).unwrap_or_default());
+    let _ = list.resize(2 * len, 0);
+    let (mut from, mut to) = list.split_at_mut_checked(len).unwrap_or_default();
     let mut run = 1;
-    loop {
-        let (mut left, mut right, mut middle, mut end) = (0, 0, 0, 0);
-        for (at, place) in to.iter_mut().enumerate() {
-            if at == end {
-                (left, middle, end) = (at, len.min(at + run), len.min(at + 2 * run));
-                if middle < end && !before(number(from, middle), number(from, middle - 1)) {
-                    middle = end;
-                }
-                right = middle;
+    // In the end it is the same in both.
+    while run < 2 * len {
+        let mut rest = &*from;
+        let (mut left, mut right) = (&[][..], &[][..]);
+        for place in to.iter_mut() {
+            if left.is_empty() && right.is_empty() {
+                left = cut(&mut rest, run);
+                right = cut(&mut rest, run);
             }
-            let takes_right =
-                left == middle || right < end && before(number(from, right), number(from, left));
-            let next = if takes_right { &mut right } else { &mut left };
-            *place = number(from, *next);
-            *next += 1;
-        }
-        if run >= len {
-            // Now it is the same in both.
-            return;
+            let takes_right = match (left, right) {
+                ([left, ..], [right, ..]) => before(*right, *left),
+                _ => left.is_empty(),
+            };
+            let side = if takes_right { &mut right } else { &mut left };
+            cut(side, 1).iter().for_each(|next| *place = *next);
         }
         core::mem::swap(&mut from, &mut to);
         run *= 2;
     }
+    list.truncate(len);
 }
 
-fn number(list: &[u32], at: usize) -> u32 {
-    list.get(at).copied().unwrap_or_default()
+/// Takes so many from the front, or all.
+#[inline(never)]
+fn cut<'a>(rest: &mut &'a [u64], count: usize) -> &'a [u64] {
+    let (front, back) = rest.split_at(count.min(rest.len()));
+    *rest = back;
+    front
+}
+
+/// Lists the places of things, so many, in the order in which they come `before` each other.
+#[inline(never)]
+pub fn sort_places(list: &mut VecView<u64>, len: usize, before: &dyn Fn(u64, u64) -> bool) {
+    list.clear();
+    for place in 0..len as u64 {
+        let _ = list.push(place);
+    }
+    sort(list, before);
 }
 
 /// Sorts numbers, the smallest first: keys with a position in their lower half sort a list of anything.
 #[inline(never)]
-pub fn sort_keys(list: &mut [u64]) {
-    sort(list, |a, b| a < b);
+pub fn sort_keys(list: &mut VecView<u64>) {
+    sort(list, &|a, b| a < b);
 }
 
 /// How many of the first `len` places come before what is looked for, in a list where no such place stands behind
@@ -86,44 +85,32 @@ pub fn from(keys: &[u64], key: u64) -> &[u64] {
     keys.get(bound(keys, key)..).unwrap_or_default()
 }
 
-/// The algorithm, which is the same for all lists. `order` puts two places in order and says whether they were not.
-fn shell_sort(len: usize, order: &mut dyn FnMut(usize, usize) -> bool) {
-    // Most lists are in order already.
-    let mut gap = if (1..len).all(|at| !order(at - 1, at)) { 0 } else { len };
-    while gap > 1 {
-        // Like the gaps of Gonnet and Baeza-Yates, (5 gap - 1) / 11, but the last is always 1.
-        gap = (5 * gap + 1) / 11;
-        for end in gap..len {
-            let mut at = end;
-            while let Some(front) = at.checked_sub(gap)
-                && order(front, at)
-            {
-                at = front;
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::vec::Vec;
 
+    /// The list, sorted in such a place as the program has.
+    fn sorted(list: &[u64], before: &dyn Fn(u64, u64) -> bool) -> Vec<u64> {
+        let mut room = std::boxed::Box::new(heapless::Vec::<u64, 100_000>::from_slice(list).unwrap());
+        sort(&mut *room, before);
+        room.to_vec()
+    }
+
     #[test]
     fn lists_of_none_one_and_two_are_sorted() {
-        for list in [&mut [][..], &mut [1], &mut [1, 2], &mut [2, 1], &mut [1, 1]] {
+        for list in [&[][..], &[1], &[1, 2], &[2, 1], &[1, 1]] {
             let mut expected = list.to_vec();
             expected.sort();
-            sort(list, |a, b| a < b);
-            assert_eq!(list, expected);
+            assert_eq!(sorted(list, &|a, b| a < b), expected);
         }
     }
 
     #[test]
     fn the_number_of_questions_is_bounded_also_for_lists_in_order() {
         const LEN: u32 = 50_000;
-        let bound = 2 * LEN * (LEN.ilog2() + 1);
+        let bound = LEN * (LEN.ilog2() + 1);
         for make in [
             |n| n,
             |n| LEN - n,
@@ -135,27 +122,40 @@ mod tests {
             |n: u32| n.min(LEN - n),
             |n: u32| n.wrapping_mul(2_654_435_761),
         ] {
-            let mut list: Vec<u32> = (0..LEN).map(make).collect();
-            let mut questions = 0;
-            sort(&mut list, |a, b| {
-                questions += 1;
+            let list: Vec<u64> = (0..LEN).map(make).map(u64::from).collect();
+            let questions = core::cell::Cell::new(0);
+            let list = sorted(&list, &|a, b| {
+                questions.set(questions.get() + 1);
                 a < b
             });
             assert!(list.is_sorted());
+            let questions = questions.get();
             assert!(questions <= bound, "{questions} > {bound}");
         }
     }
 
     #[test]
+    fn what_is_the_same_stays_in_its_order() {
+        let list: Vec<u64> = (0..1000).map(|n| n * 117 % 7 << 32 | n).collect();
+        assert!(sorted(&list, &|a, b| a >> 32 < b >> 32).is_sorted());
+    }
+
+    #[test]
     fn an_inconsistent_order_still_ends_and_loses_nothing() {
-        let mut list: Vec<u8> = (0..100).collect();
-        let mut flip = false;
-        sort(&mut list, |_, _| {
-            flip = !flip;
-            flip
+        let flip = core::cell::Cell::new(false);
+        let mut list = sorted(&(0..100).collect::<Vec<_>>(), &|_, _| {
+            flip.set(!flip.get());
+            flip.get()
         });
         list.sort();
-        assert_eq!(list, (0..100).collect::<Vec<u8>>());
+        assert_eq!(list, (0..100).collect::<Vec<u64>>());
+    }
+
+    #[test]
+    fn places_are_sorted_by_what_is_there() {
+        let mut places = heapless::Vec::<u64, 8>::new();
+        sort_places(&mut places, 4, &|a, b| b"dacb"[a as usize] < b"dacb"[b as usize]);
+        assert_eq!(places, [1, 3, 2, 0]);
     }
 
     #[test]
@@ -169,18 +169,17 @@ mod tests {
 
     #[test]
     fn keys_are_sorted_by_their_upper_half_first() {
-        let mut list = [3 << 32, 1 << 32 | 7, 1 << 32 | 2, 9, u64::MAX];
+        let mut list = heapless::Vec::<u64, 10>::from([3 << 32, 1 << 32 | 7, 1 << 32 | 2, 9, u64::MAX]);
         sort_keys(&mut list);
         assert_eq!(list, [9, 1 << 32 | 2, 1 << 32 | 7, 3 << 32, u64::MAX]);
     }
 
     proptest! {
         #[test]
-        fn sorting_agrees_with_the_standard_library(mut list in prop::collection::vec(0u16..50, 0..200)) {
+        fn sorting_agrees_with_the_standard_library(list in prop::collection::vec(0u64..50, 0..200)) {
             let mut expected = list.clone();
             expected.sort();
-            sort(&mut list, |a, b| a < b);
-            prop_assert_eq!(list, expected);
+            prop_assert_eq!(sorted(&list, &|a, b| a < b), expected);
         }
     }
 }
