@@ -6,7 +6,7 @@ use super::create::{self, What};
 use super::walk::Walker;
 use super::{Apply, place, survey};
 use crate::error::{Error, Result, Says, says};
-use crate::kernel::file::{self, FileSystem, FileType, Open};
+use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::mount::{self, Attach, Reach};
 use crate::kernel::{Errno, Fd, process};
 use crate::mount::{Kind, MountEntry, MountId};
@@ -135,7 +135,7 @@ impl<'t> Apply<'_, 't> {
             return Ok(());
         }
         let mut new = New { item, how: Attach::OnTop, says: says!("cannot mount at %q: %e"), copy: None };
-        let done = self.in_parent(entry.dir, &mut |apply, parent| apply.mount(&mut new, parent, old));
+        let done = self.in_parent(item, &mut |apply, parent| apply.mount(&mut new, parent, old));
         done.map_err(|errno| Error::call(new.says, entry.dir, errno))?;
         let waits = new.how == Attach::Beneath && self.plan.has_mounts_inside(item);
         if !waits || !new.copy.is_some_and(|copy| self.walker.wait(entry.dir, copy)) {
@@ -286,7 +286,7 @@ impl<'t> Apply<'_, 't> {
     /// Remounts read-only, keeping nosuid, nodev and noexec as far as they may be named.
     #[inline(never)]
     fn remount(&self, top: &Fd) -> crate::kernel::Result<()> {
-        let keep = if self.confined { 0 } else { file::flags(top)? & FileSystem::RESTRICTIONS };
+        let keep = if self.confined { 0 } else { file::file_system(top)?.restrictions };
         let mut done = mount::remount_read_only(top, keep);
         for _ in 0..BUSY_MILLISECONDS {
             if done != Err(Errno::EBUSY) {
@@ -307,7 +307,7 @@ impl<'t> Apply<'_, 't> {
             Kind::Symlink => true,
             Kind::EnsureDir | Kind::Unknown => return Ok(()),
         };
-        let done = self.in_parent(at, &mut |apply, parent| match is_link {
+        let done = self.in_parent(item, &mut |apply, parent| match is_link {
             true => apply.remove_own(item, parent),
             false => unmount_from(item, parent, expected, apply.fresh_calls),
         });
@@ -344,7 +344,7 @@ impl<'t> Apply<'_, 't> {
         }
         let entry = item.entry;
         let name = path::name(entry.dir);
-        let done = self.in_parent(entry.dir, &mut |apply, parent| {
+        let done = self.in_parent(item, &mut |apply, parent| {
             apply.remove_own(item, parent).or_else(|errno| {
                 // Judged by what is there now: nothing, or what was there before us, where nobody can make anything.
                 let is_gone = matches!(file::stat_at(parent, name), Err(Errno::ENOENT));
@@ -385,9 +385,10 @@ impl<'t> Apply<'_, 't> {
     #[inline(never)]
     fn in_parent(
         &mut self,
-        at: &'t [u8],
+        item: &Item<'t>,
         work: &mut dyn FnMut(&mut Self, &Fd) -> crate::kernel::Result<()>,
     ) -> crate::kernel::Result<()> {
+        let at = item.entry.dir;
         let parent = self.walker.take_parent(at)?;
         let done = work(self, &parent);
         self.walker.keep(path::parent(at), parent);
@@ -521,6 +522,5 @@ fn is_missing<'t>(walker: &Walker<'t>, item: &Item<'t>, is_source: bool) -> Resu
 #[inline(never)]
 pub fn has_text(link: &Fd, entry: &MountEntry<'_>) -> crate::kernel::Result<bool> {
     let mut buffer = [0u8; 4096];
-    let len = file::read_link(link, &mut buffer)?;
-    Ok(buffer.get(..len as usize) == Some(entry.symlink_text().unwrap_or_default()))
+    Ok(file::read_link(link, &mut buffer)? == entry.symlink_text().unwrap_or_default())
 }
