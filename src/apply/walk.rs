@@ -2,7 +2,7 @@
 //! From a path to a descriptor, following no symbolic link anywhere.
 #![forbid(unsafe_code)]
 
-use crate::kernel::file::{self, Open, Stat};
+use crate::kernel::file::{self, Open, Start, Stat};
 use crate::kernel::{Errno, Fd, Result};
 use crate::text::path;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -98,15 +98,15 @@ impl<'t> Walker<'t> {
         }
     }
 
-    /// The descriptor to start at, if that is not the root, and what is left of the path from there.
-    fn start<'p>(&self, path: &'p [u8]) -> (Option<&Fd>, &'p [u8]) {
-        let mut best = (None, path);
+    /// Where to start, and what is left of the path from there.
+    fn start<'p>(&self, path: &'p [u8]) -> (Start<'_>, &'p [u8]) {
+        let mut best = (Start::ROOT, path);
         for (dir, root) in &self.waiting {
             // The deepest of them: it waits in the others.
             if let Some(rest) = path::below(path, dir)
                 && rest.len() <= best.1.len()
             {
-                best = (Some(root), rest);
+                best = (Start::at(root), rest);
             }
         }
         best
@@ -139,13 +139,13 @@ impl<'t> Walker<'t> {
 
 /// The object at an absolute path, where nothing waits.
 pub fn open(path: &[u8], how: Open) -> Result<Fd> {
-    open_from(None, path, how)
+    open_from(Start::ROOT, path, how)
 }
 
 /// The object at a path, which is an absolute one where there is no directory to start at.
 #[inline(never)]
-fn open_from(root: Option<&Fd>, path: &[u8], how: Open) -> Result<Fd> {
-    if root.is_none() && !path::is_absolute(path) {
+fn open_from(root: Start<'_>, path: &[u8], how: Open) -> Result<Fd> {
+    if root == Start::ROOT && !path::is_absolute(path) {
         return Err(Errno::ENOENT);
     }
     let path = if path.is_empty() { b"." } else { path };
@@ -158,7 +158,7 @@ fn open_from(root: Option<&Fd>, path: &[u8], how: Open) -> Result<Fd> {
             Err(errno) => return Err(errno),
         }
     }
-    let mut here = file::open_from(root, if root.is_some() { b"." } else { b"/" }, Open::PATH_DIR)?;
+    let mut here = file::open_from(root, if root == Start::ROOT { b"/" } else { b"." }, Open::PATH_DIR)?;
     let mut last: &[u8] = b".";
     for name in path::components(path) {
         here = file::open_at(&here, last, Open::PATH_DIR)?;

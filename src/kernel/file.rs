@@ -7,6 +7,7 @@
 use super::{ANY, Errno, Fd, FdPath, HERE, PATH_BUFFER, Result, call, call_at, done, terminate, word};
 use crate::text::position;
 use core::ffi::{c_int, c_long, c_ulong};
+use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 
 /// What an object is.
@@ -25,7 +26,6 @@ pub enum FileType {
 
 impl FileType {
     /// The type of this number: one of the `DT_` numbers, which are the upper four bits of `st_mode`, too.
-    #[inline(never)]
     fn of(number: u8) -> Self {
         match number {
             libc::DT_DIR => FileType::Directory,
@@ -104,6 +104,20 @@ impl Open {
     pub const NEW: Open = Open(libc::O_RDWR | libc::O_CREAT | libc::O_EXCL);
 }
 
+/// Where a path starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start<'f>(usize, PhantomData<&'f Fd>);
+
+impl<'f> Start<'f> {
+    /// At the process's root: it is an absolute one.
+    pub const ROOT: Start<'static> = Start(HERE, PhantomData);
+
+    /// At an open directory.
+    pub fn at(dir: &'f Fd) -> Self {
+        Start(dir.raw(), PhantomData)
+    }
+}
+
 /// openat2(2)'s `struct open_how`.
 #[repr(C)]
 struct OpenHow {
@@ -127,9 +141,9 @@ pub fn create(path: &[u8], how: Open, mode: u32) -> Result<Fd> {
     open_flags(HERE, path, how.0 | libc::O_NOFOLLOW, mode)
 }
 
-/// Opens one name in a directory, or an absolute path from the process's root.
-pub fn open_from(dir: Option<&Fd>, path: &[u8], how: Open) -> Result<Fd> {
-    open_flags(dir.map_or(HERE, Fd::raw), path, how.0 | libc::O_NOFOLLOW, 0)
+/// Opens one name in a directory, or an absolute path.
+pub fn open_from(dir: Start<'_>, path: &[u8], how: Open) -> Result<Fd> {
+    open_flags(dir.0, path, how.0 | libc::O_NOFOLLOW, 0)
 }
 
 /// Opens an absolute path, following links everywhere, also in the last component.
@@ -157,20 +171,18 @@ fn open_flags(dir: usize, path: &[u8], flags: c_int, mode: u32) -> Result<Fd> {
         .map(Fd::own)
 }
 
-/// Opens a path with no symbolic link anywhere in it, in one call: openat2(2), Linux 5.6. Without a directory to start
-/// at it is an absolute one. `ELOOP` when a directory in it is a link; the last component may be one, and is then opened
-/// itself (`O_PATH`). `ENOSYS` on older kernels.
-pub fn open_no_symlinks(dir: Option<&Fd>, path: &[u8], how: Open) -> Result<Fd> {
+/// Opens a path with no symbolic link anywhere in it, in one call: openat2(2), Linux 5.6. `ELOOP` when a
+/// directory in it is a link; the last component may be one, and is then opened itself (`O_PATH`). `ENOSYS` on older kernels.
+pub fn open_no_symlinks(dir: Start<'_>, path: &[u8], how: Open) -> Result<Fd> {
     let how = OpenHow {
         flags: (how.0 | libc::O_NOFOLLOW | libc::O_CLOEXEC) as u64,
         mode: 0,
         resolve: RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
     };
-    let dir = dir.map_or(HERE, Fd::raw);
     loop {
         // SAFETY: the structure outlives the call, and the size is the structure's.
         let opened = unsafe {
-            call_at(SYS_OPENAT2, dir, path, word(&raw const how as usize), word(size_of::<OpenHow>()), ANY)
+            call_at(SYS_OPENAT2, dir.0, path, word(&raw const how as usize), word(size_of::<OpenHow>()), ANY)
         };
         match opened {
             Err(Errno::EAGAIN) => {}
