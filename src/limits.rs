@@ -85,10 +85,6 @@ pub const FREEZE_GROUPS: Limit = Limit { says: says!("more than %n control group
 /// a container manager puts a handful above that.
 pub const CGROUP_LEVELS: Limit = Limit { says: says!("more than %n levels of control groups"), max: 24 };
 
-/// Bytes of `/proc/cmdline` that are searched; no architecture of ours has a longer `COMMAND_LINE_SIZE`.
-pub const KERNEL_COMMAND_LINE: Limit =
-    Limit { says: says!("more than %n bytes in /proc/cmdline"), max: 4_096 };
-
 /// Milliseconds in which a snap's processes have to come to rest, all together: what snapd has always given
 /// them. snap-confine's own patience is 30 seconds.
 pub const FREEZE_MILLISECONDS: u64 = 3_000;

@@ -13,7 +13,6 @@ use crate::kernel::Fd;
 use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::process::{self, Stream, Variable};
 use crate::kernel::writer::Writer;
-use crate::limits;
 use crate::text::{Out, has_part};
 use core::mem::ManuallyDrop;
 
@@ -37,14 +36,14 @@ pub struct Run<'t> {
 }
 
 impl Log {
-    /// A log as the environment and the kernel's command line want it.
+    /// A log as the environment and the kernel's command line want it; that is read into `buffer`, as far as it fits.
     ///
     /// `/proc/cmdline` is read at every start where `SNAPD_DEBUG` does not say yes: three system calls of about a
     /// microsecond each, and with `snapd.debug=1` there an administrator sees every start of every snap, which no
     /// user's environment could bring about.
-    pub fn from_surroundings() -> Self {
+    pub fn from_surroundings(buffer: &mut [u8]) -> Self {
         Log {
-            debug: process::variable(Variable::Debug).is_some_and(is_true) || debug_on_command_line(),
+            debug: process::variable(Variable::Debug).is_some_and(is_true) || debug_on_command_line(buffer),
             file: None,
         }
     }
@@ -148,10 +147,10 @@ fn is_true(value: &[u8]) -> bool {
     has_part(b"1 t T TRUE true True", b' ', value.trim_ascii())
 }
 
-fn debug_on_command_line() -> bool {
-    let mut buffer = [0; limits::KERNEL_COMMAND_LINE.max];
-    let text = file::open(b"/proc/cmdline", Open::READ).and_then(|fd| file::read_once(&fd, &mut buffer));
-    text.is_ok_and(has_debug_word)
+fn debug_on_command_line(buffer: &mut [u8]) -> bool {
+    let read = file::open(b"/proc/cmdline", Open::READ).and_then(|fd| file::read(&fd, buffer));
+    let len = read.unwrap_or_default() as usize;
+    has_debug_word(buffer.get(..len).unwrap_or_default())
 }
 
 fn has_debug_word(command_line: &[u8]) -> bool {

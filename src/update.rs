@@ -134,7 +134,7 @@ fn update<'t>(invocation: &Invocation<'t>, run: &'t mut Run<'t>, world: &'t mut 
         true => {
             process::hold_broken_pipe();
             identity::become_user()?;
-            open_log(invocation, &names, uid, &mut run.work.log);
+            open_log(invocation, &names, uid, &mut run.work);
             user(&names, uid, run, world)
         }
         false => system(invocation, &names, run, world),
@@ -146,8 +146,9 @@ fn owner(invocation: &Invocation<'_>) -> u32 {
     if invocation.user_mounts { process::real_uid() } else { 0 }
 }
 
-fn open_log(invocation: &Invocation<'_>, names: &Names<'_>, owner: u32, log: &mut Log) {
-    *log = Log::from_surroundings();
+fn open_log(invocation: &Invocation<'_>, names: &Names<'_>, owner: u32, work: &mut Work<'_>) {
+    let Work { log, arena, .. } = work;
+    *log = Log::from_surroundings(arena.free());
     let run = log::Run {
         instance: invocation.instance,
         from_snap_confine: invocation.from_snap_confine,
@@ -165,7 +166,6 @@ fn system<'t>(
     world: &'t mut World<'t>,
 ) -> Result<'t, ()> {
     let Run { desired, record: recorded, work } = run;
-    let arena = &mut work.arena;
     let instance = invocation.instance;
     let joins = !invocation.from_snap_confine;
     if joins {
@@ -180,7 +180,8 @@ fn system<'t>(
         found?;
     }
     let freezer = Freezer::new(freezer::ROOT, instance)?;
-    open_log(invocation, names, 0, &mut work.log);
+    open_log(invocation, names, 0, work);
+    let arena = &mut work.arena;
     let _signals = process::hold_signals();
     freezer.release_stale(arena, &mut work.log);
 

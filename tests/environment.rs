@@ -46,7 +46,7 @@ fn tell() {
 #[ignore = "run by the tests below"]
 fn log() {
     start();
-    let mut log = Log::from_surroundings();
+    let mut log = Log::from_surroundings(&mut [0; 4_096]);
     log.warn(&|line| line.put(b"warning"));
     log.debug(&|line| line.put(b"detail"));
 }

@@ -129,21 +129,21 @@ fn tell_of() {
 fn a_file_system_is_known_by_its_number_and_flags() {
     let place = place();
     let wanted = rustix::fs::statvfs(place.path()).expect("statvfs").f_flag;
-    let here = file::file_system(&open(place.path(), Open::PATH)).expect("statfs");
-    let by_path = file::file_system_of(place.path().as_os_str().as_bytes()).expect("statfs");
-    assert_eq!(here, by_path);
-    assert_eq!(here.magic, rustix::fs::statfs(place.path()).expect("statfs").f_type as u32);
-    assert_eq!(u64::from(here.restrictions), wanted.bits() & 0xe);
-    assert_eq!(here.read_only, wanted.contains(rustix::fs::StatVfsMountFlags::RDONLY));
-    let shm = file::file_system_of(b"/dev/shm").expect("statfs of /dev/shm");
-    if shm.magic != FileSystem::TMPFS {
+    let here = open(place.path(), Open::PATH);
+    let (magic, flags) = (file::magic(&here).expect("statfs"), file::flags(&here).expect("statfs"));
+    let by_path = file::magic_of(place.path().as_os_str().as_bytes()).expect("statfs");
+    assert_eq!(magic, by_path);
+    assert_eq!(magic, rustix::fs::statfs(place.path()).expect("statfs").f_type as u32);
+    assert_eq!(u64::from(flags & FileSystem::RESTRICTIONS), wanted.bits() & 0xe);
+    assert_eq!(flags & FileSystem::READ_ONLY != 0, wanted.contains(rustix::fs::StatVfsMountFlags::RDONLY));
+    let own = file::magic(&file::open_follow(b"/proc/self/ns/mnt", Open::READ).expect("open"));
+    assert_eq!(own, Ok(FileSystem::NSFS));
+    if file::magic_of(b"/dev/shm").expect("statfs of /dev/shm") != FileSystem::TMPFS {
         return skip("/dev/shm is no tmpfs");
     }
+    let shm = file::flags(&open(Path::new("/dev/shm"), Open::PATH)).expect("statfs of /dev/shm");
     let wanted = rustix::fs::statvfs("/dev/shm").expect("statvfs").f_flag;
-    assert_eq!(u64::from(shm.restrictions), wanted.bits() & 0xe);
-    let own = file::file_system(&file::open_follow(b"/proc/self/ns/mnt", Open::READ).expect("open"))
-        .expect("statfs");
-    assert_eq!(own.magic, FileSystem::NSFS);
+    assert_eq!(u64::from(shm & FileSystem::RESTRICTIONS), wanted.bits() & 0xe);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::create::{self, What};
 use super::walk::Walker;
 use super::{Apply, place, survey};
 use crate::error::{Error, Result, Says, says};
-use crate::kernel::file::{self, FileType, Open};
+use crate::kernel::file::{self, FileSystem, FileType, Open};
 use crate::kernel::mount::{self, Attach, Reach};
 use crate::kernel::{Errno, Fd, process};
 use crate::mount::{Kind, MountEntry, MountId};
@@ -286,7 +286,7 @@ impl<'t> Apply<'_, 't> {
     /// Remounts read-only, keeping nosuid, nodev and noexec as far as they may be named.
     #[inline(never)]
     fn remount(&self, top: &Fd) -> crate::kernel::Result<()> {
-        let keep = if self.confined { 0 } else { file::file_system(top)?.restrictions };
+        let keep = if self.confined { 0 } else { file::flags(top)? & FileSystem::RESTRICTIONS };
         let mut done = mount::remount_read_only(top, keep);
         for _ in 0..BUSY_MILLISECONDS {
             if done != Err(Errno::EBUSY) {
@@ -522,5 +522,6 @@ fn is_missing<'t>(walker: &Walker<'t>, item: &Item<'t>, is_source: bool) -> Resu
 #[inline(never)]
 pub fn has_text(link: &Fd, entry: &MountEntry<'_>) -> crate::kernel::Result<bool> {
     let mut buffer = [0u8; 4096];
-    Ok(file::read_link(link, &mut buffer)? == entry.symlink_text().unwrap_or_default())
+    let len = file::read_link(link, &mut buffer)?;
+    Ok(buffer.get(..len as usize) == Some(entry.symlink_text().unwrap_or_default()))
 }

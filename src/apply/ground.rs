@@ -58,8 +58,7 @@ impl<'t> Ground<'t> {
     /// May a name be created in this open directory, on the way to `target`? The error is `EROFS` where nobody can, also
     /// under a free path, and `NONE` where the host would see it.
     pub fn ask(&self, fd: &Fd, target: &[u8]) -> crate::kernel::Result<()> {
-        let fs = file::file_system(fd)?;
-        if fs.read_only || fs.magic == FileSystem::SQUASHFS {
+        if file::flags(fd)? & FileSystem::READ_ONLY != 0 || file::magic(fd)? == FileSystem::SQUASHFS {
             Err(Errno::EROFS)
         } else if self.is_free(target) || self.is_ours(fd)? {
             Ok(())

@@ -249,7 +249,7 @@ impl<'t> Apply<'_, 't> {
         let top = self.walker.open_directory(dir).and_then(|top| {
             // Somebody may have put another directory there meanwhile: what is filled has to be the tmpfs.
             let (new, old) = (file::stat(&top)?, file::stat(fd)?);
-            let is_tmpfs = file::file_system(&top)?.magic == FileSystem::TMPFS;
+            let is_tmpfs = file::magic(&top)? == FileSystem::TMPFS;
             if is_tmpfs && new.dev != old.dev { Ok((top, new.dev)) } else { Err(Errno::ESTALE) }
         });
         let (top, dev) = top.map_err(|errno| Error::call(says!("cannot open %q: %e"), dir, errno))?;
@@ -304,7 +304,7 @@ impl<'t> Apply<'_, 't> {
         if expected.is_some() && mount.is_some() && mount != expected {
             return Err(Errno::NONE);
         }
-        if file::file_system(&top)?.magic != FileSystem::TMPFS {
+        if file::magic(&top)? != FileSystem::TMPFS {
             return Ok(());
         }
         place::detach(&top, self.fresh_calls)
@@ -331,8 +331,8 @@ fn open_safe(safe: &[u8], says: &mut Says) -> crate::kernel::Result<(Fd, Fd)> {
 #[inline(never)]
 fn put_link(link: &Fd, top: &Fd, name: &[u8]) -> crate::kernel::Result<()> {
     let mut text = [0u8; 4096];
-    let text = file::read_link(link, &mut text)?;
-    file::make_symlink(top, name, text)?;
+    let len = file::read_link(link, &mut text)?;
+    file::make_symlink(top, name, text.get(..len as usize).unwrap_or_default())?;
     file::chown_at(top, name, 0, 0)
 }
 

@@ -133,7 +133,7 @@ pub fn trust<'t>(
     let mut done = Ok(());
     plan.each_tmpfs(table, staying, &mut |dir, id| {
         let looked = walk::open(dir, Open::PATH).and_then(|fd| {
-            let is_tmpfs = file::file_system(&fd)?.magic == FileSystem::TMPFS;
+            let is_tmpfs = file::magic(&fd)? == FileSystem::TMPFS;
             if is_tmpfs && (id.is_none() || place::mount_id(&fd) == id) {
                 ground.trust_device(file::stat(&fd)?.dev);
             }

@@ -31,8 +31,8 @@ pub fn mount_id(fd: &Fd) -> Option<MountId> {
         return place.mount;
     }
     let mut buffer = [0u8; 512];
-    let text = file::read_fdinfo(fd, &mut buffer).ok()?;
-    let id = split(text, b'\n').find_map(|line| line.strip_prefix(b"mnt_id:\t"))?;
+    let len = file::read_fdinfo(fd, &mut buffer).ok()?;
+    let id = split(buffer.get(..len as usize)?, b'\n').find_map(|line| line.strip_prefix(b"mnt_id:\t"))?;
     MountId::new(parse_u32(id)?)
 }
 

@@ -57,16 +57,8 @@ pub struct Stat {
     pub changed: u64,
 }
 
-/// What fstatfs(2) tells of a file system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileSystem {
-    /// `f_type`, one of the magic numbers of statfs(2).
-    pub magic: u32,
-    /// `ST_RDONLY`: the mount or the file system is read-only.
-    pub read_only: bool,
-    /// `ST_NOSUID`, `ST_NODEV` and `ST_NOEXEC`, which have the numbers of `MS_NOSUID` and its neighbours.
-    pub restrictions: u32,
-}
+/// What fstatfs(2) tells of a file system: its magic numbers, `f_type`, and its flags, `f_flags`.
+pub struct FileSystem;
 
 impl FileSystem {
     /// squashfs
@@ -77,6 +69,10 @@ impl FileSystem {
     pub const CGROUP2: u32 = 0x6367_7270;
     /// Namespace files, `/proc/PID/ns/*` and their bind mounts.
     pub const NSFS: u32 = 0x6e73_6673;
+    /// `ST_RDONLY`: the mount or the file system is read-only.
+    pub const READ_ONLY: u32 = 1;
+    /// `ST_NOSUID`, `ST_NODEV` and `ST_NOEXEC`, which have the numbers of `MS_NOSUID` and its neighbours.
+    pub const RESTRICTIONS: u32 = 0xe;
 }
 
 /// How a file is opened; always close-on-exec and never following a link in the last component.
@@ -259,29 +255,38 @@ struct StatFs {
 
 const _: () = assert!(size_of::<StatFs>() == size_of::<libc::statfs>());
 
-/// statfs(2): links are followed.
+/// statfs(2): the magic number of the file system. Links are followed.
 #[inline(never)]
-pub fn file_system_of(path: &[u8]) -> Result<FileSystem> {
+pub fn magic_of(path: &[u8]) -> Result<u32> {
     let mut buffer = PATH_BUFFER;
     #[cfg(not(target_arch = "arm"))]
     const NUMBER: c_long = libc::SYS_statfs;
     #[cfg(target_arch = "arm")]
     const NUMBER: c_long = libc::SYS_statfs64;
     terminate(path, &mut buffer)?;
-    stat_fs(NUMBER, buffer.as_ptr() as usize)
+    stat_fs(NUMBER, buffer.as_ptr() as usize, false)
 }
 
-/// fstatfs(2)
-pub fn file_system(fd: &Fd) -> Result<FileSystem> {
+/// fstatfs(2): the magic number of the file system.
+pub fn magic(fd: &Fd) -> Result<u32> {
+    file_system(fd, false)
+}
+
+/// fstatfs(2): the flags of the mount and the file system, `ST_`.
+pub fn flags(fd: &Fd) -> Result<u32> {
+    file_system(fd, true)
+}
+
+fn file_system(fd: &Fd, flags: bool) -> Result<u32> {
     #[cfg(not(target_arch = "arm"))]
     const NUMBER: c_long = libc::SYS_fstatfs;
     #[cfg(target_arch = "arm")]
     const NUMBER: c_long = libc::SYS_fstatfs64;
-    stat_fs(NUMBER, fd.raw())
+    stat_fs(NUMBER, fd.raw(), flags)
 }
 
 #[inline(never)]
-fn stat_fs(number: c_long, what: usize) -> Result<FileSystem> {
+fn stat_fs(number: c_long, what: usize, flags: bool) -> Result<u32> {
     let mut fs = MaybeUninit::<StatFs>::uninit();
     let place = fs.as_mut_ptr() as usize;
     // On 32-bit Arm the size comes in front. (Padded; the kernel knows both sizes.)
@@ -291,11 +296,7 @@ fn stat_fs(number: c_long, what: usize) -> Result<FileSystem> {
     unsafe { call(number, what, second, word(third), ANY, ANY) }?;
     // SAFETY: the call succeeded, so it filled the structure.
     let fs = unsafe { fs.assume_init() };
-    Ok(FileSystem {
-        magic: fs.kind as u32,
-        read_only: fs.flags & 1 != 0,
-        restrictions: fs.flags as u32 & 0xe,
-    })
+    Ok(if flags { fs.flags } else { fs.kind } as u32)
 }
 
 /// read(2) into `buffer`; 0 at the end of the file.
@@ -305,18 +306,13 @@ pub fn read(fd: &Fd, buffer: &mut [u8]) -> Result<u32> {
     unsafe { call(libc::SYS_read, fd.raw(), buffer.as_mut_ptr() as usize, word(buffer.len()), ANY, ANY) }
 }
 
-/// read(2), once: what was got.
-pub fn read_once<'b>(fd: &Fd, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
-    read(fd, buffer).map(|got| buffer.get(..got as usize).unwrap_or_default())
-}
-
-/// The text of `/proc/self/fdinfo/N` (proc_pid_fdinfo(5)), as far as it fits.
-pub fn read_fdinfo<'b>(fd: &Fd, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
+/// The text of `/proc/self/fdinfo/N` (proc_pid_fdinfo(5)), as far as it fits. Gives its length.
+pub fn read_fdinfo(fd: &Fd, buffer: &mut [u8]) -> Result<u32> {
     let path = FdPath::info(fd);
     let flags = (libc::O_RDONLY | libc::O_CLOEXEC) as usize;
     // SAFETY: the path ends in NUL and outlives the call.
     let info = unsafe { call(libc::SYS_openat, HERE, path.raw(), word(flags), word(0), ANY) }.map(Fd::own)?;
-    read_once(&info, buffer)
+    read(&info, buffer)
 }
 
 /// write(2) until everything is written.
@@ -377,23 +373,22 @@ pub fn rename(dir: &Fd, from: &[u8], to: &[u8]) -> Result<()> {
     unsafe { call_at(libc::SYS_renameat, dir.raw(), from, word(dir.raw()), word(to), ANY) }.map(drop)
 }
 
-/// readlinkat(2) of an open link (`O_PATH`); the text is cut at the buffer's end, as the call does.
-pub fn read_link<'b>(fd: &Fd, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
+/// readlinkat(2) of an open link (`O_PATH`); the text is cut at the buffer's end, as the call does. Gives its length.
+pub fn read_link(fd: &Fd, buffer: &mut [u8]) -> Result<u32> {
     link_text(fd.raw(), c"".as_ptr() as usize, buffer)
 }
 
-/// readlink(2) of `/proc/self/fd/N`: where the object behind the descriptor is by now, for a sentence.
-pub fn path_of<'b>(fd: &Fd, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
+/// readlink(2) of `/proc/self/fd/N`: where the object behind the descriptor is by now, for a sentence. Gives its length.
+pub fn path_of(fd: &Fd, buffer: &mut [u8]) -> Result<u32> {
     link_text(HERE, FdPath::of(fd).raw(), buffer)
 }
 
 /// `path` is the address of a C string.
-fn link_text(dir: usize, path: usize, buffer: &mut [u8]) -> Result<&[u8]> {
+fn link_text(dir: usize, path: usize, buffer: &mut [u8]) -> Result<u32> {
     // SAFETY: both callers' paths end in NUL and outlive the call; pointer and length are one slice's.
-    let got = unsafe {
+    unsafe {
         call(libc::SYS_readlinkat, dir, path, word(buffer.as_mut_ptr() as usize), word(buffer.len()), ANY)
-    }?;
-    Ok(buffer.get(..got as usize).unwrap_or_default())
+    }
 }
 
 /// fchownat(2) of the object behind the descriptor, `O_PATH` and links included.

@@ -41,7 +41,7 @@ pub fn find<'t>(path: &[u8], joins: bool) -> Option<Result<'t, ()>> {
 fn look_at(file: &Fd) -> kernel::Result<()> {
     let is_one = match process::is_mount_namespace(file) {
         Some(is_one) => is_one,
-        None => file::file_system(file)?.magic == FileSystem::NSFS,
+        None => file::magic(file)? == FileSystem::NSFS,
     };
     if is_one { Ok(()) } else { Err(Errno::ENOENT) }
 }
