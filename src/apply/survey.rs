@@ -207,8 +207,8 @@ fn has_link(item: &Item<'_>) -> bool {
 /// Where the target would have to be created, if it is missing, and whether only in a mimic.
 fn find_missing<'t>(item: &mut Item<'t>, walker: &mut Walker<'t>, ground: &mut Ground<'t>) {
     let target = item.entry.dir;
-    // What cannot be looked at now may be missing.
-    if file::lstat(target).is_ok() {
+    // What cannot be looked at now may be missing; but what nobody can ever name is no place for anything.
+    if matches!(file::lstat(target), Ok(_) | Err(Errno::ENAMETOOLONG)) {
         return;
     }
     let mut dir: &'t [u8] = b"";
