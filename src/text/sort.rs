@@ -18,8 +18,15 @@ pub fn sort(list: &mut VecView<u64>, before: &dyn Fn(u64, u64) -> bool) {
         let (mut left, mut right) = (&[][..], &[][..]);
         for place in to.iter_mut() {
             if left.is_empty() && right.is_empty() {
-                left = cut(&mut rest, run);
-                right = cut(&mut rest, run);
+                let both = cut(&mut rest, 2 * run);
+                right = both;
+                left = cut(&mut right, run);
+                // Those that are in order already are taken as they are.
+                if let ([.., last], [first, ..]) = (left, right)
+                    && !before(*first, *last)
+                {
+                    (left, right) = (both, &[]);
+                }
             }
             let takes_right = match (left, right) {
                 ([left, ..], [right, ..]) => before(*right, *left),
