@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn what_is_the_same_stays_in_its_order() {
-        let list: Vec<u64> = (0..1000).map(|n| n * 117 % 7 << 32 | n).collect();
+        let list: Vec<u64> = (0..1000).map(|n| ((n * 117 % 7) << 32) | n).collect();
         assert!(sorted(&list, &|a, b| a >> 32 < b >> 32).is_sorted());
     }
 
