@@ -297,22 +297,28 @@ impl<'t> Plan<'t> {
     /// created. And the same by rounds.
     fn list_mounts(&mut self) {
         let items = &**self.items;
-        arrange(items, self.mounts, |item| item.class as u32);
-        // Mimics of outer directories come before those of inner ones, whatever the class.
-        arrange(items, self.readying, |item| item.opens.get());
-        arrange(items, self.schedule, |item| item.round() << 2 | item.class as u32);
+        arrange(items, self.mounts, |item| (item.class as u32, b""));
+        // Mimics of outer directories come before those of inner ones, whatever the class; also of those that an entry
+        // which goes has covered until now.
+        arrange(items, self.readying, |item| {
+            (item.opens.get(), item.under.map_or(b"", |_| path::parent(item.entry.dir)))
+        });
+        arrange(items, self.schedule, |item| (item.round() << 2 | item.class as u32, b""));
     }
 }
 
-/// Lists the items that are mounted by a number, then by the directory in which the target would be created.
+/// Lists the items that are mounted by a number, then by the directory in which the target would be created, then by a path.
 #[inline(never)]
-fn arrange<'t>(items: &[Item<'t>], into: &mut Keys, by: fn(&Item<'t>) -> u32) {
+fn arrange<'t>(items: &[Item<'t>], into: &mut Keys, by: fn(&Item<'t>) -> (u32, &'t [u8])) {
     into.clear();
     for item in items.iter().filter(|item| matches!(item.action, Action::Mount(_))) {
         let _ = into.push(item.rank.into());
     }
     sort::sort(into, &|a, b| match (items.get(a as usize), items.get(b as usize)) {
-        (Some(a), Some(b)) => (by(a), a.under) < (by(b), b.under),
+        (Some(a), Some(b)) => {
+            let ((a_number, a_path), (b_number, b_path)) = (by(a), by(b));
+            (a_number, a.under, a_path) < (b_number, b.under, b_path)
+        }
         _ => false,
     });
 }

@@ -114,6 +114,13 @@ const KNOWN: &[(&str, &str)] = &[
 
          /snap/birch/1/more /snap/acorn/1/import/new none bind,x-snapd.origin=layout",
     ),
+    (
+        "mimics in what an entry that goes has covered come from the outside in, too",
+        "tmpfs /opt/depot tmpfs mode=0755
+
+         /snap/birch/1/export /opt/depot/inner/new none rbind
+         /var/snap/acorn/common/tree /opt/depot/new none rbind,x-snapd.origin=layout",
+    ),
 ];
 
 /// Each with its name.
