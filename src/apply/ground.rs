@@ -56,9 +56,9 @@ impl<'t> Ground<'t> {
     }
 
     /// May a name be created in this open directory, on the way to `target`? The error is `EROFS` where nobody can, also
-    /// under a free path, and `NONE` where the host would see it.
+    /// under a free path, and `NONE` where the host would see it. A squashfs says itself that it is read-only (statfs(2)).
     pub fn ask(&self, fd: &Fd, target: &[u8]) -> crate::kernel::Result<()> {
-        if file::flags(fd)? & FileSystem::READ_ONLY != 0 || file::magic(fd)? == FileSystem::SQUASHFS {
+        if file::flags(fd)? & FileSystem::READ_ONLY != 0 {
             Err(Errno::EROFS)
         } else if self.is_free(target) || self.is_ours(fd)? {
             Ok(())

@@ -61,8 +61,6 @@ pub struct Stat {
 pub struct FileSystem;
 
 impl FileSystem {
-    /// squashfs
-    pub const SQUASHFS: u32 = 0x7371_7368;
     /// tmpfs
     pub const TMPFS: u32 = 0x0102_1994;
     /// The unified control group hierarchy.
