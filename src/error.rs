@@ -25,6 +25,25 @@ macro_rules! says {
 }
 pub(crate) use says;
 
+/// An enumeration of things that each have a text.
+macro_rules! worded {
+    ($(#[$about:meta])* $things:ident: $($thing:ident $text:literal)*) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "the words tell")]
+        pub enum $things { $($thing),* }
+
+        impl $things {
+            /// The words for people.
+            pub fn says(self) -> Says {
+                const TEXTS: Says = says!($($text, "\n"),*);
+                TEXTS.line(self as usize)
+            }
+        }
+    };
+}
+pub(crate) use worded;
+
 /// The result of whatever can fail with a sentence.
 pub type Result<'t, T> = core::result::Result<T, Error<'t>>;
 
@@ -57,7 +76,7 @@ impl Sentence<'_> {
     /// Writes the sentence, without a line end. `instance` is the snap's, where it is known.
     pub fn write(&self, instance: &[u8], w: &mut dyn Out) {
         let mut filler = Filler { sentence: self, instance, w, gap: false };
-        filler.line(WITHIN.line(self.within as usize));
+        filler.line(self.within.says());
         filler.line(self.says);
     }
 }
@@ -128,22 +147,6 @@ impl<'t> core::ops::Deref for Error<'t> {
     }
 }
 
-/// What was going on when something failed; said in front of the sentence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the words are below")]
-pub enum Within {
-    Nothing,
-    OpeningLock,
-    LoadingDesired,
-    LoadingRecord,
-    SavingRecord,
-    Freezing,
-    FinishingFreezing,
-    CoveringDirectory,
-    Updating,
-    UsingHome,
-}
-
 impl<'t> Error<'t> {
     /// A sentence about nothing in particular.
     pub fn plain(says: Says) -> Self {
@@ -188,20 +191,21 @@ impl<'t> Error<'t> {
     }
 }
 
-/// The words of [`Within`] in its order, each with a line end. Of a directory that could not be covered what failed is
-/// itself, or lies in it.
-const WITHIN: Says = says!(
-    "\n",
-    "cannot open lock file for mount namespace of snap %i: \n",
-    "cannot load desired mount profile of snap %i: \n",
-    "cannot load current mount profile of snap %i: \n",
-    "cannot save current mount profile of snap %i: \n",
-    "cannot freeze processes of snap %i, \n",
-    "cannot finish freezing processes of snap %i: \n",
-    "cannot create writable mimic over %p: \n",
-    "updating the mount namespace of snap %q, from \n",
-    "): cannot use invalid home directory %q: \n",
-);
+worded! {
+    /// What was going on when something failed; said in front of the sentence. Of a directory that could not be covered
+    /// what failed is itself, or lies in it.
+    Within:
+    Nothing ""
+    OpeningLock "cannot open lock file for mount namespace of snap %i: "
+    LoadingDesired "cannot load desired mount profile of snap %i: "
+    LoadingRecord "cannot load current mount profile of snap %i: "
+    SavingRecord "cannot save current mount profile of snap %i: "
+    Freezing "cannot freeze processes of snap %i, "
+    FinishingFreezing "cannot finish freezing processes of snap %i: "
+    CoveringDirectory "cannot create writable mimic over %p: "
+    Updating "updating the mount namespace of snap %q, from "
+    UsingHome "): cannot use invalid home directory %q: "
+}
 
 /// An error number of errno(3), as Linux numbers them on x86, arm and arm64 alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

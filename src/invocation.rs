@@ -6,7 +6,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
-use crate::error::{Error, Result, Says, Sentence, says};
+use crate::error::{Error, Result, Says, Sentence, says, worded};
 use crate::text::arena::{Arena, Full};
 use crate::text::number::parse_u64;
 use crate::text::split;
@@ -24,19 +24,9 @@ pub struct Invocation<'t> {
     pub has_uid: bool,
 }
 
-macro_rules! faults {
-    ($($name:ident $text:literal)*) => {
-        /// What is wrong with a command line.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[allow(missing_docs, reason = "the words are below")]
-        pub enum Fault { $($name),* }
-
-        /// The sentences in the same order, each with a line end.
-        const FAULTS: Says = says!($($text, "\n"),*);
-    };
-}
-
-faults! {
+worded! {
+    /// What is wrong with a command line.
+    Fault:
     Option "unsupported option"
     NoUid "-u requires an argument"
     Uid "cannot parse user id"
@@ -55,13 +45,6 @@ faults! {
     Key "instance key must use lower case letters or digits"
     NoKey "instance key must contain at least one letter or digit"
     LongKey "instance key must be shorter than 10 characters"
-}
-
-impl Fault {
-    /// The sentence for people.
-    pub fn says(self) -> Says {
-        FAULTS.line(self as usize)
-    }
 }
 
 /// The options, in the order in which they are known below.
@@ -194,7 +177,7 @@ pub enum Name {
     RuntimeDir,
 }
 
-/// The absolute paths of these, in their order, with blanks between.
+/// The absolute paths of these, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Names<'t>([&'t [u8]; 7]);
 

@@ -72,7 +72,7 @@ impl<'t> Apply<'_, 't> {
             return Err(ignored(item));
         }
         // What will be refused for its source is refused before anything is made for it.
-        if matches!(kind, Kind::Directory | Kind::File) && item.flags.bind() {
+        if item.is_mount() && item.flags.bind() {
             is_missing(self.walker, item, true)?;
         }
         if !missing {
@@ -88,7 +88,7 @@ impl<'t> Apply<'_, 't> {
 
     /// The same for its source, when the target is ready: how much of its path was made.
     pub(super) fn prepare_source(&mut self, item: &Item<'t>, ready: &mut Ready) -> Prepared<'t, ()> {
-        if !matches!(item.kind, Kind::Directory | Kind::File) || !item.flags.bind() {
+        if !item.is_mount() || !item.flags.bind() {
             return Ok(());
         }
         let made = match is_missing(self.walker, item, true) {
@@ -131,7 +131,7 @@ impl<'t> Apply<'_, 't> {
     /// moment, and never neither.
     pub fn perform(&mut self, item: &Item<'t>, old: Option<MountId>) -> Result<'t, ()> {
         let entry = item.entry;
-        if !matches!(item.kind, Kind::Directory | Kind::File) {
+        if !item.is_mount() {
             return Ok(());
         }
         let mut new = New { item, how: Attach::OnTop, says: says!("cannot mount at %q: %e"), copy: None };
@@ -339,7 +339,7 @@ impl<'t> Apply<'_, 't> {
     /// Removes the empty directory or file on which an entry was mounted, if it was made for that (L2). A directory that
     /// somebody filled, a file that somebody wrote to, a mount point: they stay, and that is no error.
     pub fn clean_up(&mut self, item: &Item<'t>) -> Result<'t, ()> {
-        if !matches!(item.kind, Kind::Directory | Kind::File) {
+        if !item.is_mount() {
             return Ok(());
         }
         let entry = item.entry;

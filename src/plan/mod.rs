@@ -18,7 +18,7 @@
 
 use core::cell::Cell;
 
-use crate::error::{Error, Says, says};
+use crate::error::{Error, Says, says, worded};
 use crate::limits::PROFILE_ENTRIES;
 use crate::mount::table::{Mount, MountRef, Table};
 use crate::mount::{Flags, Kind, MountEntry, MountId, Origin};
@@ -173,7 +173,7 @@ impl Item<'_> {
     }
 
     /// Whether it is there only to be seen in the namespace's mount table (and not a link, say).
-    fn is_mount(&self) -> bool {
+    pub(crate) fn is_mount(&self) -> bool {
         matches!(self.kind, Kind::Directory | Kind::File)
     }
 
@@ -231,19 +231,9 @@ pub enum Removal {
     Mimic(u32),
 }
 
-macro_rules! steps {
-    ($($name:ident $text:literal)*) => {
-        /// What a line of a printed plan says.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[allow(missing_docs, reason = "the words are below")]
-        pub enum Step { $($name),* }
-
-        /// The words in the same order, each with a line end.
-        const STEPS: Says = says!($($text, "\n"),*);
-    };
-}
-
-steps! {
+worded! {
+    /// What a line of a printed plan says, in front of an entry.
+    Step:
     Unmount "plan: unmount "
     MountAgain "plan: unmount, to be mounted again: "
     UnmountMimic "plan: unmount with all its parts "
@@ -251,13 +241,6 @@ steps! {
     Keep "plan: keep "
     Skip "plan: skip "
     Mount "plan: mount "
-}
-
-impl Step {
-    /// The words for people, in front of an entry.
-    pub fn says(self) -> Says {
-        STEPS.line(self as usize)
-    }
 }
 
 /// Room for everything that is decided on; lives in `.bss`.
