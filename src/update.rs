@@ -128,7 +128,7 @@ fn update<'t>(invocation: &Invocation<'t>, run: &'t mut Run<'t>, world: &'t mut 
             "cannot update the mount namespace of a user: option -u is not supported"
         )));
     }
-    let uid = owner(invocation);
+    let uid = if invocation.user_mounts { process::real_uid() } else { 0 };
     let names = Names::new(invocation.names(uid, &mut run.work.arena)?);
     match invocation.user_mounts {
         true => {
@@ -139,11 +139,6 @@ fn update<'t>(invocation: &Invocation<'t>, run: &'t mut Run<'t>, world: &'t mut 
         }
         false => system(invocation, &names, run, world),
     }
-}
-
-/// Whose mounts they are.
-fn owner(invocation: &Invocation<'_>) -> u32 {
-    if invocation.user_mounts { process::real_uid() } else { 0 }
 }
 
 fn open_log(invocation: &Invocation<'_>, names: &Names<'_>, owner: u32, work: &mut Work<'_>) {
@@ -168,16 +163,14 @@ fn system<'t>(
     let Run { desired, record: recorded, work } = run;
     let instance = invocation.instance;
     let joins = !invocation.from_snap_confine;
-    if joins {
-        let Some(found) = enter::find(names.get(Name::Namespace), false) else { return Ok(()) };
-        found?;
+    if joins && !enter::find(names.get(Name::Namespace), false)? {
+        return Ok(());
     }
     // The lock comes before the namespace: while others hold it they may put another namespace in its place (L31).
     // It ends with the process, after everything else.
     let _held = ManuallyDrop::new(lock::acquire(names.get(Name::Lock), invocation.from_snap_confine)?);
-    if joins {
-        let Some(found) = enter::find(names.get(Name::Namespace), true) else { return Ok(()) };
-        found?;
+    if joins && !enter::find(names.get(Name::Namespace), true)? {
+        return Ok(());
     }
     let freezer = Freezer::new(freezer::ROOT, instance)?;
     open_log(invocation, names, 0, work);

@@ -102,8 +102,7 @@ fn sentence(error: Error<'_>) -> String {
 }
 
 fn find(path: &Path, joins: bool) -> Result<bool, String> {
-    let found = enter::find(path.to_str().unwrap().as_bytes(), joins);
-    found.map_or(Ok(false), |done| done.map(|()| true).map_err(sentence))
+    enter::find(path.to_str().unwrap().as_bytes(), joins).map_err(sentence)
 }
 
 fn look(path: &Path) -> Result<bool, String> {

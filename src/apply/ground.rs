@@ -42,10 +42,8 @@ impl<'t> Ground<'t> {
 
     /// Whether a path may be created, wherever it lies.
     fn is_free(&self, path: &[u8]) -> bool {
-        {
-            let mut free = self.free;
-            free.any(|free| path::covers(free, path))
-        }
+        let mut free = self.free;
+        free.any(|free| path::covers(free, path))
     }
 
     /// Whether an open directory lies on a tmpfs of ours.

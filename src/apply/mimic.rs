@@ -70,8 +70,8 @@ struct Cover<'t> {
 type Covered<'t> = Result<'t, Result<'t, ()>>;
 
 impl<'t> Apply<'_, 't> {
-    /// Makes a writable mimic over `dir`, which is not the root directory, on behalf of an entry. On failure nothing is left of it, and nothing is put on
-    /// record; but the tmpfs that could not be taken away again.
+    /// Makes a writable mimic over `dir`, which is not the root directory, on behalf of an entry. On failure nothing is left
+    /// of it, and nothing is put on record; but the tmpfs that could not be taken away again.
     pub fn cover(&mut self, dir: &'t [u8], entry: &MountEntry<'t>) -> Result<'t, ()> {
         self.walker.changed(dir);
         self.cover_for(dir, entry).map_err(|error| error.within_directory(dir.len()))?;

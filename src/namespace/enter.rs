@@ -11,11 +11,11 @@ use crate::error::{Errno, Error, Result, says};
 use crate::kernel::file::{self, FileSystem, Open};
 use crate::kernel::{self, Fd, process};
 
-/// Looks for a mount namespace behind `path`; nothing when there is none. Never waits, whatever the path leads to, not even
+/// Looks for a mount namespace behind `path`; false when there is none. Never waits, whatever the path leads to, not even
 /// for the other end of a fifo (L37). If it `joins` that, every path is resolved in the snap's namespace from here on; to be
 /// called with the lock held then.
 #[inline(never)]
-pub fn find<'t>(path: &[u8], joins: bool) -> Option<Result<'t, ()>> {
+pub fn find<'t>(path: &[u8], joins: bool) -> Result<'t, bool> {
     let mut says = says!("cannot open mount namespace file: %e");
     let found = file::open(path, Open::READ).and_then(|file| {
         if !joins {
@@ -29,10 +29,10 @@ pub fn find<'t>(path: &[u8], joins: bool) -> Option<Result<'t, ()>> {
         }
     });
     match found {
-        Ok(()) => Some(Ok(())),
+        Ok(()) => Ok(true),
         // That there is none is no error. `ENXIO` says so of a socket.
-        Err(Errno::ENOENT | Errno::ENXIO) => None,
-        Err(errno) => Some(Err(Error::call(says, b"", errno))),
+        Err(Errno::ENOENT | Errno::ENXIO) => Ok(false),
+        Err(errno) => Err(Error::call(says, b"", errno)),
     }
 }
 

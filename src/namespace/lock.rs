@@ -46,24 +46,22 @@ pub fn acquire<'t>(path: &'t [u8], from_snap_confine: bool) -> Result<'t, Held> 
 /// may be a link: /run is one on some systems.
 fn open<'t>(path: &'t [u8], says: &mut Says, about: &mut &'t [u8]) -> kernel::Result<Fd> {
     *says = says!("cannot create lock directory: mkdir %s: %e");
-    let file = file::create(path, Open::LOCK, FILE_MODE).or_else(|errno| {
-        match errno {
-            Errno::ENOTDIR => return Err(errno),
-            Errno::ENOENT => {
-                for path in path::prefixes(about) {
-                    *about = path;
-                    match file::make_directory_path(path, DIRECTORY_MODE) {
-                        Ok(()) | Err(Errno::EEXIST) => {}
-                        Err(errno) => return Err(errno),
-                    }
-                }
+    let mut file = file::create(path, Open::LOCK, FILE_MODE);
+    if matches!(file, Err(Errno::ENOTDIR)) {
+        return file;
+    }
+    if matches!(file, Err(Errno::ENOENT)) {
+        for path in path::prefixes(about) {
+            *about = path;
+            match file::make_directory_path(path, DIRECTORY_MODE) {
+                Ok(()) | Err(Errno::EEXIST) => {}
+                Err(errno) => return Err(errno),
             }
-            _ => {}
         }
-        (*says, *about) = (says!("open %s: %e"), path);
-        if errno == Errno::ENOENT { file::create(path, Open::LOCK, FILE_MODE) } else { Err(errno) }
-    })?;
+        file = file::create(path, Open::LOCK, FILE_MODE);
+    }
     (*says, *about) = (says!("open %s: %e"), path);
+    let file = file?;
     if file::stat(&file)?.kind != FileType::Regular {
         *says = says!("open %s: not a regular file");
         return Err(Errno::EINVAL);
