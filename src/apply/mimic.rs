@@ -99,8 +99,10 @@ impl<'t> Apply<'_, 't> {
             .walker
             .open_directory(dir)
             .and_then(|fd| {
-                write_data(&mut cover.data, &file::stat(&fd)?);
-                Ok(fd)
+                let stat = file::stat(&fd)?;
+                write_data(&mut cover.data, &stat);
+                // Another mimic over one of ours would hide what that holds.
+                if self.ground.trusts(stat.dev) { Err(Errno::EROFS) } else { Ok(fd) }
             })
             .map_err(|errno| Error::call(says!("cannot open %q: %e"), dir, errno))?;
         self.list(&fd, dir)?;
