@@ -75,7 +75,7 @@ impl Sentence<'_> {
 
     /// Writes the sentence, without a line end. `instance` is the snap's, where it is known.
     pub fn write(&self, instance: &[u8], w: &mut dyn Out) {
-        let mut filler = Filler { sentence: self, instance, w, gap: false };
+        let mut filler = Filler { sentence: self, instance, w };
         filler.line(self.within.says());
         filler.line(self.says);
     }
@@ -86,8 +86,6 @@ struct Filler<'f, 't> {
     sentence: &'f Sentence<'t>,
     instance: &'f [u8],
     w: &'f mut dyn Out,
-    /// The last letter was a `%`.
-    gap: bool,
 }
 
 impl Filler<'_, '_> {
@@ -109,16 +107,15 @@ impl Filler<'_, '_> {
         let Sentence { one, number, .. } = *self.sentence;
         let w = &mut *self.w;
         let letter = [code];
-        let (bytes, quoted) = match code {
-            b'%' => return self.gap = true,
-            _ if !core::mem::take(&mut self.gap) => (&letter[..], false),
+        let (bytes, quoted) = match packed::gap(code) {
             b'q' => (one, true),
             b's' => (one, false),
             b'p' => (one.get(..number as usize).unwrap_or(one), true),
             b'n' => return w.number(number.into()),
             b'e' => return self.sentence.errno.write(w),
             b'b' => (self.instance, false),
-            _ => (self.instance, true),
+            b'i' => (self.instance, true),
+            _ => (&letter[..], false),
         };
         if quoted { w.quoted(bytes) } else { w.put(bytes) }
     }
