@@ -135,7 +135,7 @@ impl<'t> Apply<'_, 't> {
             return Ok(());
         }
         let mut new = New { item, how: Attach::OnTop, says: says!("cannot mount at %q: %e"), copy: None };
-        let done = self.in_parent(item, &mut |apply, parent| apply.mount(&mut new, parent, old));
+        let done = self.in_parent(entry.dir, &mut |apply, parent| apply.mount(&mut new, parent, old));
         done.map_err(|errno| Error::call(new.says, entry.dir, errno))?;
         let waits = new.how == Attach::Beneath && self.plan.has_mounts_inside(item);
         if !waits || !new.copy.is_some_and(|copy| self.walker.wait(entry.dir, copy)) {
@@ -307,21 +307,37 @@ impl<'t> Apply<'_, 't> {
             Kind::Symlink => true,
             Kind::EnsureDir | Kind::Unknown => return Ok(()),
         };
-        let done = self.in_parent(item, &mut |apply, parent| match is_link {
-            true => apply.remove_own(item, parent),
-            false => unmount_from(item, parent, expected, apply.fresh_calls),
-        });
+        let done = match is_link {
+            true => self.in_parent(at, &mut |apply, parent| apply.remove_own(item, parent)),
+            false => self.take_away(item.entry, Some(item), expected),
+        };
         done.or_else(|errno| match errno {
-            // It is no link any more.
-            Errno::EINVAL if is_link => Ok(()),
-            // It is not where it was: gone with what it lay on, or somebody put something else in the way.
-            Errno::ENOENT if !expected.is_some_and(|id| self.is_mounted(id)) => Ok(()),
-            Errno::NONE | Errno::ENOENT => {
-                Err(Error::about(says!("cannot unmount %q: another mount is in its place"), at))
-            }
+            // It is no link any more, or gone with what it lay on.
+            Errno::EINVAL | Errno::ENOENT if is_link => Ok(()),
+            Errno::NONE => Err(Error::about(says!("cannot unmount %q: another mount is in its place"), at)),
             _ if is_link => Err(Error::call(says!("remove %s: %e"), at, errno)),
             _ => Err(Error::call(says!("cannot unmount %q: %e"), at, errno)),
         })
+    }
+
+    /// Takes away the mount of an entry, which is that of a mimic where there is no item, with all its parts in one step. The
+    /// error is `NONE` where another is in its place.
+    #[inline(never)]
+    pub(super) fn take_away(
+        &mut self,
+        entry: &MountEntry<'t>,
+        item: Option<&Item<'t>>,
+        expected: Option<MountId>,
+    ) -> crate::kernel::Result<()> {
+        let shows = self.fresh_calls;
+        let done =
+            self.in_parent(entry.dir, &mut |_, parent| unmount_from(entry, item, parent, expected, shows));
+        match done {
+            // It is not where it was: somebody put something else in the way, or it is gone with what it lay on.
+            Err(Errno::ENOENT) if expected.is_some_and(|id| self.is_mounted(id)) => Err(Errno::NONE),
+            Err(Errno::ENOENT) => Ok(()),
+            done => done,
+        }
     }
 
     /// Whether a mount that was there before anything was done still is there.
@@ -344,7 +360,7 @@ impl<'t> Apply<'_, 't> {
         }
         let entry = item.entry;
         let name = path::name(entry.dir);
-        let done = self.in_parent(item, &mut |apply, parent| {
+        let done = self.in_parent(entry.dir, &mut |apply, parent| {
             apply.remove_own(item, parent).or_else(|errno| {
                 // Judged by what is there now: nothing, or what was there before us, where nobody can make anything.
                 let is_gone = matches!(file::stat_at(parent, name), Err(Errno::ENOENT));
@@ -385,10 +401,9 @@ impl<'t> Apply<'_, 't> {
     #[inline(never)]
     fn in_parent(
         &mut self,
-        item: &Item<'t>,
+        at: &'t [u8],
         work: &mut dyn FnMut(&mut Self, &Fd) -> crate::kernel::Result<()>,
     ) -> crate::kernel::Result<()> {
-        let at = item.entry.dir;
         let parent = self.walker.take_parent(at)?;
         let done = work(self, &parent);
         self.walker.keep(path::parent(at), parent);
@@ -436,15 +451,15 @@ fn attach_copy(new: &mut New<'_, '_>, source: &Fd, parent: &Fd, target: &Fd) -> 
     Ok(())
 }
 
-/// Takes away the mount of an entry; `NONE` when another is in its place, `ENOENT` when there is none.
+/// Takes away the mount of an entry, or that of a mimic; `NONE` when another is in its place, `ENOENT` when there is none.
 #[inline(never)]
 fn unmount_from(
-    item: &Item<'_>,
+    entry: &MountEntry<'_>,
+    item: Option<&Item<'_>>,
     parent: &Fd,
     expected: Option<MountId>,
     shows: bool,
 ) -> crate::kernel::Result<()> {
-    let entry = item.entry;
     let name = path::name(entry.dir);
     let top = file::open_at(parent, name, Open::PATH)?;
     let found = place::look(parent, &top);
@@ -454,7 +469,12 @@ fn unmount_from(
     if expected.is_some() && found.mount.is_some() && expected != found.mount {
         return Err(Errno::NONE);
     }
-    let done = if entry.wants_detach() || item.flags.bind() || entry.fstype == b"tmpfs" {
+    if item.is_none() && file::magic(&top)? != FileSystem::TMPFS {
+        return Ok(());
+    }
+    let detaches =
+        entry.wants_detach() || entry.fstype == b"tmpfs" || item.is_some_and(|item| item.flags.bind());
+    let done = if detaches {
         place::detach(&top, shows)
     } else {
         // An open descriptor alone would make it busy.

@@ -7,13 +7,13 @@
 #![forbid(unsafe_code)]
 
 use super::create::{self, What};
-use super::{Apply, Results, notes, place, put_on_record, save};
+use super::{Apply, Results, notes, put_on_record, save};
 use crate::error::{Error, Result, Says, compose, says};
 use crate::kernel::file::{self, FileSystem, FileType, Open, Stat};
 use crate::kernel::mount::{self, Attach, Reach};
 use crate::kernel::{Errno, Fd};
 use crate::limits::PROFILE_ENTRIES;
-use crate::mount::{MountEntry, MountId, Options};
+use crate::mount::{MountEntry, Options};
 use crate::plan::Class;
 use crate::text::{Out, has_byte, write_number};
 use crate::text::{path, sort};
@@ -283,33 +283,6 @@ impl<'t> Apply<'_, 't> {
             return Err(Error::call(says, child.dir, errno));
         }
         Ok(())
-    }
-}
-
-impl<'t> Apply<'_, 't> {
-    /// Takes the tmpfs of a mimic away, in one step with all its parts; what it covered is there again. The error is `NONE`
-    /// if it is not on top there: `expected` is the id of its mount, where the mount table told it.
-    #[inline(never)]
-    pub(super) fn uncover(&mut self, dir: &[u8], expected: Option<MountId>) -> crate::kernel::Result<()> {
-        self.walker.changed(dir);
-        let found = self.walker.take_parent(dir).and_then(|parent| {
-            let top = file::open_at(&parent, path::name(dir), Open::PATH)?;
-            let found = place::look(&parent, &top);
-            // Gone; or beneath something.
-            if found.mount_root == Some(false) { Err(Errno::ENOENT) } else { Ok((top, found.mount)) }
-        });
-        let (top, mount) = match found {
-            Err(Errno::ENOENT) if expected.is_some_and(|id| self.is_mounted(id)) => return Err(Errno::NONE),
-            Err(Errno::ENOENT) => return Ok(()),
-            found => found?,
-        };
-        if expected.is_some() && mount.is_some() && mount != expected {
-            return Err(Errno::NONE);
-        }
-        if file::magic(&top)? != FileSystem::TMPFS {
-            return Ok(());
-        }
-        place::detach(&top, self.fresh_calls)
     }
 }
 

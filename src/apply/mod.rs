@@ -426,7 +426,7 @@ impl<'t> Apply<'_, 't> {
         let done = if is_gone {
             Ok(())
         } else {
-            self.uncover(entry.dir, mount.and_then(|mount| MountId::new(mount.id)))
+            self.take_away(entry, None, mount.and_then(|mount| MountId::new(mount.id)))
         };
         if let Err(errno) = done
             && errno != Errno::NONE
