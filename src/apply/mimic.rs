@@ -107,10 +107,7 @@ impl<'t> Apply<'_, 't> {
             .map_err(|errno| Error::call(says!("cannot open %q: %e"), dir, errno))?;
         self.list(&fd, dir)?;
         // All that can be foreseen to fail does so before the directory is covered.
-        let lines = self.plan.record.len() + self.plan.mounts.len() + self.results.synthetic.len();
-        if self.results.children.len() + 1 + lines > PROFILE_ENTRIES.max {
-            return Err(PROFILE_ENTRIES.exceeded());
-        }
+        self.check_room_for(self.results.children.len() + 1)?;
         let id = entry.id();
         let arena = &mut *self.arena;
         let says = says!("x-snapd.synthetic,x-snapd.needed-by=%s,%b");

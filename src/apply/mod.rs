@@ -158,11 +158,14 @@ impl<'t> Apply<'_, 't> {
     /// Whether what is to be recorded fits a record, before anything is touched.
     pub fn check_room(&self) -> Result<'t, ()> {
         let adopted = self.plan.items.iter().filter(|item| is_adopted(item)).count();
-        let lines = self.plan.record.len() + self.plan.mounts.len() + adopted;
-        if lines > PROFILE_ENTRIES.max {
-            return Err(PROFILE_ENTRIES.exceeded());
-        }
-        Ok(())
+        self.check_room_for(adopted)
+    }
+
+    /// Whether what is to be recorded leaves room for so many lines.
+    #[inline(never)]
+    fn check_room_for(&self, more: usize) -> Result<'t, ()> {
+        let lines = self.plan.record.len() + self.plan.mounts.len() + self.results.synthetic.len();
+        if lines + more > PROFILE_ENTRIES.max { Err(PROFILE_ENTRIES.exceeded()) } else { Ok(()) }
     }
 
     /// Performs the plan. What fails is warned of and the rest goes on; the first failure of a layout, or of the

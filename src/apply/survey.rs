@@ -33,6 +33,7 @@ pub struct Text<'t> {
 
 impl<'t> Text<'t> {
     /// A file that is not read yet.
+    #[inline(never)]
     pub fn new(at: &'t [u8]) -> Self {
         Text { at, text: &mut [], before: None, version: [0; 2] }
     }
