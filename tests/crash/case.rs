@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{Read, Seek};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -64,6 +65,8 @@ pub struct Course {
     pub given_up: State,
     /// Whether processes were still frozen after the blow, when the guard has had its time.
     pub frozen_at_once: bool,
+    /// How long they were after the program's end, as far as that was waited for.
+    pub frozen_for: Duration,
     /// Whether they were after the next run.
     pub frozen_later: bool,
     pub guard_stayed: bool,
@@ -191,6 +194,7 @@ impl Life<'_> {
         course.before = self.look(&Outcome::nothing());
         let mut trace = tracer::trace(command, blow, dog).expect("trace the program");
         drop(held);
+        course.frozen_for = freezer.thaws_within(GUARD_PATIENCE);
         course.guard_stayed = !trace.guards.end_within(GUARD_PATIENCE);
         course.frozen_at_once = !freezer.is_thawed();
         let outcome = outcome_of(&trace.end, streams);
@@ -536,10 +540,11 @@ fn untruths(state: &State, start: &State) -> Vec<String> {
             trees.push(format!("{dir}/"));
         }
         let linked = options.contains("kind=symlink") || options.contains("kind=ensure-dir");
-        // A place that was made for it and could not be removed: the next run has to know.
+        // A place that was made for it, or what is left of the way to it, and could not be removed: the next run has to
+        // know.
         let is_left = ["view", "host"].iter().any(|kind| {
-            let key = format!("{kind} {dir}");
-            state.get(&key).is_some() && start.get(&key).is_none()
+            let mut keys = Path::new(dir).ancestors().map(|place| format!("{kind} {}", place.display()));
+            keys.find(|key| state.get(key).is_some()).is_some_and(|key| start.get(&key).is_none())
         });
         if !linked && !is_left && layers(state, dir) <= layers(start, dir) {
             wrong.push(format!("on record and not mounted: {fstype} {dir}"));

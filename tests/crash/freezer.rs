@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::mount::{MountFlags, UnmountFlags};
 
@@ -76,6 +76,15 @@ impl Freezer {
     /// Whether the process can run.
     pub fn is_thawed(&self) -> bool {
         fs::read_to_string(self.file()).is_ok_and(|state| state.trim() == self.word())
+    }
+
+    /// How long it takes until the process can run, or that long.
+    pub fn thaws_within(&self, patience: Duration) -> Duration {
+        let start = Instant::now();
+        while !self.is_thawed() && start.elapsed() < patience {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        start.elapsed()
     }
 
     /// Lets it run.

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::case::{Course, Fault, Wrong, compare};
 use crate::support::program::target;
@@ -20,6 +21,10 @@ pub struct Row {
     counts: BTreeMap<Wrong, usize>,
     /// Exit statuses of runs in which a call failed: nothing missed, something missed and status 0, status 1.
     exits: [usize; 3],
+    /// By the error that was given: all cases, and those made whole.
+    errors: BTreeMap<String, [usize; 2]>,
+    /// The longest time that processes were frozen after the end of a program that was killed.
+    frozen: Duration,
     /// By their kind: how many, and the first of them.
     classes: BTreeMap<String, (usize, String)>,
     lines: Vec<String>,
@@ -35,6 +40,8 @@ impl Row {
             whole: 0,
             counts: BTreeMap::new(),
             exits: [0; 3],
+            errors: BTreeMap::new(),
+            frozen: Duration::ZERO,
             classes: BTreeMap::new(),
             lines: Vec::new(),
         }
@@ -43,7 +50,13 @@ impl Row {
     /// Counts a case.
     pub fn count(&mut self, case: &str, blow: Blow, course: &Course, reference: &Course, faults: Vec<Fault>) {
         self.cases += 1;
-        if let Blow::Fail { .. } = blow {
+        if blow == (Blow::Kill { guard: false }) {
+            self.frozen = self.frozen.max(course.frozen_for);
+        }
+        if let Blow::Fail { errno, .. } = blow {
+            let counts = self.errors.entry(format!("{errno:?}")).or_default();
+            counts[0] += 1;
+            counts[1] += usize::from(faults.is_empty());
             let missed = !compare(&course.struck, &reference.struck).is_empty();
             match course.trace.as_ref().map(|trace| &trace.end) {
                 Some(End::Exit(0)) if missed => self.exits[1] += 1,
@@ -110,6 +123,12 @@ impl Row {
         fs::create_dir_all(place()).expect("a place for the table");
         let name = self.trial.replace(['/', '>'], "-");
         fs::write(place().join(format!("{name}.row")), self.text() + "\n").expect("note a line");
+        let mut sums: String =
+            self.errors.iter().map(|(errno, [cases, whole])| format!("{errno} {cases} {whole}\n")).collect();
+        if self.guarded && self.trial.ends_with("/kill") {
+            sums += &format!("{FROZEN} {} 0\n", self.frozen.as_micros());
+        }
+        fs::write(place().join(format!("{name}.sums")), sums).expect("note the sums");
         let lines: String = self.lines.iter().map(|line| format!("{line}\n")).collect();
         fs::write(place().join(format!("{name}.wrong")), lines).expect("note what is wrong");
     }
@@ -148,15 +167,48 @@ fn place() -> PathBuf {
     target().join("crash")
 }
 
-/// The table as far as it was told.
-pub fn read() -> String {
-    let mut rows: Vec<String> = fs::read_dir(place())
+/// The mark of a time among the sums of a trial, in microseconds.
+const FROZEN: &str = "frozen";
+
+/// What trials left in files of this kind.
+fn left(kind: &str) -> Vec<String> {
+    let mut texts: Vec<String> = fs::read_dir(place())
         .into_iter()
         .flatten()
         .filter_map(Result::ok)
-        .filter(|entry| entry.path().extension().is_some_and(|end| end == "row"))
+        .filter(|entry| entry.path().extension().is_some_and(|end| end == kind))
         .filter_map(|entry| fs::read_to_string(entry.path()).ok())
         .collect();
-    rows.sort();
-    format!("{HEAD}\n{}", rows.concat())
+    texts.sort();
+    texts
+}
+
+/// The tables as far as they were told: trial by trial, error by error; and how long anybody was frozen.
+pub fn read() -> String {
+    let mut text = format!("{HEAD}\n{}", left("row").concat());
+    let mut errors: BTreeMap<String, [usize; 2]> = BTreeMap::new();
+    let mut longest = None;
+    for line in left("sums").iter().flat_map(|sums| sums.lines()) {
+        let fields: Vec<&str> = line.split(' ').collect();
+        let [name, first, second] = fields[..] else { continue };
+        let [first, second] = [first, second].map(|number| number.parse().unwrap_or(0));
+        if name == FROZEN {
+            longest = longest.max(Some(first));
+        } else {
+            let sums = errors.entry(name.to_string()).or_default();
+            sums[0] += first;
+            sums[1] += second;
+        }
+    }
+    if !errors.is_empty() {
+        text += "\nerror            cases  whole\n";
+    }
+    for (errno, [cases, whole]) in errors {
+        text += &format!("{errno:<15} {cases:>6} {whole:>6}\n");
+    }
+    if let Some(longest) = longest {
+        text +=
+            &format!("\nlongest time frozen after a death, with the guard alive: {longest} microseconds\n");
+    }
+    text
 }
