@@ -255,7 +255,7 @@ impl Life<'_> {
             lock: Lock::Free,
             rights: if how == How::User { Rights::Ambient } else { Rights::Root },
             inject: None,
-            refused: &[],
+            refused: self.bench.story.refused,
             umask: 0,
             patience: Duration::ZERO,
         };

@@ -119,7 +119,7 @@ fn main() {
             // Debian's knows another protocol for users, and adopts nothing; and nobody can give up what ours has not
             // adopted yet.
             let unknown = story.how == How::User && family.next == Next::Original;
-            if unknown || (story.name == "adoption" && family.next != Next::Ours) {
+            if unknown || (story.name.ends_with("adoption") && family.next != Next::Ours) {
                 continue;
             }
             let name = format!("{}/{}", story.name, family.name);

@@ -6,6 +6,7 @@ use std::fs;
 use rustix::mount::UnmountFlags;
 
 use crate::support::sandbox::Sandbox;
+use crate::support::seccomp::{OF_OLD, Refused};
 
 /// One change.
 pub struct Story {
@@ -14,6 +15,8 @@ pub struct Story {
     pub how: How,
     /// Control groups are those of the second version.
     pub second_version: bool,
+    /// What the kernel does not know.
+    pub refused: Refused,
     /// What was done before, undisturbed.
     pub before: Vec<Step>,
     /// What is desired now.
@@ -41,7 +44,15 @@ pub enum Step {
 }
 
 fn story(name: &'static str, how: How) -> Story {
-    Story { name, instance: "acorn", how, second_version: false, before: Vec::new(), desired: String::new() }
+    Story {
+        name,
+        instance: "acorn",
+        how,
+        second_version: false,
+        refused: &[],
+        before: Vec::new(),
+        desired: String::new(),
+    }
 }
 
 impl Story {
@@ -101,8 +112,17 @@ const USER: &str = "/var/snap/acorn/common/b /srv/site none bind 0 0
     /var/snap/acorn/common/a /opt/spare none bind,ro 0 0
     none $HOME/.local/share/acorn none x-snapd.kind=ensure-dir,x-snapd.must-exist-dir=$HOME 0 0";
 
-/// All of them.
+/// All of them; and those of snapd's own runs once more on a kernel of old, where there are gaps, and a guard.
 pub fn stories() -> Vec<Story> {
+    let of_old = of_today().into_iter().filter(|story| story.how == How::Snapd).map(|mut story| {
+        story.name = format!("old-{}", story.name).leak();
+        story.refused = OF_OLD;
+        story
+    });
+    of_today().into_iter().chain(of_old).collect()
+}
+
+fn of_today() -> Vec<Story> {
     use How::{SnapConfine, Snapd, User as ForUser};
     let both = |first: &str, second: &str| format!("{first}\n{second}");
     vec![

@@ -34,25 +34,8 @@ use kinds::{Gapless, KINDS, Kind};
 use libtest_mimic::{Arguments, Failed, Trial};
 use support::program::{self, Program, Which};
 use support::sandbox::{self, Lock, Place, Sandbox, Start, in_sandbox};
-use support::seccomp::Refused;
+use support::seccomp::{Refused, newer};
 use support::story::{FROM_SNAP_CONFINE, ROOTFS};
-
-/// The calls for mounting that came after mount(2), with what a kernel or a filter answers that does not have them.
-const fn newer(errno: i32) -> [(libc::c_long, i32); 10] {
-    [
-        (libc::SYS_open_tree, errno),
-        (libc::SYS_move_mount, errno),
-        (libc::SYS_fsopen, errno),
-        (libc::SYS_fsconfig, errno),
-        (libc::SYS_fsmount, errno),
-        (libc::SYS_fspick, errno),
-        (libc::SYS_mount_setattr, errno),
-        // statmount(2), listmount(2) and open_tree_attr(2).
-        (457, errno),
-        (458, errno),
-        (467, errno),
-    ]
-}
 
 /// In what circumstances the program runs.
 #[derive(Clone, Copy)]

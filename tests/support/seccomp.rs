@@ -10,6 +10,38 @@ pub type Refused = &'static [(libc::c_long, i32)];
 /// openat2(2) of before Linux 5.6: paths are walked by steps.
 pub const NO_OPENAT2: Refused = &[(libc::SYS_openat2, libc::ENOSYS)];
 
+/// The calls for mounting that came after mount(2), with what a kernel or a filter answers that does not have them.
+pub const fn newer(errno: i32) -> [(libc::c_long, i32); 10] {
+    [
+        (libc::SYS_open_tree, errno),
+        (libc::SYS_move_mount, errno),
+        (libc::SYS_fsopen, errno),
+        (libc::SYS_fsconfig, errno),
+        (libc::SYS_fsmount, errno),
+        (libc::SYS_fspick, errno),
+        (libc::SYS_mount_setattr, errno),
+        // statmount(2), listmount(2) and open_tree_attr(2).
+        (457, errno),
+        (458, errno),
+        (467, errno),
+    ]
+}
+
+/// What a kernel of before Linux 4.11 does not know, of the calls that the program makes.
+pub const OF_OLD: Refused = &{
+    let newer = newer(libc::ENOSYS);
+    let mut all = [(0, libc::ENOSYS); 13];
+    let mut at = 0;
+    while at < newer.len() {
+        all[at] = newer[at];
+        at += 1;
+    }
+    all[10].0 = libc::SYS_openat2;
+    all[11].0 = libc::SYS_close_range;
+    all[12].0 = libc::SYS_statx;
+    all
+};
+
 /// A filter, ready to be installed between fork and exec.
 pub struct Filter(Vec<libc::sock_filter>);
 
