@@ -134,7 +134,8 @@ pub fn trust<'t>(
     plan.each_tmpfs(table, staying, &mut |dir, id| {
         let looked = walk::open(dir, Open::PATH).and_then(|fd| {
             let is_tmpfs = file::magic(&fd)? == FileSystem::TMPFS;
-            if is_tmpfs && (id.is_none() || place::mount_id(&fd) == id) {
+            // Where the id cannot be told, it is what the table showed.
+            if is_tmpfs && (id.is_none() || place::mount_id(&fd).is_none_or(|now| Some(now) == id)) {
                 ground.trust_device(file::stat(&fd)?.dev);
             }
             Ok(())
