@@ -124,10 +124,8 @@ pub const STACK: usize = 64;
 /// The kept lines of one reading of mountinfo.
 pub struct Table<'t> {
     mounts: &'t mut heapless::Vec<Mount<'t>, { KEPT_MOUNTS.max }>,
-    /// The mount points.
+    /// The mount points; of those on one directory the ids of the parents go up.
     dirs: Paths<'t>,
-    /// The parent and the place among the mounts sorted by mount point, where of equals the later line is last; sorted.
-    by_parent: &'t mut heapless::Vec<u64, { 2 * KEPT_MOUNTS.max }>,
     root: MountRef,
 }
 
@@ -135,13 +133,12 @@ pub struct Table<'t> {
 pub struct Memory<'t> {
     mounts: heapless::Vec<Mount<'t>, { KEPT_MOUNTS.max }>,
     dirs: Places<'t>,
-    by_parent: heapless::Vec<u64, { 2 * KEPT_MOUNTS.max }>,
 }
 
 impl Memory<'_> {
     /// Empty room.
     pub const fn new() -> Self {
-        Memory { mounts: heapless::Vec::new(), dirs: Places::new(), by_parent: heapless::Vec::new() }
+        Memory { mounts: heapless::Vec::new(), dirs: Places::new() }
     }
 }
 
@@ -154,15 +151,14 @@ impl Default for Memory<'_> {
 impl<'t> Table<'t> {
     /// A table without lines.
     pub const fn new(memory: &'t mut Memory<'t>) -> Self {
-        let Memory { mounts, dirs, by_parent } = memory;
-        Table { mounts, dirs: Paths::new(dirs), by_parent, root: MountRef::NONE }
+        let Memory { mounts, dirs } = memory;
+        Table { mounts, dirs: Paths::new(dirs), root: MountRef::NONE }
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.mounts.clear();
         self.dirs.clear();
-        self.by_parent.clear();
         self.root = MountRef::NONE;
     }
 
@@ -188,18 +184,12 @@ impl<'t> Table<'t> {
     /// Builds the indices when all lines are in. `root` is the mount id of the process's root directory where the
     /// kernel told it; without it the table's own rule is used: the line at "/" whose parent is not listed.
     pub fn build(&mut self, root: Option<u32>) {
-        let Table { mounts, dirs, by_parent, root: start } = self;
+        let Table { mounts, dirs, root: start } = self;
         let mounts = &**mounts;
         dirs.clear();
-        by_parent.clear();
         // All have as many as there are mounts, which fitted.
         (0..mounts.len()).for_each(|at| dirs.add(at));
-        dirs.build(&|at| mounts.get(at as usize).map_or(b"", |mount| mount.dir));
-        for (at, place) in dirs.numbers().iter().zip(0u32..) {
-            let parent = mounts.get(*at as usize).map_or(0, |mount| mount.parent);
-            let _ = by_parent.push(key(parent, place));
-        }
-        sort::sort_keys(&mut **by_parent);
+        dirs.build(&|at| mounts.get(at as usize).map_or((b"", 0), |mount| (mount.dir, mount.parent)));
         *start = MountRef::NONE;
         for (mount, at) in mounts.iter().zip(0u32..) {
             let is_root = match root {
@@ -254,10 +244,13 @@ impl<'t> Table<'t> {
     #[inline(never)]
     fn child_at(&self, on: MountRef, dir: PathId, beneath: u8) -> MountRef {
         let Some(id) = self.get(on).map(|mount| mount.id) else { return MountRef::NONE };
-        let end = sort::bound(self.by_parent, key(id, self.dirs.first(dir.wrapping_add(1))));
-        let Some(&last) = self.by_parent.get(end.wrapping_sub(1)) else { return MountRef::NONE };
-        let child = MountRef(self.dirs.numbers().get(last as u32 as usize).map_or(NOWHERE, |at| *at as u32));
-        if last < key(id, self.dirs.first(dir)) || child == on || self.is_marked(child, beneath) {
+        let here = self.dirs.numbers_of(dir, dir.wrapping_add(1));
+        let mount = |at: usize| here.get(at).map_or(MountRef::NONE, |at| MountRef(*at as u32));
+        let parent = |of: MountRef| self.get(of).map(|mount| mount.parent);
+        // Of equals the later line is last.
+        let end = sort::partition(here.len(), &|at| parent(mount(at)) <= Some(id));
+        let child = mount(end.wrapping_sub(1));
+        if parent(child) != Some(id) || child == on || self.is_marked(child, beneath) {
             return MountRef::NONE;
         }
         child
@@ -358,13 +351,6 @@ impl<'t> Table<'t> {
         {
             end += 1;
         }
-        let places = self.dirs.first(start) as usize..self.dirs.first(end) as usize;
-        let numbers = self.dirs.numbers().get(places).unwrap_or_default();
-        numbers.iter().map(|at| MountRef(*at as u32))
+        self.dirs.numbers_of(start, end).iter().map(|at| MountRef(*at as u32))
     }
-}
-
-/// A parent and a place among the mounts sorted by mount point.
-fn key(parent: u32, place: u32) -> u64 {
-    u64::from(parent) << 32 | u64::from(place)
 }

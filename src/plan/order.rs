@@ -30,7 +30,7 @@ impl<'t> Plan<'t> {
         self.paths.build(&|number| {
             let source = (number as usize).checked_sub(count);
             let entry = entry(source.unwrap_or(number as usize));
-            entry.map_or(b"", |entry| if source.is_some() { entry.name } else { entry.dir })
+            (entry.map_or(b"", |entry| if source.is_some() { entry.name } else { entry.dir }), 0)
         });
         self.count = count;
         let root = self.read_record();

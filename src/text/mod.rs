@@ -129,10 +129,28 @@ pub fn has_part(text: &[u8], separator: u8, part: &[u8]) -> bool {
 }
 
 /// Where the first such byte is; the length where there is none.
-#[inline(never)]
 pub fn position(text: &[u8], byte: u8) -> usize {
+    find(text, byte, 0)
+}
+
+/// Where the first such byte is, or the first below another; the length where there is none. Eight bytes are looked at
+/// at once.
+#[inline(never)]
+pub fn find(text: &[u8], byte: u8, below: u8) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
     let mut at = 0;
-    while text.get(at).is_some_and(|found| *found != byte) {
+    while let Some(word) = text.get(at..).and_then(<[u8]>::first_chunk) {
+        let word = u64::from_le_bytes(*word);
+        let apart = word ^ ONES * u64::from(byte);
+        // A borrow comes from a byte that is smaller; it can only spoil those behind that one.
+        let found = apart.wrapping_sub(ONES) & !apart | word.wrapping_sub(ONES * u64::from(below)) & !word;
+        let found = found & ONES << 7;
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    while text.get(at).is_some_and(|found| *found != byte && *found >= below) {
         at += 1;
     }
     at

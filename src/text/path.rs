@@ -72,7 +72,7 @@ const UP: usize = 2;
 /// Cleans the path in place.
 #[inline(never)]
 pub(crate) fn cleaned(path: &mut [u8]) -> &mut [u8] {
-    let len = clean(path);
+    let len = if is_clean(path) { path.len() } else { clean(path) };
     path.get_mut(..len).unwrap_or_default()
 }
 
@@ -91,16 +91,20 @@ pub fn is_clean(path: &[u8]) -> bool {
     if path.len() == 1 {
         return true;
     }
-    let (mut may_climb, rest) = match path {
-        [b'/', rest @ ..] => (false, rest),
-        _ => (true, path),
-    };
-    for component in split(rest, b'/') {
-        let dots = dots(component);
-        if dots < UP || dots == UP && !may_climb {
-            return false;
+    let mut may_climb = !is_absolute(path);
+    let mut dots = 0;
+    for at in usize::from(!may_climb)..=path.len() {
+        match path.get(at) {
+            None | Some(b'/') => {
+                if dots < UP || dots == UP && !may_climb {
+                    return false;
+                }
+                may_climb = dots == UP;
+                dots = 0;
+            }
+            Some(b'.') if dots <= UP => dots += 1,
+            Some(_) => dots = UP + 1,
         }
-        may_climb = dots == UP;
     }
     true
 }

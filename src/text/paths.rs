@@ -84,27 +84,27 @@ impl<'t> Paths<'t> {
         self.ids.get(number).copied().unwrap_or(NOWHERE)
     }
 
-    /// The numbers that were added, sorted by their paths; of equals the lower number comes first.
-    pub fn numbers(&self) -> &[u64] {
-        self.order
-    }
-
-    /// Where the first number with a path stands among [`Paths::numbers`]: how many belong to paths before it.
+    /// The numbers that were added with the paths from one on to before another, in their order.
     #[inline(never)]
-    pub fn first(&self, id: PathId) -> u32 {
-        self.places.get(id as usize).map_or(self.order.len() as u32, |place| place.first)
+    pub fn numbers_of(&self, from: PathId, to: PathId) -> &[u64] {
+        let first = |id: PathId| self.places.get(id as usize).map_or(self.order.len(), |place| place.first as usize);
+        self.order.get(first(from)..first(to)).unwrap_or_default()
     }
 
-    /// Sorts, takes each path once, and finds out who lies below whom.
-    pub fn build(&mut self, path_of: &dyn Fn(u64) -> &'t [u8]) {
+    /// Sorts, takes each path once, and finds out who lies below whom. Numbers with the same path are sorted by another
+    /// number, and then by themselves.
+    pub fn build(&mut self, path_of: &dyn Fn(u64) -> (&'t [u8], u32)) {
         let Paths { places, ids, order } = self;
         // The last is the highest.
         let count = order.last().map_or(0, |last| *last + 1);
         let _ = ids.resize(count as usize, NOWHERE);
-        sort::sort(&mut **order, &|a, b| path::compare(path_of(a), path_of(b)) == Ordering::Less);
+        sort::sort(&mut **order, &|a, b| {
+            let ((a, first), (b, second)) = (path_of(a), path_of(b));
+            path::compare(a, b).then(first.cmp(&second)) == Ordering::Less
+        });
         let mut last = NOWHERE;
         for (number, first) in order.iter().zip(0u32..) {
-            let path = path_of(*number);
+            let (path, _) = path_of(*number);
             last = close(places, last, Some(path));
             let next = places.len() as PathId;
             if places.get(last as usize).is_none_or(|open| open.path != path) {
@@ -271,7 +271,7 @@ mod tests {
     fn set(paths: &'static [&'static str]) -> Paths<'static> {
         let mut set = Paths::new(Box::leak(Box::default()));
         (0..paths.len()).for_each(|number| set.add(number));
-        set.build(&|number| paths[number as usize].as_bytes());
+        set.build(&|number| (paths[number as usize].as_bytes(), 0));
         set
     }
 
