@@ -18,7 +18,7 @@ use crate::limits::{PROFILE_ENTRIES, PROFILE_LINE};
 use crate::text::escape::cut_field;
 use crate::text::number::parse_i64;
 use crate::text::path::{self, put};
-use crate::text::{cut, place, position};
+use crate::text::{cut, find, place};
 
 /// Cuts the text into entries, in place and in the order of its lines, and appends them.
 ///
@@ -53,69 +53,76 @@ const _: () = assert!(PROFILE_LINE.max == 65_535, "TOO_LONG names the limit");
 /// One line, without its end.
 #[inline(never)]
 fn parse_line<'t>(line: &'t mut [u8], into: &mut VecView<MountEntry<'t>>) -> Result<'t, ()> {
-    let line = trim(line);
-    let (len, count) = tidy(line);
+    let mut rest = trim(line);
+    let mut lens = [0; 6];
+    let count = tidy(rest, &mut lens);
     if count == 0 {
         return Ok(());
     }
     if count < 3 {
         return Err(Error::count(says!("expected at least 3 fields, found %n"), b"", Errno::NONE, count));
     }
-    let mut rest = line.get_mut(..len).unwrap_or_default();
-    // (1) source, (2) target, (3) type
-    let mut entry = MountEntry {
-        name: cut_field(&mut rest, END),
-        dir: target(cut_field(&mut rest, END)),
-        fstype: cut_field(&mut rest, END),
-        options: Options(b""),
-        freq: 0,
-        passno: 0,
+    // (1) source, (2) target, (3) type, (4) options, (5) freq, (6) passno
+    let [name, dir, fstype, options, freq, passno] = lens.map(|len| {
+        let field = rest.split_off_mut(..len).unwrap_or_default();
+        let _ = rest.split_off_mut(..1);
+        field
+    });
+    let options = Options(options);
+    // Most have the same as the one before.
+    let about = match into.last() {
+        Some(last) if last.options == options => last.about,
+        _ => options.about(),
     };
-    // (4) options: one field, or of seven and more fields all but the five others
-    for _ in 6..count {
-        let end = position(rest, END);
-        if let Some(end) = rest.get_mut(end) {
-            *end = b' ';
-        }
-    }
-    entry.options = Options(cut_field(&mut rest, END));
-    // (5) freq, (6) passno
-    integer(cut(&mut rest, END), &mut entry.freq, says!("cannot parse dump frequency: %q"))?;
-    integer(rest, &mut entry.passno, says!("cannot parse check pass number: %q"))?;
+    let mut entry =
+        MountEntry { name, dir: target(dir), fstype, options, about, freq: 0, passno: 0 };
+    integer(freq, &mut entry.freq, says!("cannot parse dump frequency: %q"))?;
+    integer(passno, &mut entry.passno, says!("cannot parse check pass number: %q"))?;
     if into.len() >= PROFILE_ENTRIES.max || into.push(entry).is_err() {
         return Err(PROFILE_ENTRIES.exceeded());
     }
     Ok(())
 }
 
-/// What stands between the fields of a tidy line; it cannot be in one.
-const END: u8 = b'\n';
-
-/// Moves the fields up to a comment to the front, with one [`END`] between each two. Returns how many bytes they
-/// are then, and how many fields.
-fn tidy(line: &mut [u8]) -> (usize, u32) {
-    let (mut len, mut count) = (0, 0);
-    let mut blank = true;
-    for at in 0..line.len() {
-        let byte = line.get(at).copied().unwrap_or_default();
-        if matches!(byte, b' ' | b'\t') {
-            blank = true;
+/// Decodes the fields up to a comment and moves them to the front, with a space between each two. Returns how many fields
+/// there are; their lengths are filled in: of seven and more fields those from the fourth to the last but two are one.
+fn tidy(line: &mut [u8], lens: &mut [usize; 6]) -> u32 {
+    let (mut at, mut len, mut count) = (0, 0, 0);
+    while let Some(byte) = line.get(at).copied().filter(|byte| *byte != b'#') {
+        if is_blank(byte) {
+            at += 1;
             continue;
         }
-        if blank {
-            if byte == b'#' {
-                break;
-            }
-            // There was a blank before it, or nothing at all.
-            if count > 0 {
-                put(line, &mut len, END);
-            }
-            count += 1;
-            blank = false;
+        let start = at;
+        while line.get(at).is_some_and(|byte| !is_blank(*byte)) {
+            at += 1;
+            at += find(line.get(at..).unwrap_or_default(), b' ', b' ');
         }
-        put(line, &mut len, byte);
+        let field = cut_field(&mut line.get_mut(start..at).unwrap_or_default(), b' ').len();
+        if count > 0 {
+            put(line, &mut len, b' ');
+        }
+        if len == start {
+            // As it is mostly.
+            len += field;
+        } else {
+            for from in start..start + field {
+                let byte = line.get(from).copied().unwrap_or_default();
+                put(line, &mut len, byte);
+            }
+        }
+        if count > 5 {
+            lens[3] += 1 + lens[4];
+            lens[4] = lens[5];
+        }
+        lens[count.min(5)] = field;
+        count += 1;
     }
-    (len, count)
+    count as u32
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
 }
 
 /// Reads a number, if there is one; what is to be said if it is none.
@@ -138,7 +145,7 @@ fn target(dir: &mut [u8]) -> &[u8] {
 fn trim(line: &mut [u8]) -> &mut [u8] {
     let mut rest = line;
     let mut len = 1;
-    while len <= 3 {
+    while len <= 3 && !matches!((rest.first(), rest.last()), (Some(b'!'..=b'~'), Some(b'!'..=b'~'))) {
         if is_space(rest.get(..len)) {
             rest = rest.get_mut(len..).unwrap_or_default();
             len = 1;
@@ -225,6 +232,7 @@ mod tests {
                 dir: b"/snap/acorn/1/plat",
                 fstype: b"none",
                 options: Options(b"bind,ro"),
+                about: Options(b"bind,ro").about(),
                 freq: 1,
                 passno: 2,
             }
@@ -391,6 +399,7 @@ mod tests {
                     dir,
                     fstype: fstype.as_bytes(),
                     options: Options(options.as_bytes()),
+                    about: Options(options.as_bytes()).about(),
                     freq: *freq,
                     passno: *passno,
                 });

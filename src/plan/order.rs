@@ -127,7 +127,7 @@ impl<'t> Plan<'t> {
             mount: MountRef::NONE,
             hidden: false,
             under: None,
-            flags: entry.options.flags(),
+            flags: entry.about.flags,
             needs_mimic: false,
             action: if desired { Action::Keep } else { Action::Unmount },
             opens: Cell::new(0),

@@ -5,35 +5,24 @@
 use heapless::VecView;
 
 /// Sorts numbers so that none stands behind another that it is to come `before`, in a list that has room for twice as
-/// many: runs of one, two, four and so on are merged. Stable: what is the same stays in its order.
+/// many: runs of one, two, four and so on are merged. Stable: what is the same stays in its order. A list that is in order
+/// is only looked at.
 #[inline(never)]
 pub fn sort(list: &mut VecView<u64>, before: &dyn Fn(u64, u64) -> bool) {
     let len = list.len();
+    if list.is_sorted_by(|a, b| !before(*b, *a)) {
+        return;
+    }
     let _ = list.resize(2 * len, 0);
     let (mut from, mut to) = list.split_at_mut_checked(len).unwrap_or_default();
     let mut run = 1;
     // In the end it is the same in both.
     while run < 2 * len {
-        let mut rest = &*from;
-        let (mut left, mut right) = (&[][..], &[][..]);
-        for place in to.iter_mut() {
-            if left.is_empty() && right.is_empty() {
-                let both = cut(&mut rest, 2 * run);
-                right = both;
-                left = cut(&mut right, run);
-                // Those that are in order already are taken as they are.
-                if let ([.., last], [first, ..]) = (left, right)
-                    && !before(*first, *last)
-                {
-                    (left, right) = (both, &[]);
-                }
-            }
-            let takes_right = match (left, right) {
-                ([left, ..], [right, ..]) => before(*right, *left),
-                _ => left.is_empty(),
-            };
-            let side = if takes_right { &mut right } else { &mut left };
-            cut(side, 1).iter().for_each(|next| *place = *next);
+        let (mut rest, mut places) = (&*from, &mut *to);
+        while !rest.is_empty() {
+            let both = rest.split_off(..(2 * run).min(rest.len())).unwrap_or_default();
+            let places = places.split_off_mut(..both.len()).unwrap_or_default();
+            merge(both, run, places, before);
         }
         core::mem::swap(&mut from, &mut to);
         run *= 2;
@@ -41,12 +30,22 @@ pub fn sort(list: &mut VecView<u64>, before: &dyn Fn(u64, u64) -> bool) {
     list.truncate(len);
 }
 
-/// Takes so many from the front, or all.
-#[inline(never)]
-fn cut<'a>(rest: &mut &'a [u64], count: usize) -> &'a [u64] {
-    let (front, back) = rest.split_at(count.min(rest.len()));
-    *rest = back;
-    front
+/// Puts two runs, of which the first is so long, to their places. Those that are in order already are taken as they are.
+fn merge(both: &[u64], run: usize, places: &mut [u64], before: &dyn Fn(u64, u64) -> bool) {
+    let (mut left, mut right) = both.split_at(run.min(both.len()));
+    if let ([.., last], [first, ..]) = (left, right)
+        && !before(*first, *last)
+    {
+        (left, right) = (both, &[]);
+    }
+    for place in places {
+        let takes_right = match (left, right) {
+            ([left, ..], [right, ..]) => before(*right, *left),
+            _ => left.is_empty(),
+        };
+        let side = if takes_right { &mut right } else { &mut left };
+        side.split_off_first().into_iter().for_each(|next| *place = *next);
+    }
 }
 
 /// Lists the places of things, so many, in the order in which they come `before` each other.
