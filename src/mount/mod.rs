@@ -80,6 +80,12 @@ pub struct About {
     pub synthetic: bool,
 }
 
+impl About {
+    /// What no options say.
+    pub const NONE: About =
+        About { flags: Flags::NONE, kind: Kind::Directory, origin: Origin::Interface, synthetic: false };
+}
+
 impl<'t> MountEntry<'t> {
     /// What the entry needs at its target.
     pub fn kind(&self) -> Kind {

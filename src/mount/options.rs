@@ -83,6 +83,9 @@ fn is_ours(word: &[u8]) -> bool {
 pub struct Flags(u32);
 
 impl Flags {
+    /// None.
+    pub(super) const NONE: Flags = Flags(0);
+
     /// The flags of [`ms`] without [`ms::REC`] and [`ms::PROPAGATION`]; [`ms::BIND`] and [`ms::RDONLY`] are among
     /// them.
     pub fn mount(self) -> u32 {

@@ -12,13 +12,13 @@
 use heapless::{Vec, VecView};
 
 pub use super::expand::{ExpandFault, expand, expand_in_place};
-use super::{MountEntry, Options};
+use super::{About, MountEntry, Options};
 use crate::error::{Errno, Error, Result, Says, says};
 use crate::limits::{PROFILE_ENTRIES, PROFILE_LINE};
 use crate::text::escape::cut_field;
 use crate::text::number::parse_i64;
 use crate::text::path::{self, put};
-use crate::text::{cut, find, place};
+use crate::text::{cut, cut_at, find, place};
 
 /// Cuts the text into entries, in place and in the order of its lines, and appends them.
 ///
@@ -63,21 +63,22 @@ fn parse_line<'t>(line: &'t mut [u8], into: &mut VecView<MountEntry<'t>>) -> Res
         return Err(Error::count(says!("expected at least 3 fields, found %n"), b"", Errno::NONE, count));
     }
     // (1) source, (2) target, (3) type, (4) options, (5) freq, (6) passno
-    let [name, dir, fstype, options, freq, passno] = lens.map(|len| {
-        let field = rest.split_off_mut(..len).unwrap_or_default();
-        let _ = rest.split_off_mut(..1);
-        field
-    });
-    let options = Options(options);
-    // Most have the same as the one before.
-    let about = match into.last() {
-        Some(last) if last.options == options => last.about,
-        _ => options.about(),
+    let mut entry = MountEntry {
+        name: cut_at(&mut rest, lens[0]),
+        dir: target(cut_at(&mut rest, lens[1])),
+        fstype: cut_at(&mut rest, lens[2]),
+        options: Options(cut_at(&mut rest, lens[3])),
+        about: About::NONE,
+        freq: 0,
+        passno: 0,
     };
-    let mut entry =
-        MountEntry { name, dir: target(dir), fstype, options, about, freq: 0, passno: 0 };
-    integer(freq, &mut entry.freq, says!("cannot parse dump frequency: %q"))?;
-    integer(passno, &mut entry.passno, says!("cannot parse check pass number: %q"))?;
+    // Most have the same as the one before.
+    entry.about = match into.last() {
+        Some(last) if last.options == entry.options => last.about,
+        _ => entry.options.about(),
+    };
+    integer(cut_at(&mut rest, lens[4]), &mut entry.freq, says!("cannot parse dump frequency: %q"))?;
+    integer(cut_at(&mut rest, lens[5]), &mut entry.passno, says!("cannot parse check pass number: %q"))?;
     if into.len() >= PROFILE_ENTRIES.max || into.push(entry).is_err() {
         return Err(PROFILE_ENTRIES.exceeded());
     }

@@ -91,22 +91,24 @@ pub fn is_clean(path: &[u8]) -> bool {
     if path.len() == 1 {
         return true;
     }
-    let mut may_climb = !is_absolute(path);
+    let (mut may_climb, rest) = match path {
+        [b'/', rest @ ..] => (false, rest),
+        _ => (true, path),
+    };
+    // Of the component so far, as [`dots`] counts them.
     let mut dots = 0;
-    for at in usize::from(!may_climb)..=path.len() {
-        match path.get(at) {
-            None | Some(b'/') => {
-                if dots < UP || dots == UP && !may_climb {
-                    return false;
-                }
-                may_climb = dots == UP;
-                dots = 0;
-            }
-            Some(b'.') if dots <= UP => dots += 1,
-            Some(_) => dots = UP + 1,
+    for byte in rest {
+        if *byte != b'/' {
+            dots = if *byte == b'.' && dots <= UP { dots + 1 } else { UP + 1 };
+            continue;
         }
+        if dots < UP || dots == UP && !may_climb {
+            return false;
+        }
+        may_climb = dots == UP;
+        dots = 0;
     }
-    true
+    dots > UP || dots == UP && may_climb
 }
 
 /// Where the last component of a clean path is: `/a` for `/a/b`, `/` for `/a` and for `/` itself, `.` for `a`.

@@ -18,11 +18,31 @@ pub fn sort(list: &mut VecView<u64>, before: &dyn Fn(u64, u64) -> bool) {
     let mut run = 1;
     // In the end it is the same in both.
     while run < 2 * len {
-        let (mut rest, mut places) = (&*from, &mut *to);
-        while !rest.is_empty() {
-            let both = rest.split_off(..(2 * run).min(rest.len())).unwrap_or_default();
-            let places = places.split_off_mut(..both.len()).unwrap_or_default();
-            merge(both, run, places, before);
+        let (mut rest, mut places) = (&*from, to.iter_mut());
+        loop {
+            let both = cut(&mut rest, 2 * run);
+            if both.is_empty() {
+                break;
+            }
+            let mut right = both;
+            let mut left = cut(&mut right, run);
+            // Those that are in order already are taken as they are.
+            if let ([.., last], [first, ..]) = (left, right)
+                && !before(*first, *last)
+            {
+                (left, right) = (both, &[]);
+            }
+            for place in places.by_ref().take(both.len()) {
+                let takes_right = match (left, right) {
+                    ([left, ..], [right, ..]) => before(*right, *left),
+                    _ => left.is_empty(),
+                };
+                let side = if takes_right { &mut right } else { &mut left };
+                if let Some((next, others)) = side.split_first() {
+                    *place = *next;
+                    *side = others;
+                }
+            }
         }
         core::mem::swap(&mut from, &mut to);
         run *= 2;
@@ -30,22 +50,12 @@ pub fn sort(list: &mut VecView<u64>, before: &dyn Fn(u64, u64) -> bool) {
     list.truncate(len);
 }
 
-/// Puts two runs, of which the first is so long, to their places. Those that are in order already are taken as they are.
-fn merge(both: &[u64], run: usize, places: &mut [u64], before: &dyn Fn(u64, u64) -> bool) {
-    let (mut left, mut right) = both.split_at(run.min(both.len()));
-    if let ([.., last], [first, ..]) = (left, right)
-        && !before(*first, *last)
-    {
-        (left, right) = (both, &[]);
-    }
-    for place in places {
-        let takes_right = match (left, right) {
-            ([left, ..], [right, ..]) => before(*right, *left),
-            _ => left.is_empty(),
-        };
-        let side = if takes_right { &mut right } else { &mut left };
-        side.split_off_first().into_iter().for_each(|next| *place = *next);
-    }
+/// Takes so many from the front, or all.
+#[inline(never)]
+fn cut<'a>(rest: &mut &'a [u64], count: usize) -> &'a [u64] {
+    let (front, back) = rest.split_at(count.min(rest.len()));
+    *rest = back;
+    front
 }
 
 /// Lists the places of things, so many, in the order in which they come `before` each other.
