@@ -204,12 +204,14 @@ mod tests {
         dir: b"/t",
         fstype: b"tmpfs",
         options: Options(b""),
+        about: About::NONE,
         freq: 0,
         passno: 0,
     };
 
     fn with(options: &'static [u8]) -> MountEntry<'static> {
-        MountEntry { options: Options(options), ..PLAIN }
+        let options = Options(options);
+        MountEntry { options, about: options.about(), ..PLAIN }
     }
 
     fn written(entry: &MountEntry<'_>) -> String {
@@ -227,6 +229,7 @@ mod tests {
             dir: b"/a b\\",
             fstype: b"",
             options: Options(b"bind,ro x\ty"),
+            about: About::NONE,
             freq: i64::MIN,
             passno: 2,
         };

@@ -94,12 +94,18 @@ fn tidy(line: &mut [u8], lens: &mut [usize; 6]) -> u32 {
             at += 1;
             continue;
         }
-        let start = at;
-        while line.get(at).is_some_and(|byte| !is_blank(*byte)) {
+        let (start, mut escapes) = (at, false);
+        while let Some(byte) = line.get(at)
+            && !is_blank(*byte)
+        {
+            escapes |= *byte == b'\\';
             at += 1;
-            at += find(line.get(at..).unwrap_or_default(), b' ', b' ');
+            at += find(line.get(at..).unwrap_or_default(), b'\\', b'!');
         }
-        let field = cut_field(&mut line.get_mut(start..at).unwrap_or_default(), b' ').len();
+        let mut field = at - start;
+        if escapes {
+            field = cut_field(&mut line.get_mut(start..at).unwrap_or_default(), b' ').len();
+        }
         if count > 0 {
             put(line, &mut len, b' ');
         }

@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::path::put;
-use super::{Out, cut, find, position};
+use super::{Out, cut, cut_at, find};
 
 /// Takes the first field off a line, with what separates it from the next, and decodes it in place. One pass, whose
 /// output is not looked at again: `\134040` is `\040`. Whatever else begins with a backslash stays as it is.
@@ -22,10 +22,13 @@ pub(crate) fn cut_field_hash<'l>(line: &mut &'l mut [u8], separator: u8) -> &'l 
 
 #[inline(never)]
 fn decode<'l>(line: &mut &'l mut [u8], separator: u8, escaped: &[u8]) -> &'l mut [u8] {
-    let field = cut(line, separator);
     // What is in front of the first stays where it is.
-    let mut from = position(field, b'\\');
+    let mut from = find(line, b'\\', b'!');
+    if line.get(from) == Some(&separator) {
+        return cut_at(line, from);
+    }
     let mut len = from;
+    let field = cut(line, separator);
     while let Some(mut byte) = field.get(from).copied() {
         if byte == b'\\' {
             let behind = field.get(from..).and_then(<[u8]>::first_chunk);

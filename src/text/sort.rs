@@ -2,60 +2,56 @@
 //! Sorting without recursion and without a way to panic, which the sort of `core` does not promise.
 #![forbid(unsafe_code)]
 
-use heapless::VecView;
+use core::ops::Range;
+use heapless::{Vec, VecView};
 
 /// Sorts numbers so that none stands behind another that it is to come `before`, in a list that has room for twice as
-/// many: runs of one, two, four and so on are merged. Stable: what is the same stays in its order. A list that is in order
-/// is only looked at.
+/// many: runs that are in order are merged with each other, so a list that is in order is only looked at. Stable: what is
+/// the same stays in its order.
 #[inline(never)]
 pub fn sort(list: &mut VecView<u64>, before: &dyn Fn(u64, u64) -> bool) {
     let len = list.len();
-    if list.is_sorted_by(|a, b| !before(*b, *a)) {
-        return;
-    }
-    let _ = list.resize(2 * len, 0);
-    let (mut from, mut to) = list.split_at_mut_checked(len).unwrap_or_default();
-    let mut run = 1;
-    // In the end it is the same in both.
-    while run < 2 * len {
-        let (mut rest, mut places) = (&*from, to.iter_mut());
-        loop {
-            let both = cut(&mut rest, 2 * run);
-            if both.is_empty() {
-                break;
-            }
-            let mut right = both;
-            let mut left = cut(&mut right, run);
-            // Those that are in order already are taken as they are.
-            if let ([.., last], [first, ..]) = (left, right)
-                && !before(*first, *last)
-            {
-                (left, right) = (both, &[]);
-            }
-            for place in places.by_ref().take(both.len()) {
-                let takes_right = match (left, right) {
-                    ([left, ..], [right, ..]) => before(*right, *left),
-                    _ => left.is_empty(),
-                };
-                let side = if takes_right { &mut right } else { &mut left };
-                if let Some((next, others)) = side.split_first() {
-                    *place = *next;
-                    *side = others;
-                }
-            }
+    // Where runs begin. Two are merged when the third lies in another block of a power of two.
+    let mut runs = Vec::<usize, 64>::new();
+    let mut end = 0;
+    while end < len {
+        let _ = runs.push(end);
+        let rest = list.get(end..).unwrap_or_default().windows(2);
+        end += 1 + rest.take_while(|pair| !before(pair[1], pair[0])).count();
+        while let [.., first, second] = runs[..]
+            && (end == len || first ^ second < second ^ end)
+        {
+            runs.pop();
+            merge(list, first..second, end, before);
         }
-        core::mem::swap(&mut from, &mut to);
-        run *= 2;
     }
-    list.truncate(len);
 }
 
-/// Takes so many from the front, or all.
-#[inline(never)]
-fn cut<'a>(rest: &mut &'a [u64], count: usize) -> &'a [u64] {
-    let (front, back) = rest.split_at(count.min(rest.len()));
-    *rest = back;
-    front
+/// Merges a run with the one behind it, which ends before a place.
+fn merge(list: &mut VecView<u64>, run: Range<usize>, end: usize, before: &dyn Fn(u64, u64) -> bool) {
+    let len = list.len();
+    let _ = list.resize(len + run.len(), 0);
+    let (list_of, room) = list.split_at_mut_checked(len).unwrap_or_default();
+    for (place, number) in room.iter_mut().zip(list_of.get(run.clone()).unwrap_or_default()) {
+        *place = *number;
+    }
+    let (mut place, mut right) = (run.start, run.end);
+    for left in room.iter() {
+        // When all of them are in, the others are in their places.
+        loop {
+            let next = list_of.get(right..end).and_then(|rest| rest.first()).copied();
+            let next = next.filter(|next| before(*next, *left));
+            if let Some(place) = list_of.get_mut(place) {
+                *place = next.unwrap_or(*left);
+            }
+            place += 1;
+            if next.is_none() {
+                break;
+            }
+            right += 1;
+        }
+    }
+    list.truncate(len);
 }
 
 /// Lists the places of things, so many, in the order in which they come `before` each other.
