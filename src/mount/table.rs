@@ -244,7 +244,7 @@ impl<'t> Table<'t> {
     #[inline(never)]
     fn child_at(&self, on: MountRef, dir: PathId, beneath: u8) -> MountRef {
         let Some(id) = self.get(on).map(|mount| mount.id) else { return MountRef::NONE };
-        let here = self.dirs.numbers_of(dir, dir.wrapping_add(1));
+        let here = self.dirs.part(self.dirs.numbers(), dir, dir.wrapping_add(1));
         let mount = |at: usize| here.get(at).map_or(MountRef::NONE, |at| MountRef(*at as u32));
         let parent = |of: MountRef| self.get(of).map(|mount| mount.parent);
         // Of equals the later line is last.
@@ -300,13 +300,14 @@ impl<'t> Table<'t> {
     /// The same, to the nearest mount point.
     #[inline(never)]
     fn climb(&self, start: MountRef, from: &[u8], dir: PathId, beneath: u8) -> MountRef {
-        if self.dirs.path(dir).is_none_or(|dir| !path::is_inside(dir, from)) {
+        // Both are on the way to the same path.
+        if self.dirs.path(dir).is_none_or(|dir| dir.len() <= from.len()) {
             return start;
         }
         // As deep as a path has components.
         let mut here = self.climb(start, from, self.dirs.above(dir), beneath);
         // A chain cannot be longer than this.
-        for _ in 0..self.mounts.len() {
+        for _ in self.dirs.part(self.dirs.numbers(), dir, dir.wrapping_add(1)) {
             let next = self.child_at(here, dir, beneath);
             if next.is_none() {
                 break;
@@ -351,6 +352,6 @@ impl<'t> Table<'t> {
         {
             end += 1;
         }
-        self.dirs.numbers_of(start, end).iter().map(|at| MountRef(*at as u32))
+        self.dirs.part(self.dirs.numbers(), start, end).iter().map(|at| MountRef(*at as u32))
     }
 }

@@ -176,6 +176,7 @@ impl<'t> Plan<'t> {
             put(self.by_dir, if by_class { class << 28 } else { 0 } | item.dir, rank << 20 | item.rank);
         }
         sort::sort_keys(self.by_dir);
+        self.paths.index(self.by_dir);
     }
 
     /// Each record entry goes with the desired entry that equals it, or becomes an item of its own.
@@ -284,8 +285,7 @@ impl<'t> Plan<'t> {
     /// The items with a target from one on to before another.
     #[inline(never)]
     fn items_in(&self, from: PathId, to: PathId) -> Items<'_, 't> {
-        let keys = sort::from(self.by_dir, key(from, 0)).iter();
-        Items { items: self.items, keys, end: key(to, 0) }
+        Items { items: self.items, keys: self.paths.part(self.by_dir, from, to).iter() }
     }
 }
 
@@ -293,7 +293,6 @@ impl<'t> Plan<'t> {
 pub struct Items<'a, 't> {
     items: &'a [Item<'t>],
     keys: core::slice::Iter<'a, u64>,
-    end: u64,
 }
 
 impl<'a, 't> Iterator for Items<'a, 't> {
@@ -301,8 +300,7 @@ impl<'a, 't> Iterator for Items<'a, 't> {
 
     #[inline(never)]
     fn next(&mut self) -> Option<&'a Item<'t>> {
-        let key = self.keys.next().filter(|key| **key < self.end)?;
-        self.items.get(item_of(*key))
+        self.items.get(item_of(*self.keys.next()?))
     }
 }
 

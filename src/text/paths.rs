@@ -24,7 +24,7 @@ pub struct Place<'t> {
     above: PathId,
     /// The first path behind it that does not lie below it.
     end: PathId,
-    /// Where its first number is among all, sorted.
+    /// Where the first that belongs to it is among all, sorted.
     first: u32,
     /// Of each kind its own mark, and the highest of all below it.
     marks: [(u32, u32); 4],
@@ -84,11 +84,28 @@ impl<'t> Paths<'t> {
         self.ids.get(number).copied().unwrap_or(NOWHERE)
     }
 
-    /// The numbers that were added with the paths from one on to before another, in their order.
+    /// The numbers that were added, sorted by their paths.
+    pub fn numbers(&self) -> &[u64] {
+        self.order
+    }
+
+    /// What belongs to the paths from one on to before another in a list that is sorted by them: that of
+    /// [`Paths::numbers`], or the one that was [indexed](Paths::index).
     #[inline(never)]
-    pub fn numbers_of(&self, from: PathId, to: PathId) -> &[u64] {
-        let first = |id: PathId| self.places.get(id as usize).map_or(self.order.len(), |place| place.first as usize);
-        self.order.get(first(from)..first(to)).unwrap_or_default()
+    pub fn part<'a>(&self, list: &'a [u64], from: PathId, to: PathId) -> &'a [u64] {
+        let first = |id: PathId| self.places.get(id as usize).map_or(list.len(), |place| place.first as usize);
+        list.get(first(from)..first(to)).unwrap_or_default()
+    }
+
+    /// Notes where what belongs to each path is in a sorted list of keys, which have the path in their upper half.
+    pub fn index(&mut self, keys: &[u64]) {
+        let mut at = 0;
+        for (place, id) in self.places.iter_mut().zip(0u64..) {
+            while keys.get(at).is_some_and(|key| *key >> 32 < id) {
+                at += 1;
+            }
+            place.first = at as u32;
+        }
     }
 
     /// Sorts, takes each path once, and finds out who lies below whom. Numbers with the same path are sorted by another
