@@ -5,6 +5,7 @@
 
 use super::{path, sort};
 use crate::limits::PROFILE_ENTRIES;
+use core::cell::Cell;
 use core::cmp::Ordering;
 
 /// Targets and sources of two profiles; there are not as many mount points.
@@ -37,6 +38,8 @@ pub struct Paths<'t> {
     ids: &'t mut heapless::Vec<PathId, MOST>,
     /// These numbers, sorted by path.
     order: &'t mut heapless::Vec<u64, { 2 * MOST }>,
+    /// Where a path was found, and where the nearest of one.
+    last: [Cell<usize>; 2],
 }
 
 /// Room for them.
@@ -63,7 +66,7 @@ impl<'t> Paths<'t> {
     /// No paths.
     pub const fn new(memory: &'t mut Places<'t>) -> Self {
         let Places { places, ids, order } = memory;
-        Paths { places, ids, order }
+        Paths { places, ids, order, last: [const { Cell::new(0) }; 2] }
     }
 
     /// Forgets everything.
@@ -93,7 +96,8 @@ impl<'t> Paths<'t> {
     /// [`Paths::numbers`], or the one that was [indexed](Paths::index).
     #[inline(never)]
     pub fn part<'a>(&self, list: &'a [u64], from: PathId, to: PathId) -> &'a [u64] {
-        let first = |id: PathId| self.places.get(id as usize).map_or(list.len(), |place| place.first as usize);
+        let first =
+            |id: PathId| self.places.get(id as usize).map_or(list.len(), |place| place.first as usize);
         list.get(first(from)..first(to)).unwrap_or_default()
     }
 
@@ -111,7 +115,7 @@ impl<'t> Paths<'t> {
     /// Sorts, takes each path once, and finds out who lies below whom. Numbers with the same path are sorted by another
     /// number, and then by themselves.
     pub fn build(&mut self, path_of: &dyn Fn(u64) -> (&'t [u8], u32)) {
-        let Paths { places, ids, order } = self;
+        let Paths { places, ids, order, .. } = self;
         // The last is the highest.
         let count = order.last().map_or(0, |last| *last + 1);
         let _ = ids.resize(count as usize, NOWHERE);
@@ -135,21 +139,21 @@ impl<'t> Paths<'t> {
         close(places, last, None);
     }
 
-    fn search(&self, path: &[u8]) -> usize {
+    fn search(&self, path: &[u8], nearest: usize) -> usize {
         let before = |at: usize| {
             self.places.get(at).is_some_and(|place| path::compare(place.path, path) == Ordering::Less)
         };
-        sort::partition(self.places.len(), &before)
+        sort::partition_near(self.places.len(), &self.last[nearest], &before)
     }
 
     /// The place of a path or, where it was not added, of the next in order: if anything lies below it, the first such.
     pub fn first_from(&self, path: &[u8]) -> PathId {
-        self.search(path) as PathId
+        self.search(path, 0) as PathId
     }
 
     /// The place of a path; [`NOWHERE`] when it was not added.
     pub fn find(&self, path: &[u8]) -> PathId {
-        let at = self.search(path);
+        let at = self.search(path, 0);
         if self.places.get(at).is_some_and(|place| place.path == path) { at as PathId } else { NOWHERE }
     }
 
@@ -160,7 +164,7 @@ impl<'t> Paths<'t> {
 
     /// A path as it stands in one that was added, if it is a prefix of one, or one itself.
     pub fn on_the_way(&self, path: &[u8]) -> Option<&'t [u8]> {
-        let found = self.places.get(self.search(path))?.path;
+        let found = self.places.get(self.search(path, 0))?.path;
         if path::covers(path, found) { found.get(..path.len()) } else { None }
     }
 
@@ -171,7 +175,7 @@ impl<'t> Paths<'t> {
 
     /// The nearest path at or above one that need not have been added.
     pub fn nearest(&self, path: &[u8]) -> PathId {
-        let at = self.search(path);
+        let at = self.search(path, 1);
         let mut id = match self.places.get(at) {
             Some(place) if place.path == path => at as PathId,
             _ => (at as PathId).wrapping_sub(1),

@@ -2,6 +2,7 @@
 //! Sorting without recursion and without a way to panic, which the sort of `core` does not promise.
 #![forbid(unsafe_code)]
 
+use core::cell::Cell;
 use core::ops::Range;
 use heapless::{Vec, VecView};
 
@@ -72,16 +73,35 @@ pub fn sort_keys(list: &mut VecView<u64>) {
 
 /// How many of the first `len` places come before what is looked for, in a list where no such place stands behind
 /// another one: a binary search, so `before` is asked about log₂ len times.
-#[inline(never)]
 pub fn partition(len: usize, before: &dyn Fn(usize) -> bool) -> usize {
-    let (mut start, mut end) = (0, len);
+    search(len, len / 2, len, before)
+}
+
+/// The same, from where the last search ended: neighbours are found at once.
+pub fn partition_near(len: usize, last: &Cell<usize>, before: &dyn Fn(usize) -> bool) -> usize {
+    let found = search(len, last.get(), 0, before);
+    last.set(found);
+    found
+}
+
+/// A search that begins somewhere, and goes on from there by a step that is doubled each time until what is looked for
+/// lies between two places.
+#[inline(never)]
+fn search(len: usize, first: usize, step: usize, before: &dyn Fn(usize) -> bool) -> usize {
+    let (mut start, mut end, mut at, mut step) = (0, len, first, step);
     while start < end {
-        let middle = start + (end - start) / 2;
-        if before(middle) {
-            start = middle + 1;
+        if before(at) {
+            start = at + 1;
         } else {
-            end = middle;
+            end = at;
         }
+        at = start + (end - start) / 2;
+        if end == len {
+            at = at.min(start + step);
+        } else if start == 0 {
+            at = at.max(end.saturating_sub(step + 1));
+        }
+        step = step * 2 + 1;
     }
     start
 }
