@@ -93,7 +93,7 @@ impl Filler<'_, '_> {
     fn line(&mut self, lines: Says) {
         let mut rest = lines;
         while let Some(code) = rest.next()
-            && code != b'\n'
+            && code != packed::LINE_END
         {
             self.put(code);
         }
@@ -101,21 +101,22 @@ impl Filler<'_, '_> {
 
     #[inline(never)]
     fn put(&mut self, code: u8) {
-        if let Some(pair) = packed::pair(code) {
-            return pair.into_iter().for_each(|code| self.put(code));
+        if let Some([first, second]) = packed::pair(code) {
+            self.put(first);
+            return self.put(second);
         }
         let Sentence { one, number, .. } = *self.sentence;
         let w = &mut *self.w;
-        let letter = [code];
-        let (bytes, quoted) = match packed::gap(code) {
-            b'q' => (one, true),
-            b's' => (one, false),
-            b'p' => (one.get(..number as usize).unwrap_or(one), true),
-            b'n' => return w.number(number.into()),
-            b'e' => return self.sentence.errno.write(w),
-            b'b' => (self.instance, false),
-            b'i' => (self.instance, true),
-            _ => (&letter[..], false),
+        let (letter, is_gap) = packed::letter(code);
+        let (bytes, quoted) = match letter {
+            _ if !is_gap => (letter, false),
+            b"q" => (one, true),
+            b"s" => (one, false),
+            b"p" => (one.get(..number as usize).unwrap_or(one), true),
+            b"n" => return w.number(number.into()),
+            b"e" => return self.sentence.errno.write(w),
+            b"b" => (self.instance, false),
+            _ => (self.instance, true),
         };
         if quoted { w.quoted(bytes) } else { w.put(bytes) }
     }

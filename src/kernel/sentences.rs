@@ -7,6 +7,7 @@
 
 use crate::error::{Sentence, says};
 use crate::limits::PROFILE_ENTRIES;
+use crate::text::packed::LINE_END;
 use core::cell::UnsafeCell;
 use core::marker::PhantomData;
 use core::mem::MaybeUninit;
@@ -51,7 +52,7 @@ impl Says {
     pub fn line(self, number: usize) -> Says {
         let mut rest = self;
         for _ in 0..number {
-            while rest.next().is_some_and(|code| code != b'\n') {}
+            while rest.next().is_some_and(|code| code != LINE_END) {}
         }
         rest
     }
@@ -61,7 +62,7 @@ impl Says {
     pub(crate) fn unpacked(mut self) -> std::string::String {
         let mut text = std::string::String::new();
         while let Some(code) = self.next()
-            && code != b'\n'
+            && code != LINE_END
         {
             crate::text::packed::unpack(code, &mut text);
         }

@@ -3,38 +3,42 @@
 //! sentences stand in the source as they are read.
 #![forbid(unsafe_code)]
 
-/// The first byte that stands for a pair; so do all behind it and, from 0 on, those in front of the blank. No text has such
-/// letters, but for the line end.
-const FIRST: u8 = b'z' + 1;
+/// What the first bytes stand for: the end, the gaps of a sentence, each by its letter, and, from [`LINE_END`] on, the
+/// letters of our sentences. There are no others.
+const LETTERS: &[u8; 65] = b"\0qspneib\n #'(),-./0134569:;=ABCDEFGIPSU_abcdefghiklmnopqrstuvwxyz";
 
-/// How many bytes these are.
-const CODES: usize = 256 - (FIRST - b' ') as usize;
+/// What ends a line.
+pub(crate) const LINE_END: u8 = 8;
 
-/// The pair that each of them stands for; those for NUL and the line end are never found. A pair can be made of earlier
-/// ones: so a byte can be a whole word. Any table is right; this one is short for our sentences, and was found by taking
-/// one of the most frequent pairs again and again.
-const PAIRS: &[u8; 2 * CODES] = b"\
-    t o{ane n|re: }\x7finunnamos \x85pon\x86\x84roilofct} di\x80\x8epasyatemitorthf\x8cs\x88erc\x82d esg c\x89\x83 \
-    \x81Zusst\x8a{\x8d ara loed\x99~\x94~\x9cc\x8at\x98\x8f\x83\x9fp\x8b\x90\x91up\x85mopk leeny /\x9aN\xa2\x9b o \
-    \x9a c~h l\x83\xb2\x97e\x9dex\x92\x98\x80e\x80\xacl \x9ese\x87Q \x86r\xc6z\xad\xc7a{li\x98~c\xc9\xb8 \xbad\xd4/\
-    f\xcd~\xafw\x96\xcc\xd7\xa3~\x8b\xb3/rdebyL.as\xb5\xd3\xa6\xbeouN\x81\xd9\xcbg\xdb\xdc\x84pl, \x89 \xd2\xca\xa0t\
-    \xb8t\x97 \x80a\xb1\xeb\x9adce\xb4~\xe7\xd5\x7f\xa8v~\xe2V\x9c\xda\xba.\xa9ci\x87\x94i\xdet\xa7gmp%%\x99e\
-    \x9e\x92\xb4\x02abt\xbd\xfd\xca\xc2\xb9ti\x81N%%alx-\xf9\xdfn{m\xa3\xa3\x9bc \xf1.\x93m\xa5\x03ns\x9cs\xbe\xf3\
-    a\x87t\xff\xf4\x15\x0c\x12ne\xd8\xc0/\x19ca";
-
-/// What byte stands for a gap, by its letter, and the other way round. No text has such a byte itself.
-pub(crate) const fn gap(letter: u8) -> u8 {
-    letter ^ b'?'
-}
-
-/// Whether a byte stands for a gap.
-const fn is_gap(code: u8) -> bool {
-    matches!(gap(code), b'b' | b'e' | b'i' | b'n' | b'p' | b'q' | b's')
-}
+/// The pair that each further byte stands for. A pair can be made of earlier ones: so a byte can be a whole word. Any table
+/// is right; this one is short for our sentences, and was found by taking one of the most frequent pairs again and again.
+const PAIRS: &[u8; 2 * (256 - LETTERS.len())] = b"\
+    :\t,\t(445DA*C\x19\tFE048,4(;4K635,96(54;9(:02-\t,4+0*QWJH*O9*[-T,3*(,8G\x05+\tNL850:9M:/58?\tcA5U(8(\tO\t`\t*:\
+    \x11fC\t,+I\t25\x01a;6f\t]B56SBK36d.\t*Bc:grI~N8Yp9\t1\t5\t9?/\t\x84h,>2I(APg2,2\t+\x1120J,,bZJV\t\x95{\x93@B\
+    \x81gB-\x98\x04\t\x83\x99=eRBq\x91+,.d\x01G8Lz\x96\x02\x10kx)?9:\x9d\x9c\xa2w62X:\x11\xa45;\\nV:h\t\x0e\tJ((9Q\t\
+    *,|BH\x9f}\xb0\xa7\x06u*\xae\xa0f+Em0\x85\x8ai|O().;<B36q\x10:0:\x87\x9e\x89\xc2Px\xb8S0j\xcbR`\xa8:(\x85*\t9B(2\
+    G\x01\xbe\x10\xd0nH94,4A],\xc7\xa6:\xc6\x883\xbd43R\x0f\xd6\xdf9>\xe1\xaa\xd7\x8c\x86\xe0A0\xa9\x0e\xe35<*\x89\
+    \xe9o(+\x8b\xe7\xacC,2\xeeG\x11\xdd\xa1<H\xa5\x01\t1,\xce\x7f*/\x02a-\xa9\x8a?5\x87:\xfb\xab\tu=\xe4t";
 
 /// What a byte stands for, if it stands for a pair.
 pub(crate) fn pair(code: u8) -> Option<[u8; 2]> {
-    PAIRS.as_chunks().0.get(usize::from(code.wrapping_sub(FIRST))).copied()
+    PAIRS.as_chunks().0.get(usize::from(code).wrapping_sub(LETTERS.len())).copied()
+}
+
+/// Its letter, if it stands for one; and whether that is the letter of a gap.
+pub(crate) fn letter(code: u8) -> (&'static [u8], bool) {
+    let at = usize::from(code);
+    (LETTERS.as_chunks::<1>().0.get(at).map_or(b"", |letter| letter), code < LINE_END)
+}
+
+/// The byte for a letter, or for a gap.
+const fn code(letter: u8, is_gap: bool) -> u8 {
+    let (mut at, end) = if is_gap { (1, LINE_END as usize) } else { (LINE_END as usize, LETTERS.len()) };
+    while LETTERS[at] != letter {
+        at += 1;
+        assert!(at < end);
+    }
+    at as u8
 }
 
 /// Packs a text and puts a NUL behind it; and how many bytes that are.
@@ -44,25 +48,24 @@ pub(crate) const fn pack<const ROOM: usize>(text: &str) -> ([u8; ROOM], usize) {
     let mut len = 0;
     let mut from = 0;
     while from < text.len() {
-        let is_gap_next = text[from] == b'%';
-        from += is_gap_next as usize;
-        packed[len] = if is_gap_next { gap(text[from]) } else { text[from] };
-        assert!(matches!(text[from], b'\n' | b' '..FIRST) && is_gap(packed[len]) == is_gap_next);
+        let is_gap = text[from] == b'%';
+        from += is_gap as usize;
+        packed[len] = code(text[from], is_gap);
         from += 1;
         len += 1;
     }
-    let mut code = 0;
-    while code < CODES {
-        let (first, second) = (PAIRS[2 * code], PAIRS[2 * code + 1]);
+    let mut pair = 0;
+    while 2 * pair < PAIRS.len() {
+        let (first, second) = (PAIRS[2 * pair], PAIRS[2 * pair + 1]);
         let (mut from, mut to) = (0, 0);
         while from < len {
             let found = from + 1 < len && packed[from] == first && packed[from + 1] == second;
-            packed[to] = if found { FIRST.wrapping_add(code as u8) } else { packed[from] };
+            packed[to] = if found { (LETTERS.len() + pair) as u8 } else { packed[from] };
             from += if found { 2 } else { 1 };
             to += 1;
         }
         len = to;
-        code += 1;
+        pair += 1;
     }
     packed[len] = 0;
     (packed, len + 1)
@@ -76,10 +79,10 @@ pub(crate) const fn front<const LEN: usize>(packed: &[u8]) -> [u8; LEN] {
 /// Writes what a byte stands for.
 #[cfg(test)]
 pub(crate) fn unpack(code: u8, into: &mut std::string::String) {
-    match pair(code).filter(|_| code != b'\n') {
-        Some(pair) => pair.into_iter().for_each(|code| unpack(code, into)),
-        None if is_gap(code) => into.extend(['%', gap(code).into()]),
-        None => into.push(code.into()),
+    match (pair(code), letter(code)) {
+        (Some(pair), _) => pair.into_iter().for_each(|code| unpack(code, into)),
+        (None, ([letter], true)) => into.extend(['%', char::from(*letter)]),
+        (None, (letter, _)) => into.extend(letter.iter().map(|letter| char::from(*letter))),
     }
 }
 
@@ -103,8 +106,7 @@ mod tests {
     #[test]
     fn a_pair_is_made_of_bytes_and_of_earlier_pairs() {
         for (at, pair) in PAIRS.as_chunks::<2>().0.iter().enumerate() {
-            let known = |code: &u8| matches!(usize::from(code.wrapping_sub(FIRST)), made if made < at || made >= CODES);
-            assert!(pair.iter().all(known), "{at}: {pair:?}");
+            assert!(pair.iter().all(|code| usize::from(*code) < LETTERS.len() + at), "{at}: {pair:?}");
         }
     }
 }
