@@ -97,6 +97,21 @@ unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, len: usize) -> c_int {
     0
 }
 
+/// strlen(3) in a few bytes: few strings are asked for their lengths.
+///
+/// # Safety
+///
+/// The string ends in NUL.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn strlen(string: *const c_char) -> usize {
+    let mut len = 0;
+    // SAFETY: the NUL was not reached yet.
+    while unsafe { *string.add(len) } != 0 {
+        len += 1;
+    }
+    len
+}
+
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     process::leave(134)

@@ -245,13 +245,11 @@ impl<'t> Apply<'_, 't> {
         let mut fits = true;
         let add: &mut dyn FnMut(&[u8]) = &mut |word| {
             let comma: &[u8] = if data.is_empty() { b"" } else { b"," };
-            for part in [comma, word] {
-                fits &= data.extend_from_slice(part).is_ok();
-            }
+            fits &= data.extend_from_slice(comma).is_ok() & data.extend_from_slice(word).is_ok();
         };
         entry.options.data().for_each(&mut *add);
         if entry.fstype == b"tmpfs" && self.user.uid != 0 {
-            for word in [b"uid=0", b"gid=0"] {
+            for &word in &[b"uid=0", b"gid=0"] {
                 if entry.options.value(word.get(..3).unwrap_or_default()).is_none() {
                     add(word);
                 }

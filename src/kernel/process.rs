@@ -403,10 +403,11 @@ pub fn variable(which: Variable) -> Option<&'static [u8]> {
         if string.is_null() {
             return None;
         }
-        // SAFETY: every string of the environment ends in NUL and stays for the life of the process.
-        let string = unsafe { CStr::from_ptr(string) }.to_bytes();
-        if let Some(value) = string.strip_prefix(which.prefix()) {
-            return Some(value);
+        let prefix = which.prefix();
+        // SAFETY: every string of the environment ends in NUL, which is in no prefix: nothing behind it is looked at.
+        if prefix.iter().zip(0..).all(|(byte, at)| *byte == unsafe { *string.add(at) } as u8) {
+            // SAFETY: it has this prefix, ends in NUL and stays for the life of the process.
+            return Some(unsafe { CStr::from_ptr(string.add(prefix.len())) }.to_bytes());
         }
         // SAFETY: this element was not the NULL at the end, so there is one behind it.
         place = unsafe { place.add(1) };
