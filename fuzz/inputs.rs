@@ -5,16 +5,13 @@
 
 use std::sync::Mutex;
 
-use heapless::Vec as Fixed;
 use snap_update_ns::error::Sentence;
 use snap_update_ns::invocation::{self, Invocation};
 use snap_update_ns::mount::{MountEntry, Options, info, profile};
 use snap_update_ns::plan::{Plan, Profile, State};
 use snap_update_ns::text;
-use snap_update_ns::text::Out;
-
-/// More lines than a fuzzer writes, and small enough for a stack.
-const ENTRIES: usize = 1024;
+use snap_update_ns::text::arena::Arena;
+use snap_update_ns::text::{Out, lines};
 
 struct Text(Vec<u8>);
 
@@ -35,29 +32,30 @@ fn written<'t>(entries: impl IntoIterator<Item = &'t MountEntry<'t>>) -> Vec<u8>
 
 /// A profile that can be read is written in a form that reads and writes the same.
 pub fn profile(data: &[u8]) {
-    let mut text = data.to_vec();
-    let mut entries: Fixed<MountEntry, ENTRIES> = Fixed::new();
-    if profile::parse(&mut text, &mut entries).is_err() {
-        return;
-    }
+    in_memory(|arena| {
+        let arena = &mut { arena };
+        if let Some(entries) = parsed(data, arena) {
+            reads_the_same(&entries, arena);
+        }
+    });
+}
+
+fn reads_the_same(entries: &Profile<'_>, arena: &mut Arena<'_>) {
     // Cleaning can bring a `#` to the front of a target that is no absolute path (`x/../#y`), where it begins a
     // comment. Nothing is ever mounted there, and the format has no escape for it.
     if entries.iter().any(|entry| entry.dir.starts_with(b"#")) {
         return;
     }
-    let first = written(&entries);
-    let mut again_text = first.clone();
-    let mut again: Fixed<MountEntry, ENTRIES> = Fixed::new();
-    let read = profile::parse(&mut again_text, &mut again);
+    let first = written(entries.iter());
     // Escapes make a line longer: only then may what we wrote be refused.
-    if read.is_err() {
+    let Some(again) = parsed(&first, arena) else {
         assert!(
             first.split(|&byte| byte == b'\n').any(|line| line.len() > 65_535),
             "our own line is refused"
         );
         return;
-    }
-    assert_eq!(written(&again), first);
+    };
+    assert_eq!(written(again.iter()), first);
 }
 
 /// However the text is cut into pieces, the same lines come out; and lines are taken apart without a panic.
@@ -110,53 +108,47 @@ pub fn arguments(data: &[u8]) {
     }
 }
 
-/// As large as a plan is, there is one; and the profiles that it is made from.
-struct Planning {
-    plan: Plan<'static>,
-    profiles: [Box<Profile<'static>>; 2],
-}
-
-/// Unoptimised code makes the value on the stack before it is in its box; so on one that is large enough.
-fn boxed<T: Default + Send + 'static>() -> Box<T> {
-    let thread = std::thread::Builder::new().stack_size(1 << 30).spawn(Box::default);
-    thread.expect("a thread can be started").join().expect("nothing is done in it")
-}
-
-static PLANNING: Mutex<Option<Planning>> = Mutex::new(None);
-
 /// A record and a desired profile, with the byte 0 between them and before the states of their items: a plan is
 /// made, names only items that exist, and comes out the same a second time.
 pub fn plan(data: &[u8]) {
     let mut parts = data.splitn(3, |&byte| byte == 0);
-    let mut part = || Box::leak(parts.next().unwrap_or_default().to_vec().into_boxed_slice());
+    let mut part = || parts.next().unwrap_or_default();
     let (record, desired, states) = (part(), part(), part());
-    let again: [*mut [u8]; 3] = [record, desired, states];
-
-    let mut planning = PLANNING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let Planning { plan, profiles } = planning.get_or_insert_with(|| Planning {
-        plan: Plan::new(Box::leak(boxed())),
-        profiles: [boxed(), boxed()],
+    in_memory(|arena| {
+        let arena = &mut { arena };
+        if let (Some(old), Some(new)) = (parsed(record, arena), parsed(desired, arena)) {
+            let mut plan = Plan::new();
+            let first = decided(&mut plan, &old, &new, states, arena);
+            assert_eq!(decided(&mut plan, &old, &new, states, arena), first);
+        }
     });
-    let [old, new] = profiles;
-    old.clear();
-    new.clear();
-    if profile::parse(record, &mut **old).is_ok() && profile::parse(desired, &mut **new).is_ok() {
-        // SAFETY: the profiles are not touched again before the plan has forgotten them, below.
-        let (old, new) = unsafe { (&*core::ptr::from_ref(&**old), &*core::ptr::from_ref(&**new)) };
-        let first = decided(plan, old, new, states);
-        assert_eq!(decided(plan, old, new, states), first);
-    }
-    plan.begin(&[], &[]);
-    for part in again {
-        // SAFETY: leaked above, by this call; the plan no longer refers to it.
-        drop(unsafe { Box::from_raw(part) });
-    }
 }
 
-type Entries = [MountEntry<'static>];
+/// Lends memory to one input after the other.
+fn in_memory(work: impl FnOnce(Arena<'_>)) {
+    static MEMORY: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+    let mut memory = MEMORY.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    if memory.is_empty() {
+        *memory = vec![0; 512 << 20];
+    }
+    work(Arena::new(&mut memory));
+}
 
-fn decided(plan: &mut Plan<'static>, old: &'static Entries, new: &'static Entries, states: &[u8]) -> Vec<u8> {
-    plan.begin(old, new);
+fn parsed<'t>(text: &[u8], arena: &mut Arena<'t>) -> Option<Profile<'t>> {
+    let mut profile = Profile::new();
+    profile.claim(lines(text), arena);
+    let text = arena.copy(text).ok()?;
+    profile::parse(text, &mut profile).is_ok().then_some(profile)
+}
+
+fn decided<'t>(
+    plan: &mut Plan<'t>,
+    old: &'t Profile<'t>,
+    new: &'t Profile<'t>,
+    states: &[u8],
+    arena: &mut Arena<'t>,
+) -> Vec<u8> {
+    plan.begin(old, new, arena);
     for (item, state) in plan.items.iter_mut().zip(states.iter().cycle()) {
         item.state = match state % 3 {
             0 => State::InEffect,

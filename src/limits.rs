@@ -69,8 +69,8 @@ pub const KEPT_MOUNTS: Limit =
     Limit { says: says!("more than %n mounts around the profile's paths"), max: 100_000 };
 
 /// Bytes for everything that is read or made up in a run: two profiles, the kept lines of mountinfo, the names in
-/// mimicked directories.
-pub const MEMORY: Limit = Limit { says: says!("more than %n bytes of working memory"), max: 96 << 20 };
+/// mimicked directories. And for all lists, of which the largest that there can be take half of it.
+pub const MEMORY: Limit = Limit { says: says!("more than %n bytes of working memory"), max: 192 << 20 };
 
 /// Bytes in the canonical form of an entry, without the line's end: what every version can read again (L32).
 pub const WRITTEN_ENTRY: Limit =

@@ -8,21 +8,18 @@ use core::arch::naked_asm;
 use core::ffi::{CStr, c_char, c_int};
 use snap_update_ns::kernel::process;
 use snap_update_ns::limits::MEMORY;
-use snap_update_ns::update::{self, Memory, Run, World};
+use snap_update_ns::update::{self, Run, World};
 
-/// What everything is read into.
+/// What everything is read into, and room for all lists.
 #[unsafe(link_section = ".bss.FAR")]
 static mut TEXT: [u8; MEMORY.max] = [0; MEMORY.max];
-/// Room for all lists.
-#[unsafe(link_section = ".bss.FAR")]
-static mut ROOM: Memory<'static> = Memory::new();
 /// What is held in the world.
 static mut WORLD: World<'static> = World::new();
-/// The run, which knows where text and lists are.
+/// The run, which knows where that is.
 static mut RUN: Run<'static> = {
-    let (room, text) = (&raw mut ROOM, &raw mut TEXT);
-    // SAFETY: nobody else names these two, so the references are the only ones.
-    unsafe { Run::new(&mut *room, &mut *text) }
+    let text = &raw mut TEXT;
+    // SAFETY: nobody else names it, so the reference is the only one.
+    Run::new(unsafe { &mut *text })
 };
 
 /// Where the kernel begins. On the stack are the number of arguments, pointers to them and, behind a null pointer, those to
@@ -74,16 +71,12 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
 unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, len: usize) -> c_int {
     let word = |at: *const u8| {
         // SAFETY: see below.
-        u64::from_be(unsafe { at.cast::<u64>().read_unaligned() })
+        unsafe { at.cast::<u64>().read_unaligned() }
     };
     let mut at = 0;
     // SAFETY: what is read lies within the first `len` bytes, and its place need not be a multiple of its size.
     unsafe {
-        while at + 8 <= len {
-            let (one, other) = (word(a.add(at)), word(b.add(at)));
-            if one != other {
-                return if one < other { -1 } else { 1 };
-            }
+        while at + 8 <= len && word(a.add(at)) == word(b.add(at)) {
             at += 8;
         }
         while at < len {

@@ -20,47 +20,17 @@ use crate::log::{self, Log};
 
 use crate::mount::MountEntry;
 use crate::mount::profile::{self, ExpandFault};
-use crate::mount::table::{self, Table};
+use crate::mount::table::Table;
 use crate::namespace::freezer::{self, Freezer, Frozen};
 use crate::namespace::{enter, identity, lock};
-use crate::plan::{self, Action, Plan, Profile, State, Step};
+use crate::plan::{Action, Plan, Profile, State, Step};
 use crate::text::arena::Arena;
-use crate::text::{path, split};
+use crate::text::{lines, path, split};
 
-/// Room for all that is large; lives in `.bss`.
-pub struct Memory<'t> {
+/// What a run works with.
+pub struct Run<'t> {
     desired: Profile<'t>,
     record: Profile<'t>,
-    plan: plan::Memory<'t>,
-    table: table::Memory<'t>,
-    notes: Notes<'t>,
-    results: Results<'t>,
-}
-
-impl Memory<'_> {
-    /// Empty room.
-    pub const fn new() -> Self {
-        Memory {
-            desired: Profile::new(),
-            record: Profile::new(),
-            plan: plan::Memory::new(),
-            table: table::Memory::new(),
-            notes: Notes::new(),
-            results: Results::new(),
-        }
-    }
-}
-
-impl Default for Memory<'_> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// What a run works with; it knows where all that is large lies.
-pub struct Run<'t> {
-    desired: &'t mut Profile<'t>,
-    record: &'t mut Profile<'t>,
     work: Work<'t>,
 }
 
@@ -68,18 +38,27 @@ pub struct Run<'t> {
 struct Work<'t> {
     plan: Plan<'t>,
     table: Table<'t>,
-    notes: &'t mut Notes<'t>,
-    results: &'t mut Results<'t>,
+    notes: Notes<'t>,
+    results: Results<'t>,
     arena: Arena<'t>,
     log: Log,
 }
 
 impl<'t> Run<'t> {
-    /// Knows of nothing yet. What is read comes into `text`.
-    pub const fn new(memory: &'t mut Memory<'t>, text: &'t mut [u8]) -> Self {
-        let Memory { desired, record, plan, table, notes, results } = memory;
-        let (plan, table, arena) = (Plan::new(plan), Table::new(table), Arena::new(text));
-        Run { desired, record, work: Work { plan, table, notes, results, arena, log: Log::new(false) } }
+    /// Knows of nothing yet. What is read comes into `text`, and so do all lists.
+    pub const fn new(text: &'t mut [u8]) -> Self {
+        Run {
+            desired: Profile::new(),
+            record: Profile::new(),
+            work: Work {
+                plan: Plan::new(),
+                table: Table::new(),
+                notes: Notes::new(),
+                results: Results::new(),
+                arena: Arena::new(text),
+                log: Log::new(false),
+            },
+        }
     }
 }
 
@@ -182,22 +161,24 @@ fn system<'t>(
         record: Text::new(names.get(Name::Record)),
         notes: Text { before: Some(b""), ..Text::new(names.get(Name::Notes)) },
     };
-    read_profile(&mut Text::new(names.get(Name::Desired)), desired, arena, Within::LoadingDesired)?;
-    read_profile(&mut old.record, recorded, arena, Within::LoadingRecord)?;
+    read_profile(&mut Text::new(names.get(Name::Desired)), desired, 0, arena, Within::LoadingDesired)?;
+    let noted = old.notes.read(true, arena);
+    let intents = lines(old.notes.text);
+    read_profile(&mut old.record, recorded, intents, arena, Within::LoadingRecord)?;
     let lines = recorded.len();
     // What can never be read is no notes. After any other failure all would count as never noted.
-    match old.notes.read(true, arena) {
+    match noted {
         Err(error) if matches!(error.errno, Errno::EIO | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE) => {
             return Err(error.within(Within::LoadingRecord));
         }
-        _ => work.notes.parse(core::mem::take(&mut old.notes.text), recorded, old.record.version),
+        _ => work.notes.parse(core::mem::take(&mut old.notes.text), recorded, old.record.version, arena),
     }
     // The namespace that snap-confine has just made holds none of our mounts; a record without its root is that of an earlier
     // one, which ended before it was complete.
     if !joins && recorded.iter().all(|line| line.dir != b"/") {
         recorded.clear();
     }
-    work.plan.begin(recorded, desired);
+    work.plan.begin(recorded, desired, arena);
     work.plan.recorded = lines;
     world.ground.free = split(compose(FREE, instance, invocation.snap_name(), arena)?, b' ');
     // Who is asked later, and only if anything is mounted.
@@ -227,6 +208,8 @@ fn carry_out<'t>(
     let Work { plan, table, notes, results, arena, log } = work;
     let World { ground, walker, frozen } = world;
     make_plan(plan, table, ground, arena, log, confined)?;
+    results.claim(plan, arena);
+    arena.check()?;
     let (fresh_calls, journal) = (!confined, None);
     let beneath = fresh_calls && plan.changes_anything() && mount::can_attach_beneath();
     let apply = &mut Apply {
@@ -298,7 +281,7 @@ fn user<'t>(names: &Names<'t>, uid: u32, run: &'t mut Run<'t>, world: &'t mut Wo
     let home = home();
     let usable = home.ok();
 
-    read_profile(&mut Text::new(names.get(Name::Desired)), desired, arena, Within::LoadingDesired)?;
+    read_profile(&mut Text::new(names.get(Name::Desired)), desired, 0, arena, Within::LoadingDesired)?;
     for entry in desired.iter_mut() {
         match profile::expand_in_place(entry, usable, names.get(Name::RuntimeDir), arena) {
             Ok(()) => {}
@@ -308,7 +291,7 @@ fn user<'t>(names: &Names<'t>, uid: u32, run: &'t mut Run<'t>, world: &'t mut Wo
             }
         }
     }
-    work.plan.begin(&[], desired);
+    work.plan.begin(&[], desired, arena);
     if let Some(home) = usable {
         world.ground.free = split(home, 0);
     }
@@ -384,15 +367,20 @@ fn say_conflicts(plan: &Plan<'_>, log: &mut Log) {
     }
 }
 
-/// Reads a profile; a missing one is empty.
+/// Reads a profile; a missing one is empty. Behind it there is room for so many `more` entries.
 fn read_profile<'t>(
     file: &mut Text<'t>,
     into: &mut Profile<'t>,
+    more: usize,
     arena: &mut Arena<'t>,
     loading: Within,
 ) -> Result<'t, ()> {
     file.read(matches!(loading, Within::LoadingRecord), arena)
-        .and_then(|()| profile::parse(core::mem::take(&mut file.text), into))
+        .and_then(|()| {
+            into.claim(lines(file.text) + more, arena);
+            arena.check()?;
+            profile::parse(core::mem::take(&mut file.text), into)
+        })
         .map_err(|error| error.within(loading))
 }
 

@@ -58,12 +58,12 @@ struct Case {
 }
 
 impl Case {
-    fn plan<R>(&self, look: impl FnOnce(&Plan<'static>) -> R) -> R {
+    fn plan<R>(&self, look: impl FnOnce(&Plan<'_>) -> R) -> R {
         plan(&self.record.join("\n"), &self.desired.join("\n"), |plan| self.survey(plan), look)
     }
 
     /// What is on record is there.
-    fn survey(&self, plan: &mut Plan<'static>) {
+    fn survey(&self, plan: &mut Plan<'_>) {
         let targets = self.record.iter().map(|line| target(line).to_owned() + "/");
         let facts: Vec<_> = targets.chain(self.facts.iter().cloned()).collect();
         Facts::parse(&facts.join("\n")).answer(plan);
@@ -190,8 +190,8 @@ proptest! {
             }
             // What was made ready and what is mounted is the same, in the list and in the rounds.
             let sorted = |list: &[u64]| { let mut list = list.to_vec(); list.sort(); list };
-            assert_eq!(sorted(plan.mounts), sorted(plan.schedule));
-            assert_eq!(sorted(plan.mounts), sorted(plan.readying));
+            assert_eq!(sorted(&plan.mounts), sorted(&plan.schedule));
+            assert_eq!(sorted(&plan.mounts), sorted(&plan.readying));
         });
     }
 

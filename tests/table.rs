@@ -11,7 +11,6 @@
 //! Each table is made by a forked child in a namespace of its own, which vanishes with it. Shared mounts multiply:
 //! there are at most [`SHARED_MOUNTS`] steps that mount once one is shared, and no more than [`MOST_LINES`] lines.
 
-use std::alloc::{Layout, alloc_zeroed};
 use std::collections::BTreeSet;
 use std::env;
 use std::ffi::{CString, OsStr};
@@ -27,7 +26,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 use rustix::mount::{MountFlags, MountPropagationFlags as Propagation, UnmountFlags};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 use snap_update_ns::mount::info::parse_line;
-use snap_update_ns::mount::table::{Memory, MountRef, Table};
+use snap_update_ns::mount::table::{MountRef, Table};
 use snap_update_ns::text::arena::Arena;
 
 /// Steps that may mount something after the first mount has become shared.
@@ -387,16 +386,11 @@ fn ask(path: &Path) -> Option<Truth> {
     })
 }
 
-/// Several megabytes that are never touched for the most part: they must not be built on the stack.
-fn memory<'t>() -> &'t mut Memory<'t> {
-    // SAFETY: all bytes zero is an empty memory: three lists of length 0, the rest of which is not read.
-    unsafe { &mut *alloc_zeroed(Layout::new::<Memory<'t>>()).cast::<Memory<'t>>() }
-}
-
 fn compare(text: &[u8], root: &Path, dice: &mut Dice) -> io::Result<Found> {
     let mut found = Found::default();
     let mut arena = Arena::new(Vec::leak(vec![0; 4 << 20]));
-    let mut table = Table::new(memory());
+    let mut table = Table::new();
+    table.claim(text.len(), &mut arena);
     for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let mut copy = line.to_vec();
         match parse_line(&mut copy) {
@@ -408,7 +402,7 @@ fn compare(text: &[u8], root: &Path, dice: &mut Dice) -> io::Result<Found> {
         found.lines += 1;
     }
     let here = ask(Path::new("/")).ok_or_else(|| io::Error::other("the root cannot be asked"))?;
-    table.build(u32::try_from(here.mount).ok());
+    table.build(u32::try_from(here.mount).ok(), &mut arena);
     if table.is_empty() {
         // A chroot in a plain directory without mounts: nothing is listed, nothing is known.
         return Ok(found);

@@ -10,9 +10,9 @@ use super::create::{self, What};
 use super::{Apply, Results, notes, put_on_record, save};
 use crate::error::{Error, Result, Says, compose, says};
 use crate::kernel::file::{self, FileSystem, FileType, Open, Stat};
+use crate::kernel::list::List;
 use crate::kernel::mount::{self, Attach, Reach};
 use crate::kernel::{Errno, Fd};
-use crate::limits::PROFILE_ENTRIES;
 use crate::mount::{MountEntry, Options};
 use crate::plan::Class;
 use crate::text::{Out, has_byte, write_number};
@@ -54,10 +54,10 @@ impl Child<'_> {
 }
 
 /// What the covered directory holds.
-pub type Children<'t> = heapless::Vec<Child<'t>, { PROFILE_ENTRIES.max }>;
+pub type Children<'t> = List<'t, Child<'t>>;
 
 /// Room for what one call brings of a directory that is listed.
-pub const LISTING: usize = 16 << 10;
+const LISTING: usize = 16 << 10;
 
 /// The tmpfs of a mimic.
 struct Cover<'t> {
@@ -121,7 +121,6 @@ impl<'t> Apply<'_, 't> {
             dir,
             fstype: b"tmpfs",
             options: Options(options),
-            about: Options(options).about(),
             freq: 0,
             passno: 0,
         };
@@ -157,13 +156,13 @@ impl<'t> Apply<'_, 't> {
     /// Lists the directory, by name.
     #[inline(never)]
     fn list(&mut self, fd: &Fd, dir: &'t [u8]) -> Result<'t, ()> {
-        let Results { children, by_name, listing: buffer, .. } = &mut *self.results;
+        let Results { children, by_name, .. } = &mut *self.results;
         let arena = &mut *self.arena;
         children.clear();
         let no = |errno| Error::call(says!("cannot list %q: %e"), dir, errno);
         let listing = file::open_at(fd, b".", Open::READ_DIR).map_err(no)?;
         let mut done = Ok(());
-        file::list(&listing, buffer, |child| {
+        file::list(&listing, &mut [0; LISTING], |child| {
             let kind = child.kind.map_or_else(|| file::stat_at(fd, child.name).map(|s| s.kind), Ok);
             // What is gone again, or cannot be looked at, cannot be put back either.
             let Ok(kind) = kind else { return true };

@@ -19,6 +19,7 @@ pub mod walk;
 use crate::error::{Error, Result, Says, says};
 use crate::kernel::Errno;
 use crate::kernel::file::{self, FileSystem, Open};
+use crate::kernel::list::List;
 use crate::limits::{MEMORY, PROFILE_ENTRIES, WRITTEN_ENTRY};
 use crate::log::Log;
 use crate::mount::table::{MountRef, Table, marks};
@@ -28,12 +29,12 @@ use crate::text::arena::Arena;
 use crate::text::{Out, path};
 use create::Owner;
 use ground::Ground;
-use mimic::{Children, LISTING};
+use mimic::Children;
 use notes::Notes;
 use walk::Walker;
 
 /// New synthetic entries.
-type Synthetic<'t> = heapless::Vec<(Class, MountEntry<'t>), { PROFILE_ENTRIES.max }>;
+type Synthetic<'t> = List<'t, (Class, MountEntry<'t>)>;
 
 /// Adds a new synthetic entry, for which there is room: it was asked for.
 #[inline(never)]
@@ -41,31 +42,31 @@ fn put_on_record<'t>(synthetic: &mut Synthetic<'t>, class: Class, entry: MountEn
     let _ = synthetic.push((class, entry));
 }
 
-/// Results of a run, as large as they can be; lives in `.bss`. What is referred to most is in front, where it is reached by
-/// short instructions.
-#[repr(C)]
+/// Results of a run.
 pub struct Results<'t> {
     children: Children<'t>,
     /// Their places, by name.
-    by_name: Keys,
+    by_name: Keys<'t>,
     /// New synthetic entries, with the class of the entry that they were made for.
     synthetic: Synthetic<'t>,
     /// The lines of the old record that stay.
-    kept: heapless::Vec<bool, { PROFILE_ENTRIES.max }>,
-    /// What one call brings of a directory that is listed.
-    listing: [u8; LISTING],
+    kept: List<'t, bool>,
 }
 
-impl Results<'_> {
+impl<'t> Results<'t> {
     /// None.
     pub const fn new() -> Self {
-        Results {
-            synthetic: heapless::Vec::new(),
-            kept: heapless::Vec::new(),
-            children: heapless::Vec::new(),
-            by_name: heapless::Vec::new(),
-            listing: [0; LISTING],
-        }
+        Results { synthetic: List::new(), kept: List::new(), children: List::new(), by_name: List::new() }
+    }
+
+    /// Sees that there is room for all that can come of a plan. Without a change the lines of a mimic may be written anew.
+    pub fn claim(&mut self, plan: &Plan<'t>, arena: &mut Arena<'t>) {
+        let lines = plan.record.len();
+        self.kept.claim(lines, arena);
+        let most = if plan.changes_anything() { PROFILE_ENTRIES.max } else { lines };
+        self.synthetic.claim(most, arena);
+        self.children.claim(most, arena);
+        self.by_name.claim(2 * most, arena);
     }
 }
 
@@ -462,18 +463,18 @@ impl<'t> Apply<'_, 't> {
         };
         let mut fatal: Option<Error<'t>> = None;
         let (mut start, mut ready) = (0, 0);
-        while let Some(first) = step(plan.schedule, start) {
+        while let Some(first) = step(&plan.schedule, start) {
             let round = first.round();
             // Targets first, as soon as what lies above them is mounted: so mimics are there before anything is mounted
             // in the directories that they cover. Sources have to wait for what makes them.
-            while let Some(item) = step(plan.readying, ready)
+            while let Some(item) = step(&plan.readying, ready)
                 && item.opens.get() <= round
             {
                 self.make_ready(item, false);
                 ready += 1;
             }
             let mut end = start;
-            while let Some(item) = step(plan.schedule, end)
+            while let Some(item) = step(&plan.schedule, end)
                 && item.round() == round
             {
                 self.make_ready(item, true);
@@ -481,7 +482,7 @@ impl<'t> Apply<'_, 't> {
             }
             let mut class = first.class;
             while start < end
-                && let Some(item) = step(plan.schedule, start)
+                && let Some(item) = step(&plan.schedule, start)
             {
                 class = item.class;
                 self.mount_one(item, &mut fatal);
@@ -617,11 +618,11 @@ impl<'t> Apply<'_, 't> {
     /// Calls `each` for every entry that is on record from now on, with what is known of its target, whether it was made
     /// for it: what former runs have noted, if they may have; else what follows.
     fn each_recorded(&self, each: &mut dyn FnMut(&MountEntry<'t>, bool, Option<bool>)) {
-        for (entry, _) in self.plan.record.iter().zip(&self.results.kept).filter(|(_, kept)| **kept) {
+        for (entry, _) in self.plan.record.iter().zip(self.results.kept.iter()).filter(|(_, kept)| **kept) {
             each(entry, !entry.is_synthetic(), None);
         }
         for class in &Class::ALL {
-            for (of, entry) in &self.results.synthetic {
+            for (of, entry) in self.results.synthetic.iter() {
                 if of == class {
                     each(entry, false, None);
                 }

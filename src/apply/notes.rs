@@ -14,21 +14,22 @@
 #![forbid(unsafe_code)]
 
 use crate::kernel::file::Stat;
-use crate::limits::PROFILE_ENTRIES;
+use crate::kernel::list::List;
 use crate::mount::{MountEntry, profile};
 use crate::plan::{Action, Keys, Plan, Profile};
+use crate::text::arena::Arena;
 use crate::text::escape::{cut_field, write_escaped};
-use crate::text::{Out, cut, sort};
+use crate::text::{Out, cut, lines, sort};
 
 /// What is put behind the record's name.
 pub const SUFFIX: &[u8] = b".made";
 
-/// Targets, and whether they were made; lives in `.bss`.
+/// Targets, and whether they were made.
 #[derive(Default)]
 pub struct Notes<'t> {
-    list: heapless::Vec<(&'t [u8], bool), { PROFILE_ENTRIES.max }>,
+    list: List<'t, (&'t [u8], bool)>,
     /// Their places, by path.
-    sorted: Keys,
+    sorted: Keys<'t>,
 }
 
 /// Which file a record is, and of when; zeros where there is none.
@@ -42,13 +43,22 @@ pub fn version(stat: &Stat) -> Version {
 impl<'t> Notes<'t> {
     /// None.
     pub const fn new() -> Self {
-        Notes { list: heapless::Vec::new(), sorted: heapless::Vec::new() }
+        Notes { list: List::new(), sorted: List::new() }
     }
 
     /// Takes the text of the file; what a killed run was about to mount becomes entries behind those of the record,
     /// which has this version.
-    pub fn parse(&mut self, text: &'t mut [u8], record: &mut Profile<'t>, version: Version) {
-        self.list.clear();
+    pub fn parse(
+        &mut self,
+        text: &'t mut [u8],
+        record: &mut Profile<'t>,
+        version: Version,
+        arena: &mut Arena<'t>,
+    ) {
+        let Notes { list, sorted } = self;
+        let most = lines(text);
+        list.claim(most, arena);
+        sorted.claim(2 * most, arena);
         let mut holds = false;
         // What is behind the last line's end was cut short.
         let len = text.iter().rposition(|byte| *byte == b'\n').unwrap_or_default();
@@ -66,14 +76,13 @@ impl<'t> Notes<'t> {
                     let made = *sign == b'+';
                     let path: &'t [u8] = cut_field(&mut &mut *line, b'\n');
                     // More notes than entries are no notes of ours.
-                    let _ = self.list.push((path, made));
+                    let _ = list.push((path, made));
                 }
                 _ => {}
             }
         }
-        let list = &self.list;
         let note = |at: u64| list.get(at as usize);
-        sort::sort_places(&mut self.sorted, list.len(), &|a, b| note(a) < note(b));
+        sort::sort_places(sorted, list.len(), &|a, b| note(a) < note(b));
     }
 
     /// Whether the target was made for its entry; `None` where no note says so. Where one says so and one does not, it
@@ -138,8 +147,9 @@ mod tests {
         Notes::write(&mut text, b"/opt/a b", true);
         Notes::write(&mut text, b"/etc/foo", false);
         text.extend_from_slice(b"garbage\n\n+\n");
-        let mut notes = std::boxed::Box::<Notes>::default();
-        notes.parse(text.leak(), &mut Profile::new(), [0; 2]);
+        let arena = &mut Arena::new(Vec::leak(std::vec![0; 4096]));
+        let mut notes = Notes::new();
+        notes.parse(text.leak(), &mut Profile::new(), [0; 2], arena);
         assert_eq!(notes.find(b"/opt/a b"), Some(true));
         assert_eq!(notes.find(b"/etc/foo"), Some(false));
         assert_eq!(notes.find(b"/etc"), None);

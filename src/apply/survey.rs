@@ -9,7 +9,7 @@ use super::walk::{self, Walker};
 use crate::error::{Error, Result, Says, says};
 use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::{self, Errno, process};
-use crate::limits::{Limit, MOUNTINFO_LINE, MOUNTINFO_LINES, PROFILE_TEXT};
+use crate::limits::{KEPT_MOUNTS, Limit, MOUNTINFO_LINE, MOUNTINFO_LINES, PROFILE_TEXT};
 use crate::log::Log;
 use crate::mount::info::{self, Lines};
 use crate::mount::table::{Mount, Table};
@@ -123,6 +123,7 @@ pub fn mounts<'t>(
     log: &mut Log,
     confined: bool,
 ) -> Result<'t, ()> {
+    table.claim(KEPT_MOUNTS.max, arena);
     let buffer = arena.take(LINE_BUFFER)?;
     let mut count = 0u32;
     let mut over: Option<&'static Limit> = None;
@@ -151,7 +152,7 @@ pub fn mounts<'t>(
     match done {
         Ok(_) => {
             let root = super::place::look_at_root().map(MountId::get);
-            table.build(root);
+            table.build(root, arena);
             let says = says!("read %n lines of mountinfo");
             log.detail(Error::count(says, b"", Errno::NONE, count));
         }

@@ -20,6 +20,7 @@ use heapless::Vec;
 pub use crate::error::Errno;
 
 pub mod file;
+pub mod list;
 #[cfg(all(target_arch = "aarch64", target_env = "musl", not(debug_assertions)))]
 mod memory;
 pub mod mount;

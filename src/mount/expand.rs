@@ -92,12 +92,15 @@ pub(super) fn behind_variable(field: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::list::List;
     use crate::mount::profile;
+    use crate::text::arena::Arena;
     use std::boxed::Box;
 
     fn one(line: &str) -> MountEntry<'static> {
         let text = Box::leak(line.as_bytes().to_vec().into_boxed_slice());
-        let mut entries: heapless::Vec<_, 1> = heapless::Vec::new();
+        let mut entries = List::new();
+        entries.claim(1, &mut Arena::new(std::vec::Vec::leak(std::vec![0; 200])));
         profile::parse(text, &mut entries).unwrap();
         entries[0]
     }

@@ -9,16 +9,15 @@
 //! * Inside a field blanks and backslashes are [escaped](crate::text::escape).
 #![forbid(unsafe_code)]
 
-use heapless::{Vec, VecView};
-
 pub use super::expand::{ExpandFault, expand, expand_in_place};
-use super::{About, MountEntry, Options};
+use super::{MountEntry, Options};
 use crate::error::{Errno, Error, Result, Says, says};
+use crate::kernel::list::List;
 use crate::limits::{PROFILE_ENTRIES, PROFILE_LINE};
 use crate::text::escape::cut_field;
 use crate::text::number::parse_i64;
 use crate::text::path::{self, put};
-use crate::text::{cut, cut_at, find, place};
+use crate::text::{cut, place, position};
 
 /// Cuts the text into entries, in place and in the order of its lines, and appends them.
 ///
@@ -29,11 +28,7 @@ use crate::text::{cut, cut_at, find, place};
 ///
 /// The first line that is no entry, or is longer than [`PROFILE_LINE`]; more entries than [`PROFILE_ENTRIES`] or
 /// than there is room for. The text is the caller's to limit.
-pub fn parse<'t, const N: usize>(text: &'t mut [u8], into: &mut Vec<MountEntry<'t>, N>) -> Result<'t, ()> {
-    parse_lines(text, into.as_mut_view())
-}
-
-fn parse_lines<'t>(text: &'t mut [u8], into: &mut VecView<MountEntry<'t>>) -> Result<'t, ()> {
+pub fn parse<'t>(text: &'t mut [u8], into: &mut List<'t, MountEntry<'t>>) -> Result<'t, ()> {
     let mut rest = text;
     let mut number = 0;
     while !rest.is_empty() {
@@ -52,84 +47,70 @@ const _: () = assert!(PROFILE_LINE.max == 65_535, "TOO_LONG names the limit");
 
 /// One line, without its end.
 #[inline(never)]
-fn parse_line<'t>(line: &'t mut [u8], into: &mut VecView<MountEntry<'t>>) -> Result<'t, ()> {
-    let mut rest = trim(line);
-    let mut lens = [0; 6];
-    let count = tidy(rest, &mut lens);
+fn parse_line<'t>(line: &'t mut [u8], into: &mut List<'t, MountEntry<'t>>) -> Result<'t, ()> {
+    let line = trim(line);
+    let (len, count) = tidy(line);
     if count == 0 {
         return Ok(());
     }
     if count < 3 {
         return Err(Error::count(says!("expected at least 3 fields, found %n"), b"", Errno::NONE, count));
     }
-    // (1) source, (2) target, (3) type, (4) options, (5) freq, (6) passno
+    let mut rest = line.get_mut(..len).unwrap_or_default();
+    // (1) source, (2) target, (3) type
     let mut entry = MountEntry {
-        name: cut_at(&mut rest, lens[0]),
-        dir: target(cut_at(&mut rest, lens[1])),
-        fstype: cut_at(&mut rest, lens[2]),
-        options: Options(cut_at(&mut rest, lens[3])),
-        about: About::NONE,
+        name: cut_field(&mut rest, END),
+        dir: target(cut_field(&mut rest, END)),
+        fstype: cut_field(&mut rest, END),
+        options: Options(b""),
         freq: 0,
         passno: 0,
     };
-    // Most have the same as the one before.
-    entry.about = match into.last() {
-        Some(last) if last.options == entry.options => last.about,
-        _ => entry.options.about(),
-    };
-    integer(cut_at(&mut rest, lens[4]), &mut entry.freq, says!("cannot parse dump frequency: %q"))?;
-    integer(cut_at(&mut rest, lens[5]), &mut entry.passno, says!("cannot parse check pass number: %q"))?;
+    // (4) options: one field, or of seven and more fields all but the five others
+    for _ in 6..count {
+        let end = position(rest, END);
+        if let Some(end) = rest.get_mut(end) {
+            *end = b' ';
+        }
+    }
+    entry.options = Options(cut_field(&mut rest, END));
+    // (5) freq, (6) passno
+    integer(cut(&mut rest, END), &mut entry.freq, says!("cannot parse dump frequency: %q"))?;
+    integer(rest, &mut entry.passno, says!("cannot parse check pass number: %q"))?;
     if into.len() >= PROFILE_ENTRIES.max || into.push(entry).is_err() {
         return Err(PROFILE_ENTRIES.exceeded());
     }
     Ok(())
 }
 
-/// Decodes the fields up to a comment and moves them to the front, with a space between each two. Returns how many fields
-/// there are; their lengths are filled in: of seven and more fields those from the fourth to the last but two are one.
-fn tidy(line: &mut [u8], lens: &mut [usize; 6]) -> u32 {
-    let (mut at, mut len, mut count) = (0, 0, 0);
-    while let Some(byte) = line.get(at).copied().filter(|byte| *byte != b'#') {
-        if is_blank(byte) {
-            at += 1;
+/// What stands between the fields of a tidy line; it cannot be in one.
+const END: u8 = b'\n';
+
+/// Moves the fields up to a comment to the front, with one [`END`] between each two. Returns how many bytes they
+/// are then, and how many fields.
+fn tidy(line: &mut [u8]) -> (usize, u32) {
+    let (mut len, mut count) = (0, 0);
+    let mut blank = true;
+    for at in 0..line.len() {
+        let byte = line.get(at).copied().unwrap_or_default();
+        if matches!(byte, b' ' | b'\t') {
+            blank = true;
             continue;
         }
-        let (start, mut escapes) = (at, false);
-        while let Some(byte) = line.get(at)
-            && !is_blank(*byte)
-        {
-            escapes |= *byte == b'\\';
-            at += 1;
-            at += find(line.get(at..).unwrap_or_default(), b'\\', b'!');
-        }
-        let mut field = at - start;
-        if escapes {
-            field = cut_field(&mut line.get_mut(start..at).unwrap_or_default(), b' ').len();
-        }
-        if count > 0 {
-            put(line, &mut len, b' ');
-        }
-        if len == start {
-            // As it is mostly.
-            len += field;
-        } else {
-            for from in start..start + field {
-                let byte = line.get(from).copied().unwrap_or_default();
-                put(line, &mut len, byte);
+        if blank {
+            if byte == b'#' {
+                break;
             }
+            // There was a blank before it, or nothing at all.
+            if count > 0 {
+                put(line, &mut len, END);
+            }
+            count += 1;
+            blank = false;
         }
-        if count > 5 {
-            lens[3] += 1 + lens[4];
-            lens[4] = lens[5];
-        }
-        lens[count.min(5)] = field;
-        count += 1;
+        put(line, &mut len, byte);
     }
-    count as u32
-}
-
-fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t')
+    (len, count)
 }
 
 /// Reads a number, if there is one; what is to be said if it is none.
@@ -152,7 +133,7 @@ fn target(dir: &mut [u8]) -> &[u8] {
 fn trim(line: &mut [u8]) -> &mut [u8] {
     let mut rest = line;
     let mut len = 1;
-    while len <= 3 && !matches!((rest.first(), rest.last()), (Some(b'!'..=b'~'), Some(b'!'..=b'~'))) {
+    while len <= 3 {
         if is_space(rest.get(..len)) {
             rest = rest.get_mut(len..).unwrap_or_default();
             len = 1;
@@ -191,6 +172,7 @@ fn is_space(utf8: Option<&[u8]>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::arena::Arena;
     use proptest::prelude::*;
     use std::boxed::Box;
     use std::format;
@@ -200,7 +182,7 @@ mod tests {
 
     fn parsed(text: &[u8]) -> core::result::Result<std::vec::Vec<MountEntry<'static>>, String> {
         let text = Box::leak(text.to_vec().into_boxed_slice());
-        let mut entries: Vec<_, 64> = Vec::new();
+        let mut entries = room(64);
         match parse(text, &mut entries) {
             Ok(()) => Ok(entries.iter().copied().collect()),
             Err(error) => {
@@ -209,6 +191,12 @@ mod tests {
                 Err(String::from_utf8(sentence).unwrap())
             }
         }
+    }
+
+    fn room(most: usize) -> List<'static, MountEntry<'static>> {
+        let mut list = List::new();
+        list.claim(most, &mut Arena::new(Bytes::leak(std::vec![0; 100 * (most + 1)])));
+        list
     }
 
     fn one(text: &str) -> MountEntry<'static> {
@@ -239,7 +227,6 @@ mod tests {
                 dir: b"/snap/acorn/1/plat",
                 fstype: b"none",
                 options: Options(b"bind,ro"),
-                about: Options(b"bind,ro").about(),
                 freq: 1,
                 passno: 2,
             }
@@ -367,17 +354,14 @@ mod tests {
 
     #[test]
     fn the_largest_profile_is_accepted_and_one_entry_more_is_refused() {
-        // The list alone is larger than the stack of a test.
-        let check = || {
-            let text = |count: usize| "a /b c\n".repeat(count).into_bytes();
-            let (mut fits, mut exceeds) = (text(PROFILE_ENTRIES.max), text(PROFILE_ENTRIES.max + 1));
-            let mut entries: Box<Vec<MountEntry<'_>, { PROFILE_ENTRIES.max + 1 }>> = Box::default();
-            assert_eq!(parse(&mut fits, &mut entries), Ok(()));
+        for (count, done) in
+            [(PROFILE_ENTRIES.max, Ok(())), (PROFILE_ENTRIES.max + 1, Err(PROFILE_ENTRIES.exceeded()))]
+        {
+            let text = Bytes::leak("a /b c\n".repeat(count).into_bytes());
+            let mut entries = room(PROFILE_ENTRIES.max + 1);
+            assert_eq!(parse(text, &mut entries), done);
             assert_eq!(entries.len(), PROFILE_ENTRIES.max);
-            entries.clear();
-            assert_eq!(parse(&mut exceeds, &mut entries), Err(PROFILE_ENTRIES.exceeded()));
-        };
-        std::thread::Builder::new().stack_size(64 << 20).spawn(check).unwrap().join().unwrap();
+        }
     }
 
     fn field() -> impl Strategy<Value = String> {
@@ -406,7 +390,6 @@ mod tests {
                     dir,
                     fstype: fstype.as_bytes(),
                     options: Options(options.as_bytes()),
-                    about: Options(options.as_bytes()).about(),
                     freq: *freq,
                     passno: *passno,
                 });

@@ -275,15 +275,15 @@ impl<'t> Plan<'t> {
             };
             if there {
                 let place = (NOWHERE - 1).wrapping_sub(item.mount.0);
-                put(self.stack, if item.hidden { place } else { 0 }, NOWHERE - item.rank);
+                put(&mut self.stack, if item.hidden { place } else { 0 }, NOWHERE - item.rank);
             }
         }
         for (mimic, at) in self.mimics.iter().zip(0u32..).filter(|(m, _)| m.goes) {
             // Neither the first nor the last.
             let place = if mimic.mount.is_none() { mimic.dir } else { mimic.mount.0 };
-            put(self.stack, NOWHERE - 1 - place, at);
+            put(&mut self.stack, NOWHERE - 1 - place, at);
         }
-        sort::sort_keys(self.stack);
+        sort::sort_keys(&mut self.stack);
         for key in self.stack.iter() {
             // There are far less of either.
             let number = *key as u32;
@@ -296,20 +296,20 @@ impl<'t> Plan<'t> {
     /// The list of changes: by class; those whose target exists first, then by the directory in which it would be
     /// created. And the same by rounds.
     fn list_mounts(&mut self) {
-        let items = &**self.items;
-        arrange(items, self.mounts, |item| (item.class as u32, b""));
+        let items = &*self.items;
+        arrange(items, &mut self.mounts, |item| (item.class as u32, b""));
         // Mimics of outer directories come before those of inner ones, whatever the class; also of those that an entry
         // which goes has covered until now.
-        arrange(items, self.readying, |item| {
+        arrange(items, &mut self.readying, |item| {
             (item.opens.get(), item.under.map_or(b"", |_| path::parent(item.entry.dir)))
         });
-        arrange(items, self.schedule, |item| (item.round() << 2 | item.class as u32, b""));
+        arrange(items, &mut self.schedule, |item| (item.round() << 2 | item.class as u32, b""));
     }
 }
 
 /// Lists the items that are mounted by a number, then by the directory in which the target would be created, then by a path.
 #[inline(never)]
-fn arrange<'t>(items: &[Item<'t>], into: &mut Keys, by: fn(&Item<'t>) -> (u32, &'t [u8])) {
+fn arrange<'t>(items: &[Item<'t>], into: &mut Keys<'_>, by: fn(&Item<'t>) -> (u32, &'t [u8])) {
     into.clear();
     for item in items.iter().filter(|item| matches!(item.action, Action::Mount(_))) {
         let _ = into.push(item.rank.into());

@@ -19,10 +19,10 @@
 use core::cell::Cell;
 
 use crate::error::{Error, Says, says, worded};
-use crate::limits::PROFILE_ENTRIES;
+use crate::kernel::list::List;
 use crate::mount::table::{Mount, MountRef, Table};
 use crate::mount::{Flags, Kind, MountEntry, MountId, Origin};
-use crate::text::paths::{Mark, NOWHERE, PathId, Paths, Places};
+use crate::text::paths::{Mark, NOWHERE, PathId, Paths};
 use crate::text::sort;
 
 mod diff;
@@ -32,13 +32,10 @@ mod order;
 pub use order::Items;
 
 /// A mount profile: its entries in the order of the file.
-pub type Profile<'t> = heapless::Vec<MountEntry<'t>, { PROFILE_ENTRIES.max }>;
-
-/// Entries of two profiles.
-const ITEMS: usize = 2 * PROFILE_ENTRIES.max;
+pub type Profile<'t> = List<'t, MountEntry<'t>>;
 
 /// Numbers, or pairs of numbers, with room to be sorted.
-pub type Keys = heapless::Vec<u64, { 2 * ITEMS }>;
+pub type Keys<'t> = List<'t, u64>;
 
 /// Which pass an entry belongs to; ordered as the passes are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -243,36 +240,6 @@ worded! {
     Mount "plan: mount "
 }
 
-/// Room for everything that is decided on; lives in `.bss`.
-pub struct Memory<'t> {
-    items: heapless::Vec<Item<'t>, ITEMS>,
-    mimics: heapless::Vec<Mimic<'t>, { PROFILE_ENTRIES.max }>,
-    removals: heapless::Vec<Removal, ITEMS>,
-    mounts: [Keys; 3],
-    places: Places<'t>,
-    keys: [Keys; 3],
-}
-
-impl Memory<'_> {
-    /// Empty room.
-    pub const fn new() -> Self {
-        Memory {
-            items: heapless::Vec::new(),
-            mimics: heapless::Vec::new(),
-            removals: heapless::Vec::new(),
-            mounts: [const { Keys::new() }; 3],
-            places: Places::new(),
-            keys: [const { Keys::new() }; 3],
-        }
-    }
-}
-
-impl Default for Memory<'_> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// Everything that is decided on.
 pub struct Plan<'t> {
     /// What was mounted by the last run, as its record says.
@@ -280,52 +247,56 @@ pub struct Plan<'t> {
     /// How many of these lines are the record's; those behind it are what a killed run was about to mount.
     pub recorded: usize,
     /// The entries of both profiles, in the order of mounting.
-    pub items: &'t mut heapless::Vec<Item<'t>, ITEMS>,
+    pub items: List<'t, Item<'t>>,
     /// The mimics on record.
-    pub mimics: &'t mut heapless::Vec<Mimic<'t>, { PROFILE_ENTRIES.max }>,
+    pub mimics: List<'t, Mimic<'t>>,
     /// The steps of taking away, in their order.
-    pub removals: &'t mut heapless::Vec<Removal, ITEMS>,
+    pub removals: List<'t, Removal>,
     /// The items to mount, in the order of the list of changes (base text, 6.6).
-    pub mounts: &'t mut Keys,
+    pub mounts: Keys<'t>,
     /// The same items in the order of their rounds.
-    pub schedule: &'t mut Keys,
+    pub schedule: Keys<'t>,
     /// The same items in the order in which their targets are made ready, round by round.
-    pub readying: &'t mut Keys,
+    pub readying: Keys<'t>,
     /// All targets, and behind them the sources.
     pub paths: Paths<'t>,
     /// How many entries there are in both profiles.
     count: usize,
-    parts: &'t mut Keys,
-    by_dir: &'t mut Keys,
-    stack: &'t mut Keys,
+    parts: Keys<'t>,
+    by_dir: Keys<'t>,
+    stack: Keys<'t>,
+}
+
+impl Default for Plan<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl<'t> Plan<'t> {
     /// An empty plan.
-    pub const fn new(memory: &'t mut Memory<'t>) -> Self {
-        let Memory { items, mimics, removals, mounts, places, keys } = memory;
-        let ([mounts, schedule, readying], [by_dir, stack, parts]) = (mounts, keys);
+    pub const fn new() -> Self {
         Plan {
             record: &[],
             recorded: 0,
-            items,
-            mimics,
-            removals,
-            mounts,
-            schedule,
-            readying,
-            paths: Paths::new(places),
+            items: List::new(),
+            mimics: List::new(),
+            removals: List::new(),
+            mounts: List::new(),
+            schedule: List::new(),
+            readying: List::new(),
+            paths: Paths::new(),
             count: 0,
-            parts,
-            by_dir,
-            stack,
+            parts: List::new(),
+            by_dir: List::new(),
+            stack: List::new(),
         }
     }
 
     /// Calls `each` for the record's lines of a mimic's parts, by number. The mimic is named by its place.
     #[inline(never)]
     pub fn each_part(&self, mimic: u32, each: &mut dyn FnMut(u16)) {
-        let parts = sort::from(self.parts, order::key(mimic, 0)).iter();
+        let parts = sort::from(&self.parts, order::key(mimic, 0)).iter();
         parts.take_while(|part| **part >> 32 == u64::from(mimic)).for_each(|part| each(*part as u16));
     }
 
@@ -342,8 +313,7 @@ impl<'t> Plan<'t> {
     }
 
     /// Whether the target of an item that is taken away is used again as it is: by a desired entry that needs the same
-    /// kind of thing there, while nothing above it changes and neither lies beneath what covers the other; or as the source
-    /// of one.
+    /// kind of thing there, while nothing above it changes; or as the source of one.
     pub fn leaves_target_of(&self, item: &Item<'t>) -> bool {
         let moves = self.paths.mark_above(Mark::Changed, item.dir) > 0 || self.is_uncovered(item);
         self.paths.at(Mark::Coming, item.dir) == item.kind as u32 + 1
@@ -351,7 +321,7 @@ impl<'t> Plan<'t> {
                 && self.items_at(item.dir).any(|other| {
                     let fits = other.kind == item.kind
                         || (other.kind == Kind::EnsureDir && item.kind == Kind::Directory);
-                    fits && other.is_wanted() && other.hidden == item.hidden
+                    fits && other.is_wanted()
                 })
     }
 

@@ -7,20 +7,30 @@ use core::cell::Cell;
 use super::{Action, Class, Item, Keys, Mimic, Outcome, Plan, State};
 use crate::mount::table::MountRef;
 use crate::mount::{Kind, MountEntry, Origin};
+use crate::text::arena::Arena;
 use crate::text::paths::{Mark, NOWHERE, PathId};
 use crate::text::{path, sort};
 
 impl<'t> Plan<'t> {
     /// The first move: the two profiles become [`Plan::items`] and [`Plan::mimics`]. Targets are clean already. Where
     /// two desired entries have one target, the first in the order of mounting wins.
-    pub fn begin(&mut self, record: &'t [MountEntry<'t>], desired: &'t [MountEntry<'t>]) {
-        (self.record, self.recorded) = (record, record.len());
-        self.items.clear();
-        self.mimics.clear();
-        self.parts.clear();
-        self.paths.clear();
-        // First all targets, then all sources: much of each is in order.
+    pub fn begin(
+        &mut self,
+        record: &'t [MountEntry<'t>],
+        desired: &'t [MountEntry<'t>],
+        arena: &mut Arena<'t>,
+    ) {
         let count = record.len() + desired.len();
+        (self.record, self.recorded, self.count) = (record, record.len(), count);
+        self.items.claim(count, arena);
+        self.mimics.claim(record.len(), arena);
+        self.removals.claim(count, arena);
+        let Plan { mounts, schedule, readying, parts, by_dir, stack, .. } = self;
+        for keys in [mounts, schedule, readying, parts, by_dir, stack] {
+            keys.claim(2 * count, arena);
+        }
+        self.paths.claim(2 * count, arena);
+        // First all targets, then all sources: much of each is in order.
         let entry = |at: usize| record.get(at).or_else(|| desired.get(at.wrapping_sub(record.len())));
         for number in 0..2 * count {
             if number < count || entry(number - count).is_some_and(has_source) {
@@ -30,9 +40,8 @@ impl<'t> Plan<'t> {
         self.paths.build(&|number| {
             let source = (number as usize).checked_sub(count);
             let entry = entry(source.unwrap_or(number as usize));
-            (entry.map_or(b"", |entry| if source.is_some() { entry.name } else { entry.dir }), 0)
+            entry.map_or(b"", |entry| if source.is_some() { entry.name } else { entry.dir })
         });
-        self.count = count;
         let root = self.read_record();
         for at in 0..desired.len() {
             let Some(entry) = desired.get(at) else { break };
@@ -87,17 +96,17 @@ impl<'t> Plan<'t> {
             }
             let over = self.over(entry);
             match self.paths.at(Mark::Gone, over) {
-                0 => put(self.stack, over, at.into()),
-                number => put(self.parts, number - 1, at.into()),
+                0 => put(&mut self.stack, over, at.into()),
+                number => put(&mut self.parts, number - 1, at.into()),
             }
         }
         for part in self.stack.iter() {
             let number = self.paths.at(Mark::Gone, (*part >> 32) as PathId);
             if number > 0 {
-                put(self.parts, number - 1, *part as u32);
+                put(&mut self.parts, number - 1, *part as u32);
             }
         }
-        sort::sort_keys(self.parts);
+        sort::sort_keys(&mut self.parts);
         root
     }
 
@@ -127,7 +136,7 @@ impl<'t> Plan<'t> {
             mount: MountRef::NONE,
             hidden: false,
             under: None,
-            flags: entry.about.flags,
+            flags: entry.options.flags(),
             needs_mimic: false,
             action: if desired { Action::Keep } else { Action::Unmount },
             opens: Cell::new(0),
@@ -173,10 +182,9 @@ impl<'t> Plan<'t> {
                 Kind::EnsureDir => 1,
                 _ => 2,
             };
-            put(self.by_dir, if by_class { class << 28 } else { 0 } | item.dir, rank << 20 | item.rank);
+            put(&mut self.by_dir, if by_class { class << 28 } else { 0 } | item.dir, rank << 20 | item.rank);
         }
-        sort::sort_keys(self.by_dir);
-        self.paths.index(self.by_dir);
+        sort::sort_keys(&mut self.by_dir);
     }
 
     /// Each record entry goes with the desired entry that equals it, or becomes an item of its own.
@@ -233,7 +241,7 @@ impl<'t> Plan<'t> {
                 }
                 // The last of its class at that target.
                 let target = (item.class as u64) << 60 | key(next, 0);
-                let end = if is_own { here } else { sort::bound(self.by_dir, target + key(1, 0)) };
+                let end = if is_own { here } else { sort::bound(&self.by_dir, target + key(1, 0)) };
                 let before = end.wrapping_sub(1);
                 let Some(sorted) = self.by_dir.get(before).filter(|sorted| **sorted >> 32 == target >> 32)
                 else {
@@ -262,7 +270,7 @@ impl<'t> Plan<'t> {
         if let Some(item) = item.filter(|item| !item.visited) {
             item.visited = true;
             // Each item is put there once.
-            put(self.stack, item.dir, at as u32);
+            put(&mut self.stack, item.dir, at as u32);
         }
     }
 
@@ -285,7 +293,8 @@ impl<'t> Plan<'t> {
     /// The items with a target from one on to before another.
     #[inline(never)]
     fn items_in(&self, from: PathId, to: PathId) -> Items<'_, 't> {
-        Items { items: self.items, keys: self.paths.part(self.by_dir, from, to).iter() }
+        let keys = sort::from(&self.by_dir, key(from, 0)).iter();
+        Items { items: &self.items, keys, end: key(to, 0) }
     }
 }
 
@@ -293,6 +302,7 @@ impl<'t> Plan<'t> {
 pub struct Items<'a, 't> {
     items: &'a [Item<'t>],
     keys: core::slice::Iter<'a, u64>,
+    end: u64,
 }
 
 impl<'a, 't> Iterator for Items<'a, 't> {
@@ -300,7 +310,8 @@ impl<'a, 't> Iterator for Items<'a, 't> {
 
     #[inline(never)]
     fn next(&mut self) -> Option<&'a Item<'t>> {
-        self.items.get(item_of(*self.keys.next()?))
+        let key = self.keys.next().filter(|key| **key < self.end)?;
+        self.items.get(item_of(*key))
     }
 }
 
@@ -317,7 +328,7 @@ pub(super) fn key(dir: PathId, number: u32) -> u64 {
 
 /// One more key. They have room for all.
 #[inline(never)]
-pub(super) fn put(keys: &mut Keys, dir: PathId, number: u32) {
+pub(super) fn put(keys: &mut Keys<'_>, dir: PathId, number: u32) {
     let _ = keys.push(key(dir, number));
 }
 

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::Out;
+use super::path::put;
 
 /// The arena has not enough bytes left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,16 @@ impl<'t> Arena<'t> {
         self.free.split_off_mut(..len).ok_or(Full)
     }
 
+    /// Hands out nothing more.
+    pub fn exhaust(&mut self) {
+        self.free = &mut [];
+    }
+
+    /// Whether everything that was asked for was there; to be asked when lists were made.
+    pub fn check(&self) -> Result<(), Full> {
+        if self.free.is_empty() { Err(Full) } else { Ok(()) }
+    }
+
     /// Hands out a copy of the bytes, to be changed.
     pub fn copy(&mut self, bytes: &[u8]) -> Result<&'t mut [u8], Full> {
         self.join(&[bytes])
@@ -57,10 +68,10 @@ impl<'t> Arena<'t> {
     #[inline(never)]
     fn join(&mut self, parts: &[&[u8]]) -> Result<&'t mut [u8], Full> {
         let taken = self.take(parts.iter().map(|part| part.len()).sum())?;
-        let mut rest = &mut *taken;
+        let mut len = 0;
         for part in parts {
-            for (place, byte) in rest.split_off_mut(..part.len()).unwrap_or_default().iter_mut().zip(*part) {
-                *place = *byte;
+            for byte in *part {
+                put(taken, &mut len, *byte);
             }
         }
         Ok(taken)

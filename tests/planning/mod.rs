@@ -3,41 +3,25 @@
 #![allow(dead_code)] // each test uses its part of it
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::Mutex;
 
 use snap_update_ns::error::Sentence;
+use snap_update_ns::limits::KEPT_MOUNTS;
 use snap_update_ns::mount::info::parse_line;
-use snap_update_ns::mount::table::{self, Table};
+use snap_update_ns::mount::table::Table;
 use snap_update_ns::mount::{Kind, MountEntry, profile};
-use snap_update_ns::plan::{self, Item, Plan, Profile, State, Step};
+use snap_update_ns::plan::{Item, Plan, Profile, State, Step};
 use snap_update_ns::text::arena::Arena;
-use snap_update_ns::text::{Out, path};
+use snap_update_ns::text::{Out, lines, path};
 
-/// As large as a plan is, there is one.
-struct Planner {
-    plan: Plan<'static>,
-    table: Table<'static>,
-    profile: &'static mut Profile<'static>,
-}
-
-static PLAN: Mutex<plan::Memory<'static>> = Mutex::new(plan::Memory::new());
-static TABLE: Mutex<table::Memory<'static>> = Mutex::new(table::Memory::new());
-static PROFILE: Mutex<Profile<'static>> = Mutex::new(Profile::new());
-
-/// Memory that is never given back.
-fn forever<T>(memory: &'static Mutex<T>) -> &'static mut T {
-    let taken: &'static mut MutexGuard<'static, T> = Box::leak(Box::new(memory.lock().expect("taken once")));
-    taken
-}
-
-fn planner() -> MutexGuard<'static, Planner> {
-    static PLANNER: OnceLock<Mutex<Planner>> = OnceLock::new();
-    let planner = PLANNER.get_or_init(|| {
-        let plan = Plan::new(forever(&PLAN));
-        let table = Table::new(forever(&TABLE));
-        Mutex::new(Planner { plan, table, profile: forever(&PROFILE) })
-    });
-    planner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+/// Lends memory to one plan after the other.
+fn in_memory<R>(work: impl FnOnce(Arena<'_>) -> R) -> R {
+    static MEMORY: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+    let mut memory = MEMORY.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    if memory.is_empty() {
+        *memory = vec![0; 512 << 20];
+    }
+    work(Arena::new(&mut memory))
 }
 
 struct Text(Vec<u8>);
@@ -55,33 +39,36 @@ pub fn written(entry: &MountEntry<'_>) -> String {
     String::from_utf8(text.0).expect("tests write text")
 }
 
-fn parsed(text: &str, profile: &mut Profile<'static>) -> &'static [MountEntry<'static>] {
-    profile.clear();
-    // The text of a plan lives as long as its memory: for ever, and tests are short.
-    let text = Box::leak(text.as_bytes().to_vec().into_boxed_slice());
-    profile::parse(text, profile).expect("tests write profiles that can be read");
-    Box::leak(profile.to_vec().into_boxed_slice())
+fn parsed<'t>(text: &str, arena: &mut Arena<'t>) -> Profile<'t> {
+    let mut profile = Profile::new();
+    profile.claim(lines(text.as_bytes()), arena);
+    let text = arena.copy(text.as_bytes()).expect("tests write short profiles");
+    profile::parse(text, &mut profile).expect("tests write profiles that can be read");
+    profile
 }
 
 /// The canonical lines of a profile.
 pub fn formatted(text: &str) -> Vec<String> {
-    parsed(text, planner().profile).iter().map(written).collect()
+    in_memory(|mut arena| parsed(text, &mut arena).iter().map(written).collect())
 }
 
 /// Makes a plan where nothing is known of the mount table, so that the record is believed, and looks at it.
 pub fn plan<R>(
     record: &str,
     desired: &str,
-    survey: impl FnOnce(&mut Plan<'static>),
-    look: impl FnOnce(&Plan<'static>) -> R,
+    survey: impl FnOnce(&mut Plan<'_>),
+    look: impl FnOnce(&Plan<'_>) -> R,
 ) -> R {
-    let Planner { plan, table, profile } = &mut *planner();
-    let (record, desired) = (parsed(record, profile), parsed(desired, profile));
-    plan.begin(record, desired);
-    plan.judge(table);
-    survey(plan);
-    plan.decide();
-    look(plan)
+    in_memory(|arena| {
+        let arena = &mut { arena };
+        let (record, desired) = (parsed(record, arena), parsed(desired, arena));
+        let (mut plan, mut table) = (Plan::new(), Table::new());
+        plan.begin(&record, &desired, arena);
+        plan.judge(&mut table);
+        survey(&mut plan);
+        plan.decide();
+        look(&plan)
+    })
 }
 
 /// The same over a mount table, of which the lines are kept that the survey would keep. How many those are is told.
@@ -89,29 +76,29 @@ pub fn plan_over<R>(
     mountinfo: &str,
     record: &str,
     desired: &str,
-    look: impl FnOnce(&Plan<'static>, usize) -> R,
+    look: impl FnOnce(&Plan<'_>, usize) -> R,
 ) -> R {
-    let Planner { plan, table, profile } = &mut *planner();
-    let (record, desired) = (parsed(record, profile), parsed(desired, profile));
-    plan.begin(record, desired);
-    table.clear();
-    let mut arena = Arena::new(Vec::leak(vec![0; 4 * mountinfo.len()]));
-    let mut kept = 0;
-    for line in mountinfo.lines() {
-        let mut line = line.as_bytes().to_vec();
-        let info = parse_line(&mut line).expect("tests write lines of mountinfo");
-        let dir = plan.paths.on_the_way(info.dir);
-        if dir.is_some() || info.dir == b"/" || plan.binds_from_above(info.dir) {
-            table.keep(&info, dir, &mut arena).expect("room for the table");
-            kept += 1;
+    in_memory(|arena| {
+        let arena = &mut { arena };
+        let (record, desired) = (parsed(record, arena), parsed(desired, arena));
+        let (mut plan, mut table) = (Plan::new(), Table::new());
+        plan.begin(&record, &desired, arena);
+        table.claim(KEPT_MOUNTS.max, arena);
+        let mut kept = 0;
+        for line in mountinfo.lines() {
+            let mut line = line.as_bytes().to_vec();
+            let info = parse_line(&mut line).expect("tests write lines of mountinfo");
+            let dir = plan.paths.on_the_way(info.dir);
+            if dir.is_some() || info.dir == b"/" || plan.binds_from_above(info.dir) {
+                table.keep(&info, dir, arena).expect("room for the table");
+                kept += 1;
+            }
         }
-    }
-    table.build(Some(1));
-    plan.judge(table);
-    plan.decide();
-    let result = look(plan, kept);
-    table.clear();
-    result
+        table.build(Some(1), arena);
+        plan.judge(&mut table);
+        plan.decide();
+        look(&plan, kept)
+    })
 }
 
 /// The steps of a plan as they are printed: verb, canonical entry, and the path that it is about.
@@ -182,7 +169,7 @@ impl Facts {
     }
 
     /// Answers what `apply::survey::targets` asks.
-    pub fn answer(&self, plan: &mut Plan<'static>) {
+    pub fn answer(&self, plan: &mut Plan<'_>) {
         for item in plan.items.iter_mut() {
             let what = self.there.get(item.entry.dir);
             match item.kind {
@@ -205,7 +192,7 @@ impl Facts {
         }
     }
 
-    fn find_missing(&self, item: &mut Item<'static>) {
+    fn find_missing(&self, item: &mut Item<'_>) {
         let mut dir: &[u8] = b"/";
         for prefix in path::prefixes(item.entry.dir) {
             match self.there.get(prefix) {
