@@ -9,7 +9,7 @@
 use crate::error::{Error, Result, Says, Sentence, says, worded};
 use crate::text::arena::{Arena, Full};
 use crate::text::number::parse_u64;
-use crate::text::split;
+use crate::text::{place, split};
 
 /// What the command line asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +57,7 @@ fn read<'t>(
 ) -> core::result::Result<(), Fault> {
     let mut has_instance = false;
     while let Some(arg) = args.next() {
-        match split(OPTIONS, b' ').position(|option| option == arg) {
+        match place(OPTIONS, b' ', arg) {
             Some(0) => into.from_snap_confine = true,
             Some(1) => into.user_mounts = true,
             Some(_) => {

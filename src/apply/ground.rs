@@ -72,15 +72,17 @@ impl<'t> Ground<'t> {
 pub fn mode(at: &[u8]) -> u32 {
     const TMP: &[u8] = b"/var/lib/snapd/hostfs/tmp/snap-private-tmp";
     // The first few are root's own, the others everybody's.
-    let (at, places, own): (_, &[u8], _) = match at.strip_prefix(TMP) {
+    let (at, places, mut own): (_, &[u8], i32) = match at.strip_prefix(TMP) {
         Some(inside) => (inside, b" /snap.* /snap.*/tmp /snap.*/tmp/.X11-unix", 2),
         None => (at, b"/tmp/.X11-unix /dev/shm/snap.*", 0),
     };
-    match split(places, b' ').position(|place| is_like(at, place)) {
-        Some(place) if place < own => 0o700,
-        Some(_) => 0o1777,
-        None => 0o755,
+    for place in split(places, b' ') {
+        if is_like(at, place) {
+            return if own > 0 { 0o700 } else { 0o1777 };
+        }
+        own -= 1;
     }
+    0o755
 }
 
 /// Whether a path is this one, in which an asterisk stands for the rest of a component.

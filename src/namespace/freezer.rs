@@ -442,7 +442,7 @@ fn find_own_group<'t>(groups: &'t [u8], words: &Words) -> Result<'t, &'t [u8]> {
         // number:controllers:path, and a path may have colons
         let mut fields = split(line, b':');
         let (number, controllers) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
-        let path = line.get(number.len() + controllers.len() + 2..).unwrap_or_default();
+        let path = fields.rest();
         if line.is_empty() {
             continue;
         }

@@ -96,7 +96,12 @@ pub fn split(text: &[u8], separator: u8) -> Split<'_> {
     Split { rest: Some(text), separator }
 }
 
-impl Split<'_> {
+impl<'t> Split<'t> {
+    /// What was not split yet.
+    pub fn rest(self) -> &'t [u8] {
+        self.rest.unwrap_or_default()
+    }
+
     /// No parts.
     pub const NONE: Split<'static> = Split { rest: None, separator: 0 };
 }
