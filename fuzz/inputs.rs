@@ -164,7 +164,7 @@ fn decided<'t>(
     plan.each_line(&mut |step, entry, about| {
         Sentence::plain(step.says()).write(b"", &mut out);
         entry.write(&mut out);
-        out.put(about);
+        out.put(about.unwrap_or_default());
     });
     out.0
 }

@@ -324,7 +324,7 @@ fn make_plan<'t>(
             log.debug(&|line| {
                 line.says(step.says());
                 entry.write(line);
-                if !about.is_empty() {
+                if let Some(about @ [_, ..]) = about {
                     line.says(if step == Step::Mount { says!("  # over ") } else { says!("  # for ") });
                     line.put(about);
                 }

@@ -407,9 +407,9 @@ impl<'t> Plan<'t> {
         !self.removals.is_empty() || !self.mounts.is_empty()
     }
 
-    /// Calls `line` for every step with its entry and a path that it is about: first what is taken away, then
+    /// Calls `line` for every step with its entry and the path that it is about, if any: first what is taken away, then
     /// what stays, then what is mounted.
-    pub fn each_line(&self, line: &mut dyn FnMut(Step, &MountEntry<'t>, &[u8])) {
+    pub fn each_line(&self, line: &mut dyn FnMut(Step, &MountEntry<'t>, Option<&[u8]>)) {
         for removal in self.removals.iter() {
             let (step, entry) = match *removal {
                 Removal::Item(at) => match self.items.get(at as usize) {
@@ -422,7 +422,7 @@ impl<'t> Plan<'t> {
                 }
             };
             if let Some(entry) = entry {
-                line(step, entry, b"");
+                line(step, entry, None);
             }
         }
         for item in self.items.iter() {
@@ -432,16 +432,16 @@ impl<'t> Plan<'t> {
                 Action::Duplicate | Action::Unknown => Step::Skip,
                 Action::Unmount | Action::Mount(_) => continue,
             };
-            line(step, item.entry, b"");
+            line(step, item.entry, None);
         }
         for mimic in self.mimics.iter().filter(|mimic| !mimic.goes) {
             if let Some(entry) = self.line(mimic.line) {
-                line(Step::Keep, entry, mimic.heir.unwrap_or_default());
+                line(Step::Keep, entry, mimic.heir);
             }
         }
         for at in self.mounts.iter() {
             if let Some(item) = self.items.get(*at as usize) {
-                line(Step::Mount, item.entry, item.under.filter(|_| item.needs_mimic).unwrap_or_default());
+                line(Step::Mount, item.entry, item.under.filter(|_| item.needs_mimic));
             }
         }
     }

@@ -109,7 +109,7 @@ pub fn printed(plan: &Plan<'_>) -> String {
         Sentence::plain(step.says()).write(b"", &mut verb);
         let verb = String::from_utf8(verb.0).unwrap();
         text += &format!("{}{}", verb.strip_prefix("plan: ").unwrap(), written(entry));
-        if !about.is_empty() {
+        if let Some(about @ [_, ..]) = about {
             let word = if step == Step::Mount { "over" } else { "for" };
             text += &format!("  # {word} {}", String::from_utf8_lossy(about));
         }
