@@ -55,11 +55,6 @@ struct Words {
     request: &'static [u8],
     freeze: &'static [u8],
     thaw: &'static [u8],
-    /// The file that tells whether it is so, by a line.
-    state: &'static [u8],
-    at_rest: &'static [u8],
-    /// By which controller our own group is found in `/proc/self/cgroup`.
-    controller: &'static [u8],
     /// What is said when a request cannot be made: about the group.
     cannot_open: Says,
     cannot_write: Says,
@@ -68,14 +63,28 @@ struct Words {
     too_late: Says,
 }
 
+impl Words {
+    /// The file that tells whether it is so, by a line.
+    fn state(&self) -> &'static [u8] {
+        if self.version == Version::One { self.request } else { b"cgroup.events" }
+    }
+
+    /// That line.
+    fn at_rest(&self) -> &'static [u8] {
+        if self.version == Version::One { self.freeze } else { b"frozen 1" }
+    }
+
+    /// By which controller our own group is found in `/proc/self/cgroup`.
+    fn controller(&self) -> &'static [u8] {
+        if self.version == Version::One { b"freezer" } else { b"" }
+    }
+}
+
 static ONE: Words = Words {
     version: Version::One,
     request: b"freezer.state",
     freeze: b"FROZEN",
     thaw: b"THAWED",
-    state: b"freezer.state",
-    at_rest: b"FROZEN",
-    controller: b"freezer",
     cannot_open: says!("open %s/freezer.state: %e"),
     cannot_write: says!("write %s/freezer.state: %e"),
     requesting: Within::Freezing,
@@ -91,9 +100,6 @@ static TWO: Words = Words {
     request: b"cgroup.freeze",
     freeze: b"1",
     thaw: b"0",
-    state: b"cgroup.events",
-    at_rest: b"frozen 1",
-    controller: b"",
     cannot_open: says!("cannot freeze processes in group %q: %e"),
     cannot_write: says!("cannot freeze processes in group %q: %e"),
     requesting: Within::FinishingFreezing,
@@ -288,7 +294,7 @@ impl<'t> Freezer<'t> {
                     Err(errno) => (0, errno),
                 };
                 let text = buffer.get(..len).unwrap_or_default();
-                if errno == Errno::ENODEV || has_part(text, b'\n', words.at_rest) {
+                if errno == Errno::ENODEV || has_part(text, b'\n', words.at_rest()) {
                     break;
                 }
                 let left = deadline.saturating_sub(now());
@@ -373,7 +379,7 @@ impl<'t> Visitor<'_, 't> {
         let words = self.words;
         let (tells, word) = match self.frozen {
             // Opened before the request is made, so that no change can be missed.
-            Some(_) => (words.state, words.freeze),
+            Some(_) => (words.state(), words.freeze),
             None => (words.request, words.thaw),
         };
         let state = file::open_at(group, tells, Open::READ)?;
@@ -450,7 +456,7 @@ fn find_own_group<'t>(groups: &'t [u8], words: &Words) -> Result<'t, &'t [u8]> {
             let says = says!("cannot parse proc cgroup entry %q: expected number:controllers:path");
             return Err(Error::about(says, line));
         }
-        if has_part(controllers, b',', words.controller) {
+        if has_part(controllers, b',', words.controller()) {
             return Ok(path);
         }
     }
@@ -532,9 +538,9 @@ mod tests {
 
     #[test]
     fn at_rest_is_a_whole_line() {
-        assert!(has_part(b"populated 1\nfrozen 1\n", b'\n', TWO.at_rest));
-        assert!(!has_part(b"populated 1\nfrozen 0\n", b'\n', TWO.at_rest));
-        assert!(!has_part(b"populated 1\nfrozen 10\n", b'\n', TWO.at_rest));
-        assert!(!has_part(b"", b'\n', TWO.at_rest));
+        assert!(has_part(b"populated 1\nfrozen 1\n", b'\n', TWO.at_rest()));
+        assert!(!has_part(b"populated 1\nfrozen 0\n", b'\n', TWO.at_rest()));
+        assert!(!has_part(b"populated 1\nfrozen 10\n", b'\n', TWO.at_rest()));
+        assert!(!has_part(b"", b'\n', TWO.at_rest()));
     }
 }
