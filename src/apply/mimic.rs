@@ -63,7 +63,7 @@ const LISTING: usize = 16 << 10;
 struct Cover<'t> {
     dir: &'t [u8],
     /// What the tmpfs is mounted with.
-    data: heapless::Vec<u8, 48>,
+    data: heapless::Vec<u8, 64>,
 }
 
 /// What came of a mimic whose tmpfs is there, whole or not; an error outside where it is not.

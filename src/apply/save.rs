@@ -7,8 +7,7 @@ use crate::error::{Error, Result, Says, says};
 use crate::kernel::Fd;
 use crate::kernel::file::{self, Open};
 use crate::kernel::writer::Writer;
-use crate::limits::NAME;
-use crate::text::{Out, path};
+use crate::text::{Out, Short, path};
 
 /// Compares what is written with what is there.
 struct Comparer<'b> {
@@ -73,8 +72,8 @@ fn try_replace<'t>(
 
 /// The name of the temporary file for a name in a directory. There is no such file any more.
 #[inline(never)]
-fn cleared(folder: &Fd, name: &[u8]) -> heapless::Vec<u8, { NAME.max }> {
-    let mut temporary = heapless::Vec::new();
+fn cleared(folder: &Fd, name: &[u8]) -> Short {
+    let mut temporary = Short::new();
     temporary.put(name);
     temporary.put(b".0~");
     let _ = file::unlink(folder, &temporary);

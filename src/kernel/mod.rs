@@ -11,11 +11,10 @@
 //! 32-bit Arm has another number or structure, it is written beside.
 #![allow(unsafe_code)]
 
-use crate::text::Out;
+use crate::text::{Out, SHORT, Short};
 use core::arch::asm;
 use core::ffi::c_long;
 use core::mem::MaybeUninit;
-use heapless::Vec;
 
 pub use crate::error::Errno;
 
@@ -175,12 +174,12 @@ pub(crate) fn terminate(text: &[u8], buffer: &mut [MaybeUninit<u8>]) -> Result<(
     Ok(())
 }
 
-/// Bytes in the longest path below `/proc/self`: a name inside a directory, and the NUL.
-const LONGEST: usize = "/proc/self/fdinfo/2147483647/".len() + 256;
+// The longest path below `/proc/self`: a name inside a directory, and the NUL.
+const _: () = assert!("/proc/self/fdinfo/2147483647/".len() + 256 <= SHORT);
 
 /// `/proc/self/fd/N`, or a name inside that directory, with a NUL: how mount(2) and umount2(2) are given a
 /// descriptor.
-pub(crate) struct FdPath(Vec<u8, LONGEST>);
+pub(crate) struct FdPath(Short);
 
 impl FdPath {
     /// The object behind the descriptor itself.
@@ -203,7 +202,7 @@ impl FdPath {
 
     #[inline(never)]
     fn build(folder: &[u8], fd: &Fd, name: &[u8]) -> Self {
-        let mut path = FdPath(Vec::new());
+        let mut path = FdPath(Short::new());
         // The longest of all fits.
         let out: &mut dyn Out = &mut path.0;
         out.put(folder);

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::error::{Says, Sentence};
-use crate::limits::PROFILE_ENTRIES;
+use crate::limits::{NAME, PROFILE_ENTRIES};
 
 pub mod arena;
 pub mod escape;
@@ -175,6 +175,12 @@ impl Out for Length {
         self.0 = self.0.saturating_add(bytes.len());
     }
 }
+
+/// Room for a file's name with a short path in front of it, or a suffix behind it.
+pub const SHORT: usize = NAME.max + 32;
+
+/// Such a text on the stack.
+pub type Short = heapless::Vec<u8, SHORT>;
 
 /// A short text on the stack. A piece that does not fit as a whole is dropped.
 impl<const N: usize> Out for heapless::Vec<u8, N> {
