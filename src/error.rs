@@ -114,11 +114,20 @@ impl Filler<'_, '_> {
             b"s" => (one, false),
             b"p" => (one.get(..number as usize).unwrap_or(one), true),
             b"n" => return w.number(number.into()),
-            b"e" => return self.sentence.errno.write(w),
+            b"e" => return self.errno(self.sentence.errno.0.get()),
             b"b" => (self.instance, false),
             _ => (self.instance, true),
         };
         if quoted { w.quoted(bytes) } else { w.put(bytes) }
+    }
+
+    /// The text of strerror(3) in the C locale, in lower case; `errno N` where it is not in our table.
+    fn errno(&mut self, errno: u32) {
+        let at = NUMBERS.iter().take_while(|number| u32::from(**number) != errno).count();
+        self.line(TEXTS.line(at));
+        if at == NUMBERS.len() {
+            self.w.number(errno.into());
+        }
     }
 }
 
@@ -216,8 +225,8 @@ macro_rules! errnos {
 
         /// The numbers that have a text.
         const NUMBERS: &[u8] = &[$($number),*];
-        /// Their texts in the same order, each with a line end; behind them what is said of all others.
-        const TEXTS: Says = says!($($text, "\n",)* "errno %n");
+        /// Their texts in the same order, each with a line end; behind them what is said of all others, in front of the number.
+        const TEXTS: Says = says!($($text, "\n",)* "errno ");
     };
 }
 
@@ -264,12 +273,5 @@ impl Errno {
             Some(number) => number,
             None => NonZeroU32::MAX,
         })
-    }
-
-    /// Writes the text of strerror(3) in the C locale, in lower case; `errno N` where it is not in our table.
-    #[inline(never)]
-    pub fn write(self, w: &mut dyn Out) {
-        let at = NUMBERS.iter().take_while(|number| u32::from(**number) != self.0.get()).count();
-        Sentence { number: self.0.get(), ..Sentence::plain(TEXTS.line(at)) }.write(b"", w);
     }
 }
