@@ -228,6 +228,9 @@ pub enum Removal {
     Mimic(u32),
 }
 
+/// Who is told of a step, its entry and the path that it is about, if any.
+pub type Line<'l, 't> = dyn FnMut(Step, &MountEntry<'t>, Option<&[u8]>) + 'l;
+
 worded! {
     /// What a line of a printed plan says, in front of an entry.
     Step:
@@ -409,7 +412,7 @@ impl<'t> Plan<'t> {
 
     /// Calls `line` for every step with its entry and the path that it is about, if any: first what is taken away, then
     /// what stays, then what is mounted.
-    pub fn each_line(&self, line: &mut dyn FnMut(Step, &MountEntry<'t>, Option<&[u8]>)) {
+    pub fn each_line(&self, line: &mut Line<'_, 't>) {
         for removal in self.removals.iter() {
             let (step, entry) = match *removal {
                 Removal::Item(at) => match self.items.get(at as usize) {
