@@ -450,7 +450,6 @@ fn attach_copy(new: &mut New<'_, '_>, source: &Fd, parent: &Fd, target: &Fd) -> 
 }
 
 /// Takes away the mount of an entry, or that of a mimic; `NONE` when another is in its place, `ENOENT` when there is none.
-#[inline(never)]
 fn unmount_from(
     entry: &MountEntry<'_>,
     item: Option<&Item<'_>>,

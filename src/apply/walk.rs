@@ -72,6 +72,7 @@ impl<'t> Walker<'t> {
     }
 
     /// Keeps what [`Walker::take`] gave for the next.
+    #[inline(never)]
     pub fn keep(&mut self, dir: &'t [u8], fd: Fd) {
         self.kept = Some((dir, fd));
     }
