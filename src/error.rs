@@ -101,9 +101,10 @@ impl Filler<'_, '_> {
 
     #[inline(never)]
     fn put(&mut self, code: u8) {
-        if let Some([first, second]) = packed::pair(code) {
+        let mut code = code;
+        while let Some([first, second]) = packed::pair(code) {
             self.put(first);
-            return self.put(second);
+            code = second;
         }
         let Sentence { one, number, .. } = *self.sentence;
         let w = &mut *self.w;
