@@ -71,12 +71,16 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
 unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, len: usize) -> c_int {
     let word = |at: *const u8| {
         // SAFETY: see below.
-        unsafe { at.cast::<u64>().read_unaligned() }
+        u64::from_be(unsafe { at.cast::<u64>().read_unaligned() })
     };
     let mut at = 0;
     // SAFETY: what is read lies within the first `len` bytes, and its place need not be a multiple of its size.
     unsafe {
-        while at + 8 <= len && word(a.add(at)) == word(b.add(at)) {
+        while at + 8 <= len {
+            let (one, other) = (word(a.add(at)), word(b.add(at)));
+            if one != other {
+                return if one < other { -1 } else { 1 };
+            }
             at += 8;
         }
         while at < len {

@@ -121,6 +121,7 @@ impl<'t> Apply<'_, 't> {
             dir,
             fstype: b"tmpfs",
             options: Options(options),
+            about: Options(options).about(),
             freq: 0,
             passno: 0,
         };

@@ -13,6 +13,8 @@
 //! A line that was cut short by a kill, or that nobody understands, is passed over.
 #![forbid(unsafe_code)]
 
+use core::cell::Cell;
+
 use crate::kernel::file::Stat;
 use crate::kernel::list::List;
 use crate::mount::{MountEntry, profile};
@@ -30,6 +32,8 @@ pub struct Notes<'t> {
     list: List<'t, (&'t [u8], bool)>,
     /// Their places, by path.
     sorted: Keys<'t>,
+    /// Where the last one was found.
+    last: Cell<usize>,
 }
 
 /// Which file a record is, and of when; zeros where there is none.
@@ -43,7 +47,7 @@ pub fn version(stat: &Stat) -> Version {
 impl<'t> Notes<'t> {
     /// None.
     pub const fn new() -> Self {
-        Notes { list: List::new(), sorted: List::new() }
+        Notes { list: List::new(), sorted: List::new(), last: Cell::new(0) }
     }
 
     /// Takes the text of the file; what a killed run was about to mount becomes entries behind those of the record,
@@ -55,7 +59,7 @@ impl<'t> Notes<'t> {
         version: Version,
         arena: &mut Arena<'t>,
     ) {
-        let Notes { list, sorted } = self;
+        let Notes { list, sorted, .. } = self;
         let most = lines(text);
         list.claim(most, arena);
         sorted.claim(2 * most, arena);
@@ -90,7 +94,7 @@ impl<'t> Notes<'t> {
     pub fn find(&self, target: &[u8]) -> Option<bool> {
         let note = |at: usize| self.list.get(*self.sorted.get(at)? as usize);
         let precedes = |at: usize| note(at).is_some_and(|(path, _)| *path <= target);
-        let at = sort::partition(self.list.len(), &precedes);
+        let at = sort::partition_near(self.list.len(), &self.last, &precedes);
         let (path, made) = note(at.checked_sub(1)?)?;
         (*path == target).then_some(*made)
     }

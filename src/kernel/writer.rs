@@ -40,12 +40,12 @@ impl<'f> Writer<'f> {
 
 impl Out for Writer<'_> {
     fn put(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            if self.piece.is_full() {
+        for part in bytes.chunks(PIECE) {
+            if self.piece.extend_from_slice(part).is_err() {
                 self.flush();
+                // There is room now.
+                let _ = self.piece.extend_from_slice(part);
             }
-            // There is room now.
-            let _ = self.piece.push(byte);
         }
     }
 }

@@ -10,7 +10,7 @@ use super::table::Mount;
 use crate::text::escape::{cut_field, cut_field_hash};
 use crate::text::number::parse_u32;
 use crate::text::path::put;
-use crate::text::{cut, place, position};
+use crate::text::{cut, cut_at, place, position};
 
 /// What a line says of a mount, taken apart in place; its escapes are decoded. `None` when it is not a line of mountinfo.
 ///
@@ -54,7 +54,9 @@ pub fn parse_line<'l>(line: &'l mut [u8]) -> Option<Mount<'l>> {
 
 #[inline(never)]
 fn number(rest: &mut &mut [u8], separator: u8) -> Option<u32> {
-    parse_u32(cut(rest, separator))
+    // It is short: byte by byte is soonest.
+    let len = rest.iter().position(|byte| *byte == separator)?;
+    parse_u32(cut_at(rest, len))
 }
 
 /// The lines of a text that is read piece by piece, like mountinfo with read(2), through a buffer lent by the

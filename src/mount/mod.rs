@@ -28,6 +28,8 @@ pub struct MountEntry<'t> {
     pub fstype: &'t [u8],
     /// How.
     pub options: Options<'t>,
+    /// What the options say of it.
+    pub about: About,
     /// For dump(8): read, compared and written, nothing more.
     pub freq: i64,
     /// For fsck(8): read, compared and written, nothing more.
@@ -65,33 +67,34 @@ pub enum Origin {
     Rootfs,
 }
 
+/// What the options of an entry say of it, found out once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct About {
+    /// What mount(2) is asked for.
+    pub flags: Flags,
+    /// What the entry needs at its target.
+    pub kind: Kind,
+    /// Who asked for it.
+    pub origin: Origin,
+    /// Whether we made the entry up ourselves, as a part of a writable mimic.
+    pub synthetic: bool,
+}
+
+impl About {
+    /// What no options say.
+    pub const NONE: About =
+        About { flags: Flags::NONE, kind: Kind::Directory, origin: Origin::Interface, synthetic: false };
+}
+
 impl<'t> MountEntry<'t> {
     /// What the entry needs at its target.
-    #[inline(never)]
     pub fn kind(&self) -> Kind {
-        match self.choice(b"x-snapd.kind", b",file,symlink,ensure-dir") {
-            Some(0) => Kind::Directory,
-            Some(1) => Kind::File,
-            Some(2) => Kind::Symlink,
-            Some(_) => Kind::EnsureDir,
-            None => Kind::Unknown,
-        }
+        self.about.kind
     }
 
     /// Who asked for the entry.
-    #[inline(never)]
     pub fn origin(&self) -> Origin {
-        match self.choice(b"x-snapd.origin", b",layout,overname,rootfs") {
-            Some(1) => Origin::Layout,
-            Some(2) => Origin::Overname,
-            Some(3) => Origin::Rootfs,
-            _ => Origin::Interface,
-        }
-    }
-
-    /// Which of these words an option has as its value. One that is not there has the empty value.
-    fn choice(&self, option: &[u8], words: &[u8]) -> Option<usize> {
-        Options(words).position(self.options.value(option).unwrap_or_default())
+        self.about.origin
     }
 
     /// What [`MountEntry::needed_by`] of other entries names this one by: `x-snapd.id`, or else the target.
@@ -100,9 +103,8 @@ impl<'t> MountEntry<'t> {
     }
 
     /// Whether we made the entry up ourselves, as a part of a writable mimic.
-    #[inline(never)]
     pub fn is_synthetic(&self) -> bool {
-        self.options.has(b"x-snapd.synthetic")
+        self.about.synthetic
     }
 
     /// The id of the entry that a synthetic one serves.
@@ -133,7 +135,7 @@ impl<'t> MountEntry<'t> {
 
     /// Whether it is a bind mount, recursive or not.
     pub fn is_bind(&self) -> bool {
-        self.options.flags().bind()
+        self.about.flags.bind()
     }
 
     /// Whether both entries ask for the same mount: the same fields and numbers, and the
@@ -202,12 +204,14 @@ mod tests {
         dir: b"/t",
         fstype: b"tmpfs",
         options: Options(b""),
+        about: About::NONE,
         freq: 0,
         passno: 0,
     };
 
     fn with(options: &'static [u8]) -> MountEntry<'static> {
-        MountEntry { options: Options(options), ..PLAIN }
+        let options = Options(options);
+        MountEntry { options, about: options.about(), ..PLAIN }
     }
 
     fn written(entry: &MountEntry<'_>) -> String {
@@ -225,6 +229,7 @@ mod tests {
             dir: b"/a b\\",
             fstype: b"",
             options: Options(b"bind,ro x\ty"),
+            about: About::NONE,
             freq: i64::MIN,
             passno: 2,
         };

@@ -2,6 +2,7 @@
 //! Mount options: the words of the fourth field, what they ask of mount(2), and what they tell us.
 #![forbid(unsafe_code)]
 
+use super::{About, Kind, Origin};
 use crate::text::arena::{Arena, Full};
 use crate::text::{Split, place, split};
 
@@ -82,6 +83,9 @@ fn is_ours(word: &[u8]) -> bool {
 pub struct Flags(u32);
 
 impl Flags {
+    /// None.
+    pub(super) const NONE: Flags = Flags(0);
+
     /// The flags of [`ms`] without [`ms::REC`] and [`ms::PROPAGATION`]; [`ms::BIND`] and [`ms::RDONLY`] are among
     /// them.
     pub fn mount(self) -> u32 {
@@ -181,6 +185,30 @@ impl<'t> Options<'t> {
             bits |= ms::BIND;
         }
         Flags(bits)
+    }
+
+    /// What they say of an entry.
+    #[inline(never)]
+    pub fn about(self) -> About {
+        // Which of these words an option has as its value. One that is not there has the empty value.
+        let choice = |option, words| Options(words).position(self.value(option).unwrap_or_default());
+        About {
+            flags: self.flags(),
+            kind: match choice(b"x-snapd.kind", b",file,symlink,ensure-dir") {
+                Some(0) => Kind::Directory,
+                Some(1) => Kind::File,
+                Some(2) => Kind::Symlink,
+                Some(_) => Kind::EnsureDir,
+                None => Kind::Unknown,
+            },
+            origin: match choice(b"x-snapd.origin", b",layout,overname,rootfs") {
+                Some(1) => Origin::Layout,
+                Some(2) => Origin::Overname,
+                Some(3) => Origin::Rootfs,
+                _ => Origin::Interface,
+            },
+            synthetic: self.has(b"x-snapd.synthetic"),
+        }
     }
 
     /// The words for the file system itself, in their order: all that are not in the table, are not ours and are

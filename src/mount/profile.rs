@@ -10,7 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub use super::expand::{ExpandFault, expand, expand_in_place};
-use super::{MountEntry, Options};
+use super::{About, MountEntry, Options};
 use crate::error::{Errno, Error, Result, Says, says};
 use crate::kernel::list::List;
 use crate::limits::{PROFILE_ENTRIES, PROFILE_LINE};
@@ -63,6 +63,7 @@ fn parse_line<'t>(line: &'t mut [u8], into: &mut List<'t, MountEntry<'t>>) -> Re
         dir: target(cut_field(&mut rest, END)),
         fstype: cut_field(&mut rest, END),
         options: Options(b""),
+        about: About::NONE,
         freq: 0,
         passno: 0,
     };
@@ -74,6 +75,12 @@ fn parse_line<'t>(line: &'t mut [u8], into: &mut List<'t, MountEntry<'t>>) -> Re
         }
     }
     entry.options = Options(cut_field(&mut rest, END));
+    // Most have the same as one just before: those of a mimic are of two kinds.
+    let mut near = into.iter().rev().take(2);
+    entry.about = match near.find(|near| near.options == entry.options) {
+        Some(near) => near.about,
+        None => entry.options.about(),
+    };
     // (5) freq, (6) passno
     integer(cut(&mut rest, END), &mut entry.freq, says!("cannot parse dump frequency: %q"))?;
     integer(rest, &mut entry.passno, says!("cannot parse check pass number: %q"))?;
@@ -89,28 +96,29 @@ const END: u8 = b'\n';
 /// Moves the fields up to a comment to the front, with one [`END`] between each two. Returns how many bytes they
 /// are then, and how many fields.
 fn tidy(line: &mut [u8]) -> (usize, u32) {
-    let (mut len, mut count) = (0, 0);
-    let mut blank = true;
-    for at in 0..line.len() {
-        let byte = line.get(at).copied().unwrap_or_default();
-        if matches!(byte, b' ' | b'\t') {
-            blank = true;
+    let (mut at, mut len, mut count) = (0, 0, 0);
+    while let Some(byte) = line.get(at).copied().filter(|byte| *byte != b'#') {
+        if is_blank(byte) {
+            at += 1;
             continue;
         }
-        if blank {
-            if byte == b'#' {
-                break;
-            }
-            // There was a blank before it, or nothing at all.
-            if count > 0 {
-                put(line, &mut len, END);
-            }
-            count += 1;
-            blank = false;
+        // There was a blank before it, or nothing at all.
+        if count > 0 {
+            put(line, &mut len, END);
         }
-        put(line, &mut len, byte);
+        count += 1;
+        while let Some(byte) = line.get(at).copied()
+            && !is_blank(byte)
+        {
+            put(line, &mut len, byte);
+            at += 1;
+        }
     }
     (len, count)
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
 }
 
 /// Reads a number, if there is one; what is to be said if it is none.
@@ -133,7 +141,7 @@ fn target(dir: &mut [u8]) -> &[u8] {
 fn trim(line: &mut [u8]) -> &mut [u8] {
     let mut rest = line;
     let mut len = 1;
-    while len <= 3 {
+    while len <= 3 && !matches!((rest.first(), rest.last()), (Some(b'!'..=b'~'), Some(b'!'..=b'~'))) {
         if is_space(rest.get(..len)) {
             rest = rest.get_mut(len..).unwrap_or_default();
             len = 1;
@@ -227,6 +235,7 @@ mod tests {
                 dir: b"/snap/acorn/1/plat",
                 fstype: b"none",
                 options: Options(b"bind,ro"),
+                about: Options(b"bind,ro").about(),
                 freq: 1,
                 passno: 2,
             }
@@ -390,6 +399,7 @@ mod tests {
                     dir,
                     fstype: fstype.as_bytes(),
                     options: Options(options.as_bytes()),
+                    about: Options(options.as_bytes()).about(),
                     freq: *freq,
                     passno: *passno,
                 });

@@ -125,10 +125,8 @@ pub const STACK: usize = 64;
 /// The kept lines of one reading of mountinfo.
 pub struct Table<'t> {
     mounts: List<'t, Mount<'t>>,
-    /// The mount points.
+    /// The mount points; of those on one directory the ids of the parents go up.
     dirs: Paths<'t>,
-    /// The parent and the place among the mounts sorted by mount point, where of equals the later line is last; sorted.
-    by_parent: List<'t, u64>,
     root: MountRef,
 }
 
@@ -141,7 +139,7 @@ impl Default for Table<'_> {
 impl<'t> Table<'t> {
     /// A table without lines.
     pub const fn new() -> Self {
-        Table { mounts: List::new(), dirs: Paths::new(), by_parent: List::new(), root: MountRef::NONE }
+        Table { mounts: List::new(), dirs: Paths::new(), root: MountRef::NONE }
     }
 
     /// Sees that there is room for so many lines.
@@ -177,18 +175,12 @@ impl<'t> Table<'t> {
     /// Builds the indices when all lines are in. `root` is the mount id of the process's root directory where the
     /// kernel told it; without it the table's own rule is used: the line at "/" whose parent is not listed.
     pub fn build(&mut self, root: Option<u32>, arena: &mut Arena<'t>) {
-        let Table { mounts, dirs, by_parent, root: start } = self;
+        let Table { mounts, dirs, root: start } = self;
         dirs.claim(mounts.len(), arena);
-        by_parent.claim(2 * mounts.len(), arena);
         *start = MountRef::NONE;
         // All have as many as there are mounts, which fitted.
         (0..mounts.len()).for_each(|at| dirs.add(at));
-        dirs.build(&|at| mounts.get(at as usize).map_or(b"", |mount| mount.dir));
-        for (at, place) in dirs.numbers().iter().zip(0u32..) {
-            let parent = mounts.get(*at as usize).map_or(0, |mount| mount.parent);
-            let _ = by_parent.push(key(parent, place));
-        }
-        sort::sort_keys(by_parent);
+        dirs.build(&|at| mounts.get(at as usize).map_or((b"", 0), |mount| (mount.dir, mount.parent)));
         for (mount, at) in mounts.iter().zip(0u32..) {
             let is_root = match root {
                 Some(id) => mount.id == id,
@@ -242,10 +234,13 @@ impl<'t> Table<'t> {
     #[inline(never)]
     fn child_at(&self, on: MountRef, dir: PathId, beneath: u8) -> MountRef {
         let Some(id) = self.get(on).map(|mount| mount.id) else { return MountRef::NONE };
-        let end = sort::bound(&self.by_parent, key(id, self.dirs.first(dir.wrapping_add(1))));
-        let Some(&last) = self.by_parent.get(end.wrapping_sub(1)) else { return MountRef::NONE };
-        let child = MountRef(self.dirs.numbers().get(last as u32 as usize).map_or(NOWHERE, |at| *at as u32));
-        if last < key(id, self.dirs.first(dir)) || child == on || self.is_marked(child, beneath) {
+        let here = self.dirs.part(self.dirs.numbers(), dir, dir.wrapping_add(1));
+        let mount = |at: usize| here.get(at).map_or(MountRef::NONE, |at| MountRef(*at as u32));
+        let parent = |of: MountRef| self.get(of).map(|mount| mount.parent);
+        // Of equals the later line is last.
+        let end = sort::partition(here.len(), &|at| parent(mount(at)) <= Some(id));
+        let child = mount(end.wrapping_sub(1));
+        if parent(child) != Some(id) || child == on || self.is_marked(child, beneath) {
             return MountRef::NONE;
         }
         child
@@ -295,13 +290,14 @@ impl<'t> Table<'t> {
     /// The same, to the nearest mount point.
     #[inline(never)]
     fn climb(&self, start: MountRef, from: &[u8], dir: PathId, beneath: u8) -> MountRef {
-        if self.dirs.path(dir).is_none_or(|dir| !path::is_inside(dir, from)) {
+        // Both are on the way to the same path.
+        if self.dirs.path(dir).is_none_or(|dir| dir.len() <= from.len()) {
             return start;
         }
         // As deep as a path has components.
         let mut here = self.climb(start, from, self.dirs.above(dir), beneath);
         // A chain cannot be longer than this.
-        for _ in 0..self.mounts.len() {
+        for _ in self.dirs.part(self.dirs.numbers(), dir, dir.wrapping_add(1)) {
             let next = self.child_at(here, dir, beneath);
             if next.is_none() {
                 break;
@@ -346,13 +342,6 @@ impl<'t> Table<'t> {
         {
             end += 1;
         }
-        let places = self.dirs.first(start) as usize..self.dirs.first(end) as usize;
-        let numbers = self.dirs.numbers().get(places).unwrap_or_default();
-        numbers.iter().map(|at| MountRef(*at as u32))
+        self.dirs.part(self.dirs.numbers(), start, end).iter().map(|at| MountRef(*at as u32))
     }
-}
-
-/// A parent and a place among the mounts sorted by mount point.
-fn key(parent: u32, place: u32) -> u64 {
-    u64::from(parent) << 32 | u64::from(place)
 }

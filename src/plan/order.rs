@@ -40,7 +40,7 @@ impl<'t> Plan<'t> {
         self.paths.build(&|number| {
             let source = (number as usize).checked_sub(count);
             let entry = entry(source.unwrap_or(number as usize));
-            entry.map_or(b"", |entry| if source.is_some() { entry.name } else { entry.dir })
+            (entry.map_or(b"", |entry| if source.is_some() { entry.name } else { entry.dir }), 0)
         });
         let root = self.read_record();
         for at in 0..desired.len() {
@@ -136,7 +136,7 @@ impl<'t> Plan<'t> {
             mount: MountRef::NONE,
             hidden: false,
             under: None,
-            flags: entry.options.flags(),
+            flags: entry.about.flags,
             needs_mimic: false,
             action: if desired { Action::Keep } else { Action::Unmount },
             opens: Cell::new(0),
@@ -185,6 +185,7 @@ impl<'t> Plan<'t> {
             put(&mut self.by_dir, if by_class { class << 28 } else { 0 } | item.dir, rank << 20 | item.rank);
         }
         sort::sort_keys(&mut self.by_dir);
+        self.paths.index(&self.by_dir);
     }
 
     /// Each record entry goes with the desired entry that equals it, or becomes an item of its own.
@@ -293,8 +294,7 @@ impl<'t> Plan<'t> {
     /// The items with a target from one on to before another.
     #[inline(never)]
     fn items_in(&self, from: PathId, to: PathId) -> Items<'_, 't> {
-        let keys = sort::from(&self.by_dir, key(from, 0)).iter();
-        Items { items: &self.items, keys, end: key(to, 0) }
+        Items { items: &self.items, keys: self.paths.part(&self.by_dir, from, to).iter() }
     }
 }
 
@@ -302,7 +302,6 @@ impl<'t> Plan<'t> {
 pub struct Items<'a, 't> {
     items: &'a [Item<'t>],
     keys: core::slice::Iter<'a, u64>,
-    end: u64,
 }
 
 impl<'a, 't> Iterator for Items<'a, 't> {
@@ -310,8 +309,7 @@ impl<'a, 't> Iterator for Items<'a, 't> {
 
     #[inline(never)]
     fn next(&mut self) -> Option<&'a Item<'t>> {
-        let key = self.keys.next().filter(|key| **key < self.end)?;
-        self.items.get(item_of(*key))
+        self.items.get(item_of(*self.keys.next()?))
     }
 }
 

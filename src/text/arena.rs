@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 use super::Out;
-use super::path::put;
 
 /// The arena has not enough bytes left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,10 +67,10 @@ impl<'t> Arena<'t> {
     #[inline(never)]
     fn join(&mut self, parts: &[&[u8]]) -> Result<&'t mut [u8], Full> {
         let taken = self.take(parts.iter().map(|part| part.len()).sum())?;
-        let mut len = 0;
+        let mut rest = &mut *taken;
         for part in parts {
-            for byte in *part {
-                put(taken, &mut len, *byte);
+            for (place, byte) in rest.split_off_mut(..part.len()).unwrap_or_default().iter_mut().zip(*part) {
+                *place = *byte;
             }
         }
         Ok(taken)

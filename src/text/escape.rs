@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::path::put;
-use super::{Out, cut};
+use super::{Out, cut, cut_at, find};
 
 /// Takes the first field off a line, with what separates it from the next, and decodes it in place. One pass, whose
 /// output is not looked at again: `\134040` is `\040`. Whatever else begins with a backslash stays as it is.
@@ -22,8 +22,13 @@ pub(crate) fn cut_field_hash<'l>(line: &mut &'l mut [u8], separator: u8) -> &'l 
 
 #[inline(never)]
 fn decode<'l>(line: &mut &'l mut [u8], separator: u8, escaped: &[u8]) -> &'l mut [u8] {
+    // What is in front of the first stays where it is.
+    let mut from = find(line, b'\\', b'!');
+    if line.get(from) == Some(&separator) {
+        return cut_at(line, from);
+    }
+    let mut len = from;
     let field = cut(line, separator);
-    let (mut from, mut len) = (0, 0);
     while let Some(mut byte) = field.get(from).copied() {
         if byte == b'\\' {
             let behind = field.get(from..).and_then(<[u8]>::first_chunk);
@@ -52,11 +57,15 @@ fn octal(byte: u8) -> [u8; 4] {
 /// Writes a field with its escapes.
 #[inline(never)]
 pub fn write_escaped(w: &mut dyn Out, bytes: &[u8]) {
-    for byte in bytes {
+    let mut rest = bytes;
+    while let Some((plain, behind)) = rest.split_at_checked(find(rest, b'\\', b'!')) {
+        w.put(plain);
+        let Some((byte, behind)) = behind.split_first() else { break };
         match byte {
             b' ' | b'\t' | b'\n' | b'\\' => w.put(&octal(*byte)),
             _ => w.put(&[*byte]),
         }
+        rest = behind;
     }
 }
 

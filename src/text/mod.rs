@@ -135,10 +135,32 @@ pub fn has_part(text: &[u8], separator: u8, part: &[u8]) -> bool {
 }
 
 /// Where the first such byte is; the length where there is none.
-#[inline(never)]
 pub fn position(text: &[u8], byte: u8) -> usize {
+    find(text, byte, 0)
+}
+
+/// Where the first such byte is, or the first below another; the length where there is none. Eight bytes are looked at
+/// at once.
+#[inline(never)]
+pub fn find(text: &[u8], byte: u8, below: u8) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let (bytes, lowest) = (ONES * u64::from(byte), ONES * u64::from(below));
+    let (words, rest) = text.as_chunks();
     let mut at = 0;
-    while text.get(at).is_some_and(|found| *found != byte) {
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        let apart = word ^ bytes;
+        // A borrow comes from a byte that is smaller; it can only spoil those behind that one.
+        let found = (apart.wrapping_sub(ONES) & !apart | word.wrapping_sub(lowest) & !word) & ONES << 7;
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    for found in rest {
+        if *found == byte || *found < below {
+            break;
+        }
         at += 1;
     }
     at
@@ -159,9 +181,14 @@ pub fn lines(text: &[u8]) -> usize {
 /// Takes the first part off a text, with its separator. What is left of a text without one is empty.
 #[inline(never)]
 pub fn cut<'t>(text: &mut &'t mut [u8], separator: u8) -> &'t mut [u8] {
-    let whole = core::mem::take(text);
-    let end = position(whole, separator);
-    let (part, behind) = whole.split_at_mut_checked(end).unwrap_or_default();
+    let len = position(text, separator);
+    cut_at(text, len)
+}
+
+/// Takes so many bytes off a text, with the separator behind them.
+#[inline(never)]
+pub(crate) fn cut_at<'t>(text: &mut &'t mut [u8], len: usize) -> &'t mut [u8] {
+    let (part, behind) = core::mem::take(text).split_at_mut_checked(len).unwrap_or_default();
     *text = behind.get_mut(1..).unwrap_or_default();
     part
 }

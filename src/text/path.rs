@@ -72,7 +72,7 @@ const UP: usize = 2;
 /// Cleans the path in place.
 #[inline(never)]
 pub(crate) fn cleaned(path: &mut [u8]) -> &mut [u8] {
-    let len = clean(path);
+    let len = if is_clean(path) { path.len() } else { clean(path) };
     path.get_mut(..len).unwrap_or_default()
 }
 
@@ -95,14 +95,20 @@ pub fn is_clean(path: &[u8]) -> bool {
         [b'/', rest @ ..] => (false, rest),
         _ => (true, path),
     };
-    for component in split(rest, b'/') {
-        let dots = dots(component);
+    // Of the component so far, as [`dots`] counts them.
+    let mut dots = 0;
+    for byte in rest {
+        if *byte != b'/' {
+            dots = if *byte == b'.' { dots + 1 } else { dots | (2 * UP) };
+            continue;
+        }
         if dots < UP || dots == UP && !may_climb {
             return false;
         }
         may_climb = dots == UP;
+        dots = 0;
     }
-    true
+    dots > UP || dots == UP && may_climb
 }
 
 /// Where the last component of a clean path is: `/a` for `/a/b`, `/` for `/a` and for `/` itself, `.` for `a`.

@@ -6,6 +6,7 @@
 use super::{path, sort};
 use crate::kernel::list::List;
 use crate::text::arena::Arena;
+use core::cell::Cell;
 use core::cmp::Ordering;
 
 /// The place of a path in [`Paths`].
@@ -22,7 +23,7 @@ pub struct Place<'t> {
     above: PathId,
     /// The first path behind it that does not lie below it.
     end: PathId,
-    /// Where its first number is among all, sorted.
+    /// Where the first that belongs to it is among all, sorted.
     first: u32,
     /// Of each kind its own mark, and the highest of all below it.
     marks: [(u32, u32); 4],
@@ -35,6 +36,8 @@ pub struct Paths<'t> {
     ids: List<'t, PathId>,
     /// These numbers, sorted by path.
     order: List<'t, u64>,
+    /// Where a path was found, and where the nearest of one.
+    last: [Cell<usize>; 2],
 }
 
 impl Default for Paths<'_> {
@@ -46,7 +49,8 @@ impl Default for Paths<'_> {
 impl<'t> Paths<'t> {
     /// No paths.
     pub const fn new() -> Self {
-        Paths { places: List::new(), ids: List::new(), order: List::new() }
+        let last = [const { Cell::new(0) }; 2];
+        Paths { places: List::new(), ids: List::new(), order: List::new(), last }
     }
 
     /// Forgets everything, and sees that there is room for the paths of so many numbers.
@@ -66,27 +70,45 @@ impl<'t> Paths<'t> {
         self.ids.get(number).copied().unwrap_or(NOWHERE)
     }
 
-    /// The numbers that were added, sorted by their paths; of equals the lower number comes first.
+    /// The numbers that were added, sorted by their paths.
     pub fn numbers(&self) -> &[u64] {
         &self.order
     }
 
-    /// Where the first number with a path stands among [`Paths::numbers`]: how many belong to paths before it.
+    /// What belongs to the paths from one on to before another in a list that is sorted by them: that of
+    /// [`Paths::numbers`], or the one that was [indexed](Paths::index).
     #[inline(never)]
-    pub fn first(&self, id: PathId) -> u32 {
-        self.places.get(id as usize).map_or(self.order.len() as u32, |place| place.first)
+    pub fn part<'a>(&self, list: &'a [u64], from: PathId, to: PathId) -> &'a [u64] {
+        let first =
+            |id: PathId| self.places.get(id as usize).map_or(list.len(), |place| place.first as usize);
+        list.get(first(from)..first(to)).unwrap_or_default()
     }
 
-    /// Sorts, takes each path once, and finds out who lies below whom.
-    pub fn build(&mut self, path_of: &dyn Fn(u64) -> &'t [u8]) {
-        let Paths { places, ids, order } = self;
+    /// Notes where what belongs to each path is in a sorted list of keys, which have the path in their upper half.
+    pub fn index(&mut self, keys: &[u64]) {
+        let mut at = 0;
+        for (place, id) in self.places.iter_mut().zip(0u64..) {
+            while keys.get(at).is_some_and(|key| *key >> 32 < id) {
+                at += 1;
+            }
+            place.first = at as u32;
+        }
+    }
+
+    /// Sorts, takes each path once, and finds out who lies below whom. Numbers with the same path are sorted by another
+    /// number, and then by themselves.
+    pub fn build(&mut self, path_of: &dyn Fn(u64) -> (&'t [u8], u32)) {
+        let Paths { places, ids, order, .. } = self;
         // The last is the highest.
         let count = order.last().map_or(0, |last| *last + 1);
         ids.extend(count as usize, NOWHERE);
-        sort::sort(order, &|a, b| path::compare(path_of(a), path_of(b)) == Ordering::Less);
+        sort::sort(order, &|a, b| {
+            let ((a, first), (b, second)) = (path_of(a), path_of(b));
+            path::compare(a, b).then(first.cmp(&second)) == Ordering::Less
+        });
         let mut last = NOWHERE;
         for (number, first) in order.iter().zip(0u32..) {
-            let path = path_of(*number);
+            let (path, _) = path_of(*number);
             last = close(places, last, Some(path));
             let next = places.len() as PathId;
             if places.get(last as usize).is_none_or(|open| open.path != path) {
@@ -100,21 +122,21 @@ impl<'t> Paths<'t> {
         close(places, last, None);
     }
 
-    fn search(&self, path: &[u8]) -> usize {
+    fn search(&self, path: &[u8], nearest: usize) -> usize {
         let before = |at: usize| {
             self.places.get(at).is_some_and(|place| path::compare(place.path, path) == Ordering::Less)
         };
-        sort::partition(self.places.len(), &before)
+        sort::partition_near(self.places.len(), &self.last[nearest], &before)
     }
 
     /// The place of a path or, where it was not added, of the next in order: if anything lies below it, the first such.
     pub fn first_from(&self, path: &[u8]) -> PathId {
-        self.search(path) as PathId
+        self.search(path, 0) as PathId
     }
 
     /// The place of a path; [`NOWHERE`] when it was not added.
     pub fn find(&self, path: &[u8]) -> PathId {
-        let at = self.search(path);
+        let at = self.search(path, 0);
         if self.places.get(at).is_some_and(|place| place.path == path) { at as PathId } else { NOWHERE }
     }
 
@@ -125,7 +147,7 @@ impl<'t> Paths<'t> {
 
     /// A path as it stands in one that was added, if it is a prefix of one, or one itself.
     pub fn on_the_way(&self, path: &[u8]) -> Option<&'t [u8]> {
-        let found = self.places.get(self.search(path))?.path;
+        let found = self.places.get(self.search(path, 0))?.path;
         if path::covers(path, found) { found.get(..path.len()) } else { None }
     }
 
@@ -136,7 +158,7 @@ impl<'t> Paths<'t> {
 
     /// The nearest path at or above one that need not have been added.
     pub fn nearest(&self, path: &[u8]) -> PathId {
-        let at = self.search(path);
+        let at = self.search(path, 1);
         let mut id = match self.places.get(at) {
             Some(place) if place.path == path => at as PathId,
             _ => (at as PathId).wrapping_sub(1),
@@ -254,7 +276,7 @@ mod tests {
         let mut set = Paths::new();
         set.claim(paths.len(), &mut Arena::new(Vec::leak(std::vec![0; 4096])));
         (0..paths.len()).for_each(|number| set.add(number));
-        set.build(&|number| paths[number as usize].as_bytes());
+        set.build(&|number| (paths[number as usize].as_bytes(), 0));
         set
     }
 

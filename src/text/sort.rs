@@ -3,50 +3,57 @@
 #![forbid(unsafe_code)]
 
 use crate::kernel::list::List;
+use core::cell::Cell;
+use core::ops::Range;
+use heapless::Vec;
 
 /// Sorts numbers so that none stands behind another that it is to come `before`, in a list that has room for twice as
-/// many: runs of one, two, four and so on are merged. Stable: what is the same stays in its order.
+/// many: runs that are in order are merged with each other, so a list that is in order is only looked at. Stable: what is
+/// the same stays in its order.
 #[inline(never)]
 pub fn sort(list: &mut List<'_, u64>, before: &dyn Fn(u64, u64) -> bool) {
     let len = list.len();
-    list.extend(len, 0);
-    let (mut from, mut to) = list.split_at_mut_checked(len).unwrap_or_default();
-    let mut run = 1;
-    // In the end it is the same in both.
-    while run < 2 * len {
-        let mut rest = &*from;
-        let (mut left, mut right) = (&[][..], &[][..]);
-        for place in to.iter_mut() {
-            if left.is_empty() && right.is_empty() {
-                let both = cut(&mut rest, 2 * run);
-                right = both;
-                left = cut(&mut right, run);
-                // Those that are in order already are taken as they are.
-                if let ([.., last], [first, ..]) = (left, right)
-                    && !before(*first, *last)
-                {
-                    (left, right) = (both, &[]);
-                }
-            }
-            let takes_right = match (left, right) {
-                ([left, ..], [right, ..]) => before(*right, *left),
-                _ => left.is_empty(),
-            };
-            let side = if takes_right { &mut right } else { &mut left };
-            cut(side, 1).iter().for_each(|next| *place = *next);
+    // Where runs begin. Two are merged when the third lies in another block of a power of two.
+    let mut runs = Vec::<usize, 64>::new();
+    let mut end = 0;
+    while end < len {
+        let _ = runs.push(end);
+        let rest = list.get(end..).unwrap_or_default().windows(2);
+        end += 1 + rest.take_while(|pair| !before(pair[1], pair[0])).count();
+        while let [.., first, second] = runs[..]
+            && (end == len || first ^ second < second ^ end)
+        {
+            runs.pop();
+            merge(list, first..second, end, before);
         }
-        core::mem::swap(&mut from, &mut to);
-        run *= 2;
     }
-    list.truncate(len);
 }
 
-/// Takes so many from the front, or all.
-#[inline(never)]
-fn cut<'a>(rest: &mut &'a [u64], count: usize) -> &'a [u64] {
-    let (front, back) = rest.split_at(count.min(rest.len()));
-    *rest = back;
-    front
+/// Merges a run with the one behind it, which ends before a place.
+fn merge(list: &mut List<'_, u64>, run: Range<usize>, end: usize, before: &dyn Fn(u64, u64) -> bool) {
+    let len = list.len();
+    list.extend(run.len(), 0);
+    let (list_of, room) = list.split_at_mut_checked(len).unwrap_or_default();
+    for (place, number) in room.iter_mut().zip(list_of.get(run.clone()).unwrap_or_default()) {
+        *place = *number;
+    }
+    let (mut place, mut right) = (run.start, run.end);
+    for left in room.iter() {
+        // When all of them are in, the others are in their places.
+        loop {
+            let next = list_of.get(right..end).and_then(|rest| rest.first()).copied();
+            let next = next.filter(|next| before(*next, *left));
+            if let Some(place) = list_of.get_mut(place) {
+                *place = next.unwrap_or(*left);
+            }
+            place += 1;
+            if next.is_none() {
+                break;
+            }
+            right += 1;
+        }
+    }
+    list.truncate(len);
 }
 
 /// Lists the places of things, so many, in the order in which they come `before` each other.
@@ -67,16 +74,35 @@ pub fn sort_keys(list: &mut List<'_, u64>) {
 
 /// How many of the first `len` places come before what is looked for, in a list where no such place stands behind
 /// another one: a binary search, so `before` is asked about log₂ len times.
-#[inline(never)]
 pub fn partition(len: usize, before: &dyn Fn(usize) -> bool) -> usize {
-    let (mut start, mut end) = (0, len);
+    search(len, len / 2, len, before)
+}
+
+/// The same, from where the last search ended: neighbours are found at once.
+pub fn partition_near(len: usize, last: &Cell<usize>, before: &dyn Fn(usize) -> bool) -> usize {
+    let found = search(len, last.get(), 0, before);
+    last.set(found);
+    found
+}
+
+/// A search that begins somewhere, and goes on from there by a step that is doubled each time until what is looked for
+/// lies between two places.
+#[inline(never)]
+fn search(len: usize, first: usize, step: usize, before: &dyn Fn(usize) -> bool) -> usize {
+    let (mut start, mut end, mut at, mut step) = (0, len, first, step);
     while start < end {
-        let middle = start + (end - start) / 2;
-        if before(middle) {
-            start = middle + 1;
+        if before(at) {
+            start = at + 1;
         } else {
-            end = middle;
+            end = at;
         }
+        at = start + (end - start) / 2;
+        if end == len {
+            at = at.min(start + step);
+        } else if start == 0 {
+            at = at.max(end.saturating_sub(step + 1));
+        }
+        step = step * 2 + 1;
     }
     start
 }
