@@ -12,8 +12,8 @@
 use crate::kernel::list::List;
 use crate::limits::{KEPT_MOUNTS, Limit};
 use crate::text::arena::Arena;
+use crate::text::path;
 use crate::text::paths::{NOWHERE, PathId, Paths};
-use crate::text::{path, sort};
 
 /// One line of the table, by its place in [`Table`]; or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +125,7 @@ pub const STACK: usize = 64;
 /// The kept lines of one reading of mountinfo.
 pub struct Table<'t> {
     mounts: List<'t, Mount<'t>>,
-    /// The mount points; of those on one directory the ids of the parents go up.
+    /// The mount points.
     dirs: Paths<'t>,
     root: MountRef,
 }
@@ -180,7 +180,7 @@ impl<'t> Table<'t> {
         *start = MountRef::NONE;
         // All have as many as there are mounts, which fitted.
         (0..mounts.len()).for_each(|at| dirs.add(at));
-        dirs.build(&|at| mounts.get(at as usize).map_or((b"", 0), |mount| (mount.dir, mount.parent)));
+        dirs.build(&|at| mounts.get(at as usize).map_or(b"", |mount| mount.dir));
         for (mount, at) in mounts.iter().zip(0u32..) {
             let is_root = match root {
                 Some(id) => mount.id == id,
@@ -235,15 +235,13 @@ impl<'t> Table<'t> {
     fn child_at(&self, on: MountRef, dir: PathId, beneath: u8) -> MountRef {
         let Some(id) = self.get(on).map(|mount| mount.id) else { return MountRef::NONE };
         let here = self.dirs.part(self.dirs.numbers(), dir, dir.wrapping_add(1));
-        let mount = |at: usize| here.get(at).map_or(MountRef::NONE, |at| MountRef(*at as u32));
-        let parent = |of: MountRef| self.get(of).map(|mount| mount.parent);
-        // Of equals the later line is last.
-        let end = sort::partition(here.len(), &|at| parent(mount(at)) <= Some(id));
-        let child = mount(end.wrapping_sub(1));
-        if parent(child) != Some(id) || child == on || self.is_marked(child, beneath) {
-            return MountRef::NONE;
+        // Of equals the later line is last. There are few.
+        for child in here.iter().rev().map(|at| MountRef(*at as u32)) {
+            if self.get(child).is_some_and(|mount| mount.parent == id) {
+                return if child == on || self.is_marked(child, beneath) { MountRef::NONE } else { child };
+            }
         }
-        child
+        MountRef::NONE
     }
 
     /// The mount on the same directory that another lies on.

@@ -40,7 +40,7 @@ impl<'t> Plan<'t> {
         self.paths.build(&|number| {
             let source = (number as usize).checked_sub(count);
             let entry = entry(source.unwrap_or(number as usize));
-            (entry.map_or(b"", |entry| if source.is_some() { entry.name } else { entry.dir }), 0)
+            entry.map_or(b"", |entry| if source.is_some() { entry.name } else { entry.dir })
         });
         let root = self.read_record();
         for at in 0..desired.len() {

@@ -70,7 +70,7 @@ impl<'t> Paths<'t> {
         self.ids.get(number).copied().unwrap_or(NOWHERE)
     }
 
-    /// The numbers that were added, sorted by their paths.
+    /// The numbers that were added, sorted by their paths; of equals the lower number comes first.
     pub fn numbers(&self) -> &[u64] {
         &self.order
     }
@@ -95,20 +95,16 @@ impl<'t> Paths<'t> {
         }
     }
 
-    /// Sorts, takes each path once, and finds out who lies below whom. Numbers with the same path are sorted by another
-    /// number, and then by themselves.
-    pub fn build(&mut self, path_of: &dyn Fn(u64) -> (&'t [u8], u32)) {
+    /// Sorts, takes each path once, and finds out who lies below whom.
+    pub fn build(&mut self, path_of: &dyn Fn(u64) -> &'t [u8]) {
         let Paths { places, ids, order, .. } = self;
         // The last is the highest.
         let count = order.last().map_or(0, |last| *last + 1);
         ids.extend(count as usize, NOWHERE);
-        sort::sort(order, &|a, b| {
-            let ((a, first), (b, second)) = (path_of(a), path_of(b));
-            path::compare(a, b).then(first.cmp(&second)) == Ordering::Less
-        });
+        sort::sort(order, &|a, b| path::compare(path_of(a), path_of(b)) == Ordering::Less);
         let mut last = NOWHERE;
         for (number, first) in order.iter().zip(0u32..) {
-            let (path, _) = path_of(*number);
+            let path = path_of(*number);
             last = close(places, last, Some(path));
             let next = places.len() as PathId;
             if places.get(last as usize).is_none_or(|open| open.path != path) {
@@ -276,7 +272,7 @@ mod tests {
         let mut set = Paths::new();
         set.claim(paths.len(), &mut Arena::new(Vec::leak(std::vec![0; 4096])));
         (0..paths.len()).for_each(|number| set.add(number));
-        set.build(&|number| (paths[number as usize].as_bytes(), 0));
+        set.build(&|number| paths[number as usize].as_bytes());
         set
     }
 
