@@ -153,7 +153,18 @@ impl<'t> Apply<'_, 't> {
         old: Option<MountId>,
     ) -> crate::kernel::Result<()> {
         let (entry, flags) = (new.item.entry, new.item.flags);
-        let tree = reach(flags.recursive());
+        let name = path::name(entry.dir);
+        // A directory is bound by its name in the directory that holds it: in half the time, for mount(2) asks /proc where its
+        // ends are. A link is not followed, and is no directory. When that fails the long way tells why.
+        let is_plain = flags.bind() && flags.propagation() == 0 && new.item.kind == Kind::Directory;
+        if self.fresh_calls
+            && is_plain
+            && old.is_none()
+            && let Ok(source) = self.walker.open_directory(entry.name)
+            && attach_copy(new.item, &source, parent, name, Attach::OnTop).is_ok()
+        {
+            return Ok(());
+        }
         let mut target = new.checked(new.target(parent))?;
         if old.is_some() && place::mount_id(&target) == old {
             new.how = Attach::Beneath;
@@ -163,14 +174,21 @@ impl<'t> Apply<'_, 't> {
         if flags.bind() {
             let source = new.checked(self.walker.open_as(entry.name, new.open()))?;
             loop {
-                if (new.how == Attach::Beneath || self.fresh_calls && flags.read_only())
-                    && attach_copy(new, &source, parent, &target).is_ok()
-                {
+                // What the descriptor of a mount point names is its root, not its place.
+                let copied = match new.how {
+                    Attach::Beneath => attach_copy(new.item, &source, parent, name, Attach::Beneath),
+                    Attach::OnTop if self.fresh_calls && flags.read_only() => {
+                        attach_copy(new.item, &source, &target, b"", Attach::OnTop)
+                    }
+                    Attach::OnTop => Err(Errno::NONE),
+                };
+                if let Ok(copy) = copied {
+                    new.copy = Some(copy);
                     break;
                 }
                 if new.how == Attach::OnTop {
                     // With the calls of old: made read-only where it is seen already.
-                    mount::bind(&source, &target, tree)?;
+                    mount::bind(&source, &target, reach(flags.recursive()))?;
                     break;
                 }
                 // Not on top of the old one: that would make what it shows, the old source, a mount point, which nobody
@@ -432,21 +450,22 @@ fn reach(tree: bool) -> Reach {
     if tree { Reach::Tree } else { Reach::One }
 }
 
-/// Makes a copy of the source, complete, and attaches it.
-fn attach_copy(new: &mut New<'_, '_>, source: &Fd, parent: &Fd, target: &Fd) -> crate::kernel::Result<()> {
-    let (entry, flags) = (new.item.entry, new.item.flags);
-    let tree = reach(flags.recursive());
+/// Makes a copy of the source, complete, and attaches it at a name in a directory, or at what the descriptor names.
+#[inline(never)]
+fn attach_copy(
+    item: &Item<'_>,
+    source: &Fd,
+    dir: &Fd,
+    name: &[u8],
+    how: Attach,
+) -> crate::kernel::Result<Fd> {
+    let tree = reach(item.flags.recursive());
     let copy = mount::copy(source, b"", tree)?;
-    if flags.read_only() {
+    if item.flags.read_only() {
         mount::set_read_only(&copy, tree)?;
     }
-    // By its name in the directory: what the descriptor of a mount point names is its root, not its place.
-    match new.how {
-        Attach::Beneath => mount::attach(&copy, parent, path::name(entry.dir), Attach::Beneath)?,
-        Attach::OnTop => mount::attach(&copy, target, b"", Attach::OnTop)?,
-    }
-    new.copy = Some(copy);
-    Ok(())
+    mount::attach(&copy, dir, name, how)?;
+    Ok(copy)
 }
 
 /// Takes away the mount of an entry, or that of a mimic; `NONE` when another is in its place, `ENOENT` when there is none.
