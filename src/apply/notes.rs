@@ -21,6 +21,7 @@ use crate::mount::{MountEntry, profile};
 use crate::plan::{Action, Keys, Plan, Profile};
 use crate::text::arena::Arena;
 use crate::text::escape::{cut_field, write_escaped};
+use crate::text::number::parse_u64;
 use crate::text::{Out, cut, lines, sort};
 
 /// What is put behind the record's name.
@@ -71,9 +72,9 @@ impl<'t> Notes<'t> {
             let [sign, line @ ..] = cut(&mut rest, b'\n') else { continue };
             match *sign {
                 b'@' => {
-                    let mut line_of = heapless::Vec::<u8, 64>::new();
-                    write_version(&mut line_of, version);
-                    holds = line_of.get(1..line_of.len() - 1) == Some(line);
+                    let mut time = line;
+                    let inode = parse_u64(cut(&mut time, b' '));
+                    holds = inode == Some(version[0]) && parse_u64(time) == Some(version[1]);
                 }
                 b'>' if holds => drop(profile::parse(line, record)),
                 b'+' | b'=' => {
