@@ -15,7 +15,7 @@ use crate::kernel::mount::{self, Attach, Reach};
 use crate::kernel::{Errno, Fd};
 use crate::mount::{MountEntry, Options};
 use crate::plan::Class;
-use crate::text::{Out, has_byte, write_number};
+use crate::text::{Out, Short, has_byte, write_number};
 use crate::text::{path, sort};
 
 /// Something that the covered directory holds.
@@ -63,7 +63,7 @@ const LISTING: usize = 16 << 10;
 struct Cover<'t> {
     dir: &'t [u8],
     /// What the tmpfs is mounted with.
-    data: heapless::Vec<u8, 64>,
+    data: Short,
 }
 
 /// What came of a mimic whose tmpfs is there, whole or not; an error outside where it is not.
@@ -94,7 +94,7 @@ impl<'t> Apply<'_, 't> {
                 self.remove_replaced(item);
             }
         }
-        let mut cover = Cover { dir, data: heapless::Vec::new() };
+        let mut cover = Cover { dir, data: Short::new() };
         let fd = self
             .walker
             .open_directory(dir)

@@ -284,7 +284,6 @@ impl<'t> Apply<'_, 't> {
     }
 
     /// Takes away what is there of an item, if it is time for that.
-    #[inline(never)]
     fn remove(&mut self, item: &Item<'t>, pass: Pass) {
         let due = match item.outcome.get() {
             Outcome::Stays => Pass::Again,
