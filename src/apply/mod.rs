@@ -365,6 +365,7 @@ impl<'t> Apply<'_, 't> {
     }
 
     /// The mount that goes when an item's has taken its place.
+    #[inline(never)]
     fn replaced(&self, item: &Item<'t>) -> Option<MountId> {
         self.plan.with_target_of(item).find_map(|item| item.goes.get())
     }
@@ -453,7 +454,6 @@ impl<'t> Apply<'_, 't> {
         lines_of(plan, at, mimic, &mut |line| self.keep(line, stays));
     }
 
-    #[inline(never)]
     fn mount_all(&mut self) -> Result<'t, ()> {
         let plan = self.plan;
         let step = |list: &[u64], place: usize| {
