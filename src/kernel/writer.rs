@@ -41,10 +41,14 @@ impl<'f> Writer<'f> {
 impl Out for Writer<'_> {
     fn put(&mut self, bytes: &[u8]) {
         for part in bytes.chunks(PIECE) {
-            if self.piece.extend_from_slice(part).is_err() {
+            if self.piece.len() + part.len() > PIECE {
                 self.flush();
-                // There is room now.
-                let _ = self.piece.extend_from_slice(part);
+            }
+            let len = self.piece.len();
+            // SAFETY: there is room for the part behind what is there.
+            unsafe {
+                self.piece.as_mut_ptr().add(len).copy_from_nonoverlapping(part.as_ptr(), part.len());
+                self.piece.set_len(len + part.len());
             }
         }
     }
