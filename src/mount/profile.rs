@@ -17,7 +17,7 @@ use crate::limits::{PROFILE_ENTRIES, PROFILE_LINE};
 use crate::text::escape::cut_field;
 use crate::text::number::parse_i64;
 use crate::text::path::{self, put};
-use crate::text::{cut, place, position};
+use crate::text::{cut, find, place, position};
 
 /// Cuts the text into entries, in place and in the order of its lines, and appends them.
 ///
@@ -107,11 +107,18 @@ fn tidy(line: &mut [u8]) -> (usize, u32) {
             put(line, &mut len, END);
         }
         count += 1;
-        while let Some(byte) = line.get(at).copied()
-            && !is_blank(byte)
-        {
-            put(line, &mut len, byte);
+        let start = at;
+        while line.get(at).is_some_and(|byte| !is_blank(*byte)) {
             at += 1;
+            at += find(line.get(at..).unwrap_or_default(), b' ', b' ');
+        }
+        if len == start {
+            // As it is mostly.
+            len = at;
+        }
+        for from in start.max(len)..at {
+            let byte = line.get(from).copied().unwrap_or_default();
+            put(line, &mut len, byte);
         }
     }
     (len, count)
