@@ -32,25 +32,24 @@ pub fn sort(list: &mut List<'_, u64>, before: &dyn Fn(u64, u64) -> bool) {
 /// Merges a run with the one behind it, which ends before a place.
 fn merge(list: &mut List<'_, u64>, run: Range<usize>, end: usize, before: &dyn Fn(u64, u64) -> bool) {
     let len = list.len();
-    list.extend(run.len(), 0);
-    let (list_of, room) = list.split_at_mut_checked(len).unwrap_or_default();
-    for (place, number) in room.iter_mut().zip(list_of.get(run.clone()).unwrap_or_default()) {
-        *place = *number;
+    for at in run.clone() {
+        let number = list.get(at).copied().unwrap_or_default();
+        let _ = list.push(number);
     }
+    let (list_of, room) = list.split_at_mut_checked(len).unwrap_or_default();
     let (mut place, mut right) = (run.start, run.end);
-    for left in room.iter() {
-        // When all of them are in, the others are in their places.
-        loop {
-            let next = list_of.get(right..end).and_then(|rest| rest.first()).copied();
-            let next = next.filter(|next| before(*next, *left));
-            if let Some(place) = list_of.get_mut(place) {
-                *place = next.unwrap_or(*left);
-            }
-            place += 1;
-            if next.is_none() {
-                break;
-            }
-            right += 1;
+    // When all of them are in, the others are in their places.
+    let mut lefts = &*room;
+    while let [left, others @ ..] = lefts {
+        let next = list_of.get(right..end).and_then(<[u64]>::first).copied();
+        let next = next.filter(|next| before(*next, *left));
+        if let Some(place) = list_of.get_mut(place) {
+            *place = next.unwrap_or(*left);
+        }
+        place += 1;
+        match next {
+            Some(_) => right += 1,
+            None => lefts = others,
         }
     }
     list.truncate(len);
