@@ -155,6 +155,13 @@ pub(crate) unsafe fn call_at(
     unsafe { call(number, dir, buffer.as_ptr() as usize, c, d, e) }
 }
 
+/// Copies as many bytes as both have.
+#[inline(always)]
+pub(crate) fn copy(to: &mut [u8], from: &[u8]) {
+    // SAFETY: both have as many, and what is lent to be changed is lent to nobody else.
+    unsafe { to.as_mut_ptr().copy_from_nonoverlapping(from.as_ptr(), to.len().min(from.len())) };
+}
+
 /// Room for a C string of up to `PATH_MAX` of limits.h, on the stack.
 pub(crate) const PATH_BUFFER: [MaybeUninit<u8>; 4096] = [MaybeUninit::uninit(); 4096];
 

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::Out;
+use crate::kernel::copy;
 
 /// The arena has not enough bytes left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,9 +70,7 @@ impl<'t> Arena<'t> {
         let taken = self.take(parts.iter().map(|part| part.len()).sum())?;
         let mut rest = &mut *taken;
         for part in parts {
-            for (place, byte) in rest.split_off_mut(..part.len()).unwrap_or_default().iter_mut().zip(*part) {
-                *place = *byte;
-            }
+            copy(rest.split_off_mut(..part.len()).unwrap_or_default(), part);
         }
         Ok(taken)
     }
