@@ -343,12 +343,8 @@ impl<'t> Apply<'_, 't> {
         }
         if !plan.leaves_target_of(item) {
             // Of a place on which somebody has mounted nothing is ours any more.
-            let others = |mount| !self.table.is_marked(mount, marks::OURS);
             match self.clean_up(item) {
-                Err(error)
-                    if error.errno == Errno::EBUSY
-                        && pass == Pass::Again
-                        && self.table.listed(item.entry.dir, false).any(others) => {}
+                Err(error) if error.errno == Errno::EBUSY && pass == Pass::Again => {}
                 done => done?,
             }
         }

@@ -221,7 +221,7 @@ impl<'t> Table<'t> {
     }
 
     /// Whether a line has one of the marks.
-    pub fn is_marked(&self, mount: MountRef, bits: u8) -> bool {
+    fn is_marked(&self, mount: MountRef, bits: u8) -> bool {
         self.get(mount).is_some_and(|mount| mount.is_marked(bits))
     }
 

@@ -21,7 +21,7 @@ impl<'t> Plan<'t> {
         // What an entry on record has mounted at a target is that one's.
         self.paths.reset(Mark::Early);
         for item in self.items.iter().filter(|item| item.is_recorded(self.recorded)) {
-            self.paths.raise(Mark::Early, item.dir, 1);
+            self.paths.raise(Mark::Early, item.dir, item.kind as u32 + 1);
         }
         // When the items of a class are judged, mimics are looked for beneath what those cover; and in the end beneath
         // other mimics.
@@ -62,7 +62,7 @@ impl<'t> Plan<'t> {
             item.state = if table.is_empty() {
                 unseen
             } else {
-                judge_mount(item, recorded, self.paths.at(Mark::Early, item.dir) == 0, table)
+                judge_mount(item, recorded, self.paths.at(Mark::Early, item.dir), table)
             };
         }
     }
@@ -114,9 +114,9 @@ impl<'t> Plan<'t> {
 }
 
 /// Judges one mount entry, and marks its mounts so that earlier entries are judged beneath them. What is there of it is
-/// returned; the mount, and whether a mimic hides that, are filled in. It is `alone` where no entry on record has its
-/// target.
-fn judge_mount<'t>(item: &mut Item<'t>, recorded: bool, alone: bool, table: &mut Table<'t>) -> State {
+/// returned; the mount, and whether a mimic hides that, are filled in. `on_record` is 0 where no entry on record has its
+/// target, and else one more than the number of that one's kind.
+fn judge_mount<'t>(item: &mut Item<'t>, recorded: bool, on_record: u32, table: &mut Table<'t>) -> State {
     let entry = item.entry;
     // As it is seen; then beneath what mimics hide, and beneath the mimics of directories above.
     for &above in &[marks::SEEN, marks::COVER, marks::COVER | marks::MIMIC] {
@@ -132,11 +132,15 @@ fn judge_mount<'t>(item: &mut Item<'t>, recorded: bool, alone: bool, table: &mut
                 hidden |= ours.is_none() && marked & marks::MIMIC != 0;
                 continue;
             }
+            let shows = matches(item, mount, table);
+            // It was that of the entry on record, if that is of another kind; nothing of this one can be beneath it then.
+            if doomed && shows.is_none() && on_record > 0 && on_record != item.kind as u32 + 1 {
+                continue;
+            }
             if item.mount.is_none() {
                 (item.mount, item.hidden) = (mount, hidden);
             }
             table.mark(mount, if hidden { marks::HIDDEN } else { marks::SEEN });
-            let shows = matches(item, mount, table);
             if doomed || shows.is_some() {
                 table.mark(mount, marks::OURS);
                 if ours.is_none() {
@@ -161,7 +165,7 @@ fn judge_mount<'t>(item: &mut Item<'t>, recorded: bool, alone: bool, table: &mut
     let mount = item.mount;
     // What lies at a recorded target is what was mounted there, even if it shows something else by now; and what was
     // removed is of no use to anybody, and nothing can be mounted on it.
-    if table.get(mount).is_some_and(|line| recorded || alone && line.is_deleted()) {
+    if table.get(mount).is_some_and(|line| recorded || on_record == 0 && line.is_deleted()) {
         let mut layer = mount;
         while let Some(line) =
             table.get(layer).filter(|_| table.shows(mount, entry.dir, layer, entry.dir) == Some(true))

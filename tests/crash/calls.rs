@@ -252,10 +252,12 @@ impl Call {
     }
 
     /// Whether an error says that something is not there, or is something else, that is there: a call that succeeds
-    /// when nobody disturbs it gives this only when somebody else takes the thing away.
-    pub fn would_lie(&self, errno: Errno) -> bool {
+    /// when nobody disturbs it gives this only when somebody else takes the thing away. What `forever` is a mount point for
+    /// unlinkat(2) has something mounted on it.
+    pub fn would_lie(&self, errno: Errno, forever: bool) -> bool {
         match errno {
             ENOENT | ELOOP => true,
+            EBUSY => forever && self.name == "unlinkat",
             EINVAL => ["umount2", "readlink", "readlinkat", "setns"].contains(&self.name.as_str()),
             _ => false,
         }

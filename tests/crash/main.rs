@@ -189,7 +189,7 @@ fn places(story: &Story, family: Family, reference: &Course) -> Vec<Place> {
         }
         for &errno in call.errors() {
             let forever = family.name == "forever";
-            if call.would_lie(errno) && env::var_os("CRASH_LIES").is_none() {
+            if call.would_lie(errno, forever) && env::var_os("CRASH_LIES").is_none() {
                 continue;
             }
             // What is interrupted for ever is asked for ever.

@@ -146,6 +146,15 @@ fn of_today() -> Vec<Story> {
                 "none /opt/fresh none x-snapd.kind=symlink,x-snapd.symlink=spare,x-snapd.origin=layout 0 0
                 tmpfs /srv/link tmpfs x-snapd.origin=layout 0 0",
             ),
+        story("file-and-directory", Snapd)
+            .before(
+                "/snap/acorn/1/lib /opt/fresh none bind,ro 0 0
+                /var/snap/acorn/common/conf /srv/fresh none bind,x-snapd.kind=file 0 0",
+            )
+            .desire(
+                "/var/snap/acorn/common/conf /opt/fresh none bind,x-snapd.kind=file 0 0
+                /snap/acorn/1/lib /srv/fresh none bind,ro 0 0",
+            ),
         story("stale-source", Snapd)
             .before("/var/snap/acorn/common/a /opt/spare none bind,rw 0 0")
             .happen(|_| {
