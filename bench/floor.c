@@ -7,6 +7,7 @@
 //   floor table                   reads the mount table once
 //   floor connect PLACE COUNT     binds PLACE/s/K on PLACE/t/K           floor disconnect PLACE COUNT
 //   floor make PLACE COUNT        the same; makes PLACE/t/K first        floor remove PLACE COUNT
+//   floor walk PLACE COUNT        as connect, by the calls that ours makes for an entry; floor leave PLACE COUNT
 //   floor mimic DIR SOURCE        covers DIR by a mimic, and binds SOURCE on DIR/fresh
 //   floor detach DIR              takes one mount away, with all that is in it
 //   floor in NAMESPACE VERB...    joins a namespace first
@@ -51,6 +52,39 @@ static void each(const char *verb, const char *place, int count) {
         } else {
             must(umount2(at, MNT_DETACH | UMOUNT_NOFOLLOW), at);
             if (made) must(rmdir(at), at);
+        }
+    }
+}
+
+// The calls that ours makes for an entry, in their order: a path is followed to its end by no link, and what was found is
+// used by its descriptor.
+static void calls(int to, const char *place, int count) {
+    unsigned long how[3] = {O_PATH | O_NOFOLLOW | O_CLOEXEC, 0, 0x06}; // RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS
+    unsigned long unbindable[4] = {0, 0, MS_UNBINDABLE, 0};
+    char from[200], at[200], fd[40], buffer[256];
+    struct stat stat;
+    sprintf(at, "%s/t/", place);
+    sprintf(from, "%s/s/00000", place);
+    int parent = syscall(SYS_openat2, AT_FDCWD, at, how, sizeof how);
+    must(parent < 0, at);
+    char *leaf = strcat(at, "00000") + strlen(at) - 5, *source = from + strlen(from) - 5;
+    for (int k = 0; k < count; k++) {
+        name(leaf, k);
+        name(source, k);
+        if (to) {
+            must(fstatat(AT_FDCWD, at, &stat, AT_SYMLINK_NOFOLLOW), at);
+            int found = syscall(SYS_openat2, AT_FDCWD, from, how, sizeof how);
+            int tree = syscall(SYS_open_tree, found, "", 1 | O_CLOEXEC | AT_EMPTY_PATH); // OPEN_TREE_CLONE
+            must(tree < 0 || syscall(SYS_move_mount, tree, "", parent, leaf, 0x04), at);  // MOVE_MOUNT_F_EMPTY_PATH
+            close(tree);
+            close(found);
+        } else {
+            int top = openat(parent, leaf, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+            must(top < 0 || syscall(SYS_statx, top, "", AT_EMPTY_PATH, 0x1900, buffer), at);
+            must(syscall(SYS_mount_setattr, top, "", AT_EMPTY_PATH | 0x8000, unbindable, sizeof unbindable), at);
+            sprintf(fd, "/proc/self/fd/%d", top);
+            must(umount2(fd, MNT_DETACH), at);
+            close(top);
         }
     }
 }
@@ -111,6 +145,7 @@ int main(int count, char **words) {
     if (!strcmp(verb, "table")) table();
     else if (!strcmp(verb, "mimic")) mimic(words[2], words[3]);
     else if (!strcmp(verb, "detach")) must(umount2(words[2], MNT_DETACH | UMOUNT_NOFOLLOW), words[2]);
+    else if (!strcmp(verb, "walk") || !strcmp(verb, "leave")) calls(*verb == 'w', words[2], atoi(words[3]));
     else if (!strcmp(verb, "user")) user(words + 2);
     else if (*verb) each(verb, words[2], atoi(words[3]));
     return 0;

@@ -52,6 +52,11 @@ fn binds(bench: &Bench<'_>, quick: bool, report: &mut Report) {
         let cycle = bench.cycle(Load::Binds(size), effort(size, quick));
         if matches!(size, 1_000 | 4_000) {
             report.row(&of("connect", size), "the mount calls", 1.3, &cycle.connect);
+            let [connect, disconnect] = cycle.calls.clone();
+            let beside = |trio: &Trio, floor| Trio { floor, ..trio.clone() };
+            report.row("the same", "the calls that ours makes", 0.0, &beside(&cycle.connect, connect));
+            report.row(&of("disconnect", size), "the unmounts", 1.3, &cycle.disconnect);
+            report.row("the same", "the calls that ours makes", 0.0, &beside(&cycle.disconnect, disconnect));
         }
         if size == 4_000 {
             report.row(&of("keep", size), "read the mount table", 1.5, &cycle.keep);

@@ -33,7 +33,7 @@ impl Report {
     }
 
     pub fn growth(&mut self, size: usize, cycle: &Cycle) {
-        let Cycle { connect, keep, disconnect } = cycle;
+        let Cycle { connect, keep, disconnect, .. } = cycle;
         for (phase, trio) in [("connect", connect), ("keep", keep), ("disconnect", disconnect)] {
             self.growth.push((size, phase, trio.clone()));
         }

@@ -51,6 +51,8 @@ pub struct Cycle {
     /// An unchanged run; the floor reads the mount table.
     pub keep: Trio,
     pub disconnect: Trio,
+    /// The calls that ours makes for connecting and disconnecting, by a program that does nothing else.
+    pub calls: [Times; 2],
 }
 
 /// How often, and whether the original takes part.
@@ -103,6 +105,12 @@ impl<'s> Bench<'s> {
             self.desire("");
             cycle.disconnect.of(who).push(self.start(who, &disconnect));
             assert_eq!(load::mounts(), mounts, "{who:?} of {work:?}");
+            if let (Floor, Some(calls)) = (who, work.calls()) {
+                for (times, words) in cycle.calls.iter_mut().zip(&calls) {
+                    times.push(self.start(Floor, words));
+                }
+                assert_eq!(load::mounts(), mounts, "the calls of {work:?}");
+            }
         }
         work.clear();
         cycle

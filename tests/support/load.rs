@@ -87,6 +87,15 @@ impl Load {
         }
     }
 
+    /// Arguments for the floor: the calls that ours makes for connecting and disconnecting.
+    pub fn calls(self) -> Option<[Vec<String>; 2]> {
+        let words = |verb: &str, n: usize| vec![verb.to_string(), PLACE.to_string(), n.to_string()];
+        match self {
+            Binds(n) => Some(["walk", "leave"].map(|verb| words(verb, n))),
+            MadeBinds(_) | Mimic(_) => None,
+        }
+    }
+
     /// Arguments for the floor: what connecting and disconnecting is at least.
     pub fn floor(self) -> [Vec<String>; 2] {
         let words = |line: String| line.split(' ').map(String::from).collect();
