@@ -176,17 +176,25 @@ impl<'t> Plan<'t> {
     }
 
     /// The target of an entry is missing again when what it lies in goes: whether it has to be made anew is seen in its
-    /// turn.
+    /// turn. What is there only in a mimic that goes as well, goes with that.
     #[inline(never)]
     fn find_lost_target(&mut self, at: usize) {
         let Some(item) = self.items.get_mut(at) else { return };
+        let (mut lost, mut is_part) = (NOWHERE, false);
         let mut above = self.paths.above(item.dir);
-        while above != NOWHERE && self.paths.at(Mark::Gone, above) == 0 {
+        while above != NOWHERE {
+            if self.paths.at(Mark::Gone, above) > 0 {
+                if !is_part {
+                    lost = above;
+                }
+                is_part = false;
+            }
+            is_part |= lost != NOWHERE && self.paths.at(Mark::Part, above) > 0;
             above = self.paths.above(above);
         }
         if !item.needs_mimic {
-            item.under = self.paths.path(above).or(item.under);
-            item.needs_mimic = self.paths.at(Mark::Gone, above) == CHANGED;
+            item.under = self.paths.path(lost).or(item.under);
+            item.needs_mimic = self.paths.at(Mark::Gone, lost) == CHANGED;
         }
     }
 

@@ -94,6 +94,7 @@ impl<'t> Plan<'t> {
                 self.paths.raise(Mark::Gone, dir, self.mimics.len() as u32);
                 continue;
             }
+            self.paths.raise(Mark::Part, dir, 1);
             let over = self.over(entry);
             match self.paths.at(Mark::Gone, over) {
                 0 => put(&mut self.stack, over, at.into()),

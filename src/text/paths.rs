@@ -26,7 +26,7 @@ pub struct Place<'t> {
     /// Where the first that belongs to it is among all, sorted.
     first: u32,
     /// Of each kind its own mark, and the highest of all below it.
-    marks: [(u32, u32); 4],
+    marks: [(u32, u32); 5],
 }
 
 /// A sorted set of clean paths.
@@ -108,7 +108,7 @@ impl<'t> Paths<'t> {
             last = close(places, last, Some(path));
             let next = places.len() as PathId;
             if places.get(last as usize).is_none_or(|open| open.path != path) {
-                let _ = places.push(Place { path, above: last, end: NOWHERE, first, marks: [(0, 0); 4] });
+                let _ = places.push(Place { path, above: last, end: NOWHERE, first, marks: [(0, 0); 5] });
                 last = next;
             }
             if let Some(id) = ids.get_mut(*number as usize) {
@@ -199,6 +199,8 @@ pub enum Mark {
     Coming,
     /// Something earlier is there.
     Early,
+    /// A mimic on record has a part there.
+    Part,
 }
 
 impl Paths<'_> {

@@ -121,6 +121,19 @@ const KNOWN: &[(&str, &str)] = &[
          /snap/birch/1/export /opt/depot/inner/new none rbind
          /var/snap/acorn/common/tree /opt/depot/new none rbind,x-snapd.origin=layout",
     ),
+    (
+        "of two mimics that stay, one in the other, the inner one is no part of what the outer one covers",
+        "/var/snap/acorn/common/b /opt/new none bind,ro
+         /var/snap/acorn/common/newsource /usr/share/fonts none bind,ro,x-snapd.origin=layout
+         tmpfs /opt/new/new tmpfs mode=0755
+         /var/snap/birch/common/shared /usr/share/fonts/new/wide none bind
+         /usr/share/fonts/new/wide /opt/depot/new none bind,x-snapd.origin=layout
+
+         tmpfs /opt/new/new tmpfs mode=0755
+         /var/snap/birch/common/shared /usr/share/fonts/new/wide none bind
+         /snap/birch/2/more /usr/share/fonts none bind,x-snapd.origin=layout
+         /usr/share/fonts/new/wide /opt/depot/new none bind,x-snapd.origin=layout",
+    ),
 ];
 
 /// Each with its name.
