@@ -316,8 +316,7 @@ impl<'t> Plan<'t> {
     }
 
     /// Whether the target of an item that is taken away is used again as it is: by a desired entry that needs the same
-    /// kind of thing there, while nothing above it changes and neither lies beneath what covers the other; or as the source
-    /// of one.
+    /// kind of thing there, while nothing above it changes; or as the source of one.
     pub fn leaves_target_of(&self, item: &Item<'t>) -> bool {
         let moves = self.paths.mark_above(Mark::Changed, item.dir) > 0 || self.is_uncovered(item);
         self.paths.at(Mark::Coming, item.dir) == item.kind as u32 + 1
@@ -325,7 +324,7 @@ impl<'t> Plan<'t> {
                 && self.items_at(item.dir).any(|other| {
                     let fits = other.kind == item.kind
                         || (other.kind == Kind::EnsureDir && item.kind == Kind::Directory);
-                    fits && other.is_wanted() && other.hidden == item.hidden
+                    fits && other.is_wanted()
                 })
     }
 

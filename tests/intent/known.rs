@@ -134,6 +134,12 @@ const KNOWN: &[(&str, &str)] = &[
          /snap/birch/2/more /usr/share/fonts none bind,x-snapd.origin=layout
          /usr/share/fonts/new/wide /opt/depot/new none bind,x-snapd.origin=layout",
     ),
+    (
+        "a directory that a tmpfs was on is ensured",
+        "tmpfs /var/snap/acorn/common/new tmpfs mode=0755,x-snapd.origin=layout
+
+         none /var/snap/acorn/common/new none x-snapd.kind=ensure-dir,x-snapd.must-exist-dir=/var/snap/acorn/common",
+    ),
 ];
 
 /// Each with its name.
