@@ -102,7 +102,6 @@ impl<'t> Plan<'t> {
 
     /// Marks the entries that stay but cover the source of an earlier one that is mounted now, or all that stay; true if
     /// there are any.
-    #[inline(never)]
     fn decide_items(&mut self, all: bool) -> bool {
         let mut marked = false;
         self.paths.reset(Mark::Early);
@@ -257,8 +256,10 @@ impl<'t> Plan<'t> {
                 Action::Mount(_) | Action::Unmount => item.hidden,
                 _ => false,
             };
+            // One that was made earlier, and goes, lies beneath.
             let goes = all
                 || above > 0
+                || self.paths.below(Mark::Gone, dir) > u32::MAX - u32::from(mimic.line)
                 || (self.paths.from(Mark::Changed, dir) > 0 && self.items_from(dir).any(beneath));
             if let Some(mimic) = self.mimics.get_mut(at).filter(|_| goes) {
                 mimic.goes = true;

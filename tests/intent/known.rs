@@ -140,6 +140,15 @@ const KNOWN: &[(&str, &str)] = &[
 
          none /var/snap/acorn/common/new none x-snapd.kind=ensure-dir,x-snapd.must-exist-dir=/var/snap/acorn/common",
     ),
+    (
+        "a mimic that goes lies beneath one that was made later, for the source of a layout",
+        "/var/snap/birch/common/shared /opt/depot/inner/new none bind
+         /opt/new/deep /etc/sub/new none bind,x-snapd.origin=layout
+
+         /opt/new/deep /etc/sub/new none bind,x-snapd.origin=layout
+
+         tmpfs /var/cache tmpfs mode=0755,x-snapd.origin=layout",
+    ),
 ];
 
 /// Each with its name.
