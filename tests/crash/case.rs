@@ -194,7 +194,10 @@ impl Life<'_> {
         course.before = self.look(&Outcome::nothing());
         let mut trace = tracer::trace(command, blow, dog).expect("trace the program");
         drop(held);
-        course.frozen_for = freezer.thaws_within(GUARD_PATIENCE);
+        // Without a guard nobody thaws them.
+        if !matches!(blow, Some((_, Blow::Kill { guard: true } | Blow::Orphan))) {
+            course.frozen_for = freezer.thaws_within(GUARD_PATIENCE);
+        }
         course.guard_stayed = !trace.guards.end_within(GUARD_PATIENCE);
         course.frozen_at_once = !freezer.is_thawed();
         let outcome = outcome_of(&trace.end, streams);
