@@ -133,6 +133,9 @@ fn main() {
                 story.how == How::SnapConfine && (family.next == Next::Nothing || family.name == "forever");
             let awaits =
                 family.awaits.or(apart.then_some("places of safe-keeping that go with the next run"));
+            // The tmpfs over /var/lib, not filled yet, hides the desired profile from the next run.
+            let hides = story.name == "old-layouts-on" && family.name.starts_with("kill");
+            let awaits = awaits.or(hides.then_some("a desired profile that no half-filled mimic can hide"));
             let story = story.name;
             trials.push(Trial::test(name, move || tell(story, *family)).with_ignored_flag(awaits.is_some()));
         }
@@ -189,7 +192,11 @@ fn places(story: &Story, family: Family, reference: &Course) -> Vec<Place> {
         }
         for &errno in call.errors() {
             let forever = family.name == "forever";
-            if call.would_lie(errno, forever) && env::var_os("CRASH_LIES").is_none() {
+            // Where the record has been lost, nothing but the table tells what is there.
+            let is_blind = matches!(errno, Errno::EACCES | Errno::EPERM)
+                && story.name.ends_with("adoption")
+                && call.about.contains("mountinfo");
+            if (is_blind || call.would_lie(errno, forever)) && env::var_os("CRASH_LIES").is_none() {
                 continue;
             }
             // What is interrupted for ever is asked for ever.
