@@ -23,7 +23,7 @@ use report::{Report, thousands};
 use support::load::{self, Load};
 use support::program::{self, Program, Which};
 use support::sandbox::{self, in_sandbox};
-use takers::{Bench, Effort, MANY, Trio};
+use takers::{Bench, Effort, MANY};
 
 /// A part of what is measured; all of it, or less when it has to be quick.
 type Part = fn(&Bench<'_>, bool, &mut Report);
@@ -43,7 +43,7 @@ const PARTS: [(&str, Part); 9] = [
 fn nothing(bench: &Bench<'_>, quick: bool, report: &mut Report) {
     let (trio, table) = bench.nothing(if quick { 15 } else { 40 });
     report.row("nothing to do, 3 entries on record", "start and end", 1.5, &trio);
-    report.row("the same", "and read the mount table", 0.0, &Trio { floor: table, ..trio });
+    report.row("the same", "and read the mount table", 0.0, &trio.beside(&table));
 }
 
 fn binds(bench: &Bench<'_>, quick: bool, report: &mut Report) {
@@ -52,11 +52,10 @@ fn binds(bench: &Bench<'_>, quick: bool, report: &mut Report) {
         let cycle = bench.cycle(Load::Binds(size), effort(size, quick));
         if matches!(size, 1_000 | 4_000) {
             report.row(&of("connect", size), "the mount calls", 1.3, &cycle.connect);
-            let [connect, disconnect] = cycle.calls.clone();
-            let beside = |trio: &Trio, floor| Trio { floor, ..trio.clone() };
-            report.row("the same", "the calls that ours makes", 0.0, &beside(&cycle.connect, connect));
+            let [connect, disconnect] = &cycle.calls;
+            report.row("the same", "the calls that ours makes", 0.0, &cycle.connect.beside(connect));
             report.row(&of("disconnect", size), "the unmounts", 1.3, &cycle.disconnect);
-            report.row("the same", "the calls that ours makes", 0.0, &beside(&cycle.disconnect, disconnect));
+            report.row("the same", "the calls that ours makes", 0.0, &cycle.disconnect.beside(disconnect));
         }
         if size == 4_000 {
             report.row(&of("keep", size), "read the mount table", 1.5, &cycle.keep);
@@ -99,7 +98,7 @@ fn busy(bench: &Bench<'_>, quick: bool, report: &mut Report) {
     let others = load::Unrelated::mount("/var/lib/snapd/hostfs", 20_000);
     let (trio, table) = bench.nothing(9);
     let work = "nothing to do beside 20,000 other mounts";
-    report.row(work, "read the mount table", 0.0, &Trio { floor: table, ..trio });
+    report.row(work, "read the mount table", 0.0, &trio.beside(&table));
     let cycle = bench.cycle(Load::Binds(1_000), effort(1_000, true));
     report.row("connect 1,000 beside 20,000 other mounts", "the mount calls", 0.0, &cycle.connect);
     drop(others);

@@ -35,6 +35,11 @@ pub struct Trio {
 }
 
 impl Trio {
+    /// The same beside another floor.
+    pub fn beside(&self, floor: &Times) -> Trio {
+        Trio { floor: floor.clone(), ..self.clone() }
+    }
+
     fn of(&mut self, who: Taker) -> &mut Times {
         match who {
             Floor => &mut self.floor,

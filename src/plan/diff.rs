@@ -62,7 +62,7 @@ impl<'t> Plan<'t> {
         self.find_replaced();
         self.paths.reset(Mark::Coming);
         for item in self.items.iter().filter(|item| item.is_wanted()) {
-            self.paths.raise(Mark::Coming, item.source, item.kind as u32 + 1);
+            self.paths.raise(Mark::Coming, item.source, item.kind_mark());
         }
         // What goes with a mimic, or with an entry.
         self.add_unwanted(INSIDE);

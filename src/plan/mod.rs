@@ -169,6 +169,12 @@ impl Item<'_> {
         self.record.is_some_and(|line| usize::from(line) < lines)
     }
 
+    /// Its kind as a mark of a path, of which 0 is none.
+    #[inline(always)]
+    fn kind_mark(&self) -> u32 {
+        self.kind as u32 + 1
+    }
+
     /// Whether it is there only to be seen in the namespace's mount table (and not a link, say).
     pub(crate) fn is_mount(&self) -> bool {
         matches!(self.kind, Kind::Directory | Kind::File)
@@ -319,7 +325,7 @@ impl<'t> Plan<'t> {
     /// kind of thing there, while nothing above it changes; or as the source of one.
     pub fn leaves_target_of(&self, item: &Item<'t>) -> bool {
         let moves = self.paths.mark_above(Mark::Changed, item.dir) > 0 || self.is_uncovered(item);
-        self.paths.at(Mark::Coming, item.dir) == item.kind as u32 + 1
+        self.paths.at(Mark::Coming, item.dir) == item.kind_mark()
             || !moves
                 && self.items_at(item.dir).any(|other| {
                     let fits = other.kind == item.kind

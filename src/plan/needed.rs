@@ -21,7 +21,7 @@ impl<'t> Plan<'t> {
         // What an entry on record has mounted at a target is that one's.
         self.paths.reset(Mark::Early);
         for item in self.items.iter().filter(|item| item.is_recorded(self.recorded)) {
-            self.paths.raise(Mark::Early, item.dir, item.kind as u32 + 1);
+            self.paths.raise(Mark::Early, item.dir, item.kind_mark());
         }
         // When the items of a class are judged, mimics are looked for beneath what those cover; and in the end beneath
         // other mimics.
@@ -115,7 +115,7 @@ impl<'t> Plan<'t> {
 
 /// Judges one mount entry, and marks its mounts so that earlier entries are judged beneath them. What is there of it is
 /// returned; the mount, and whether a mimic hides that, are filled in. `on_record` is 0 where no entry on record has its
-/// target, and else one more than the number of that one's kind.
+/// target, and else the mark of that one's kind.
 fn judge_mount<'t>(item: &mut Item<'t>, recorded: bool, on_record: u32, table: &mut Table<'t>) -> State {
     let entry = item.entry;
     // As it is seen; then beneath what mimics hide, and beneath the mimics of directories above.
@@ -134,7 +134,7 @@ fn judge_mount<'t>(item: &mut Item<'t>, recorded: bool, on_record: u32, table: &
             }
             let shows = matches(item, mount, table);
             // It was that of the entry on record, if that is of another kind; nothing of this one can be beneath it then.
-            if doomed && shows.is_none() && on_record > 0 && on_record != item.kind as u32 + 1 {
+            if doomed && shows.is_none() && on_record > 0 && on_record != item.kind_mark() {
                 continue;
             }
             if item.mount.is_none() {
