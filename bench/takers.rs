@@ -178,7 +178,7 @@ impl<'s> Bench<'s> {
             let update = |floor: &[String], desired: &str| {
                 let of_one = |k| {
                     let name = many(k);
-                    let place = format!("/var/lib/snapd/mount/snap.{name}.fstab");
+                    let place = self.sandbox.desired().with_file_name(format!("snap.{name}.fstab"));
                     fs::write(place, desired).expect("write a desired profile");
                     match who {
                         Floor => {

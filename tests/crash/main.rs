@@ -133,9 +133,6 @@ fn main() {
                 story.how == How::SnapConfine && (family.next == Next::Nothing || family.name == "forever");
             let awaits =
                 family.awaits.or(apart.then_some("places of safe-keeping that go with the next run"));
-            // The tmpfs over /var/lib, not filled yet, hides the desired profile from the next run.
-            let hides = story.name == "old-layouts-on" && family.name.starts_with("kill");
-            let awaits = awaits.or(hides.then_some("a desired profile that no half-filled mimic can hide"));
             let story = story.name;
             trials.push(Trial::test(name, move || tell(story, *family)).with_ignored_flag(awaits.is_some()));
         }

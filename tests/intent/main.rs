@@ -45,7 +45,7 @@ use std::time::Instant;
 
 use sequence::{Disturb, Edit, Entry, Sequence, Step, Taste, generate};
 use support::program::{Program, Which};
-use world::{Context, DESIRED, NOTES, Nursery, Outcome, RECORD, ROOTFS, View, Watch, World};
+use world::{Context, NOTES, Nursery, Outcome, RECORD, ROOTFS, View, Watch, World};
 
 /// What is wrong: a word for the kind of fault, and the story.
 #[derive(Debug)]
@@ -387,7 +387,7 @@ fn live(nursery: &Nursery, sequence: &Sequence) -> Result<usize, Fault> {
 fn fresh(nursery: &Nursery, edits: &[Edit], profile: &[Entry]) -> Fresh {
     nursery.world(|world| {
         edits.iter().for_each(|what| edit_on_host(world, *what));
-        fs::write(DESIRED, lines(profile)).expect("write the profile");
+        fs::write(world.desired(), lines(profile)).expect("write the profile");
         let outcome = world.run(nursery, Context::SnapConfine, false);
         Fresh { outcome, view: world.view(), mounts: world.mounts() }
     })
@@ -434,7 +434,7 @@ fn check(
     past: &mut Past,
     fresh: &Fresh,
 ) -> Result<(), Fault> {
-    fs::write(DESIRED, lines(&step.profile)).expect("write the profile");
+    fs::write(world.desired(), lines(&step.profile)).expect("write the profile");
     let outcome = world.run(nursery, context, true);
     past.log.push(outcome.log.clone());
     if outcome.exit.is_none() {

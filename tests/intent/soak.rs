@@ -30,7 +30,7 @@ use super::freezer::Freezer;
 use super::sequence::{Dice, Edit, Entry, Step, Taste, generate, remember_what_stays};
 use super::support::{self, program};
 use super::tracer::{Blow, Watchdog, trace};
-use super::world::{Context, DESIRED, Nursery, SNAP, World};
+use super::world::{Context, Nursery, SNAP, World};
 use super::{Fault, Past, check, edit_on_host, fault, fresh, lines, number};
 
 /// What has happened in all.
@@ -152,7 +152,7 @@ impl Soak<'_> {
             past.profile(&step.profile);
             // Desired for a moment, where several run at once.
             past.profile(other);
-            fs::write(DESIRED, lines(&step.profile)).expect("write the profile");
+            fs::write(self.world.desired(), lines(&step.profile)).expect("write the profile");
             let mut guarded = true;
             for _ in 0..1 + dice.below(3) {
                 self.trouble(&mut dice, &step.profile, other, tally, &mut guarded, told);
@@ -264,9 +264,9 @@ impl Soak<'_> {
             command.spawn().expect("start the program")
         };
         let mut all = vec![start()];
-        replace_profile(other);
+        replace_profile(self.world, other);
         all.push(start());
-        replace_profile(profile);
+        replace_profile(self.world, profile);
         all.push(start());
         let ends: Vec<_> = all.iter_mut().map(|child| child.wait().expect("wait").to_string()).collect();
         format!("    three at once: {ends:?}\n") + &said.into_iter().map(heard).collect::<String>()
@@ -282,9 +282,10 @@ fn heard(mut said: File) -> String {
 }
 
 /// As snapd writes it.
-fn replace_profile(profile: &[Entry]) {
-    let part = format!("{DESIRED}~");
-    fs::write(&part, lines(profile)).and_then(|()| fs::rename(part, DESIRED)).expect("write the profile");
+fn replace_profile(world: &World, profile: &[Entry]) {
+    let desired = world.desired();
+    let part = desired.with_extension("part");
+    fs::write(&part, lines(profile)).and_then(|()| fs::rename(part, desired)).expect("write the profile");
 }
 
 /// Directories of the snap that are exchanged with links to elsewhere.

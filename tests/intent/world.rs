@@ -32,7 +32,6 @@ use crate::support::program::{self, Program};
 
 /// The snap whose namespace it is.
 pub const SNAP: &str = "acorn";
-pub const DESIRED: &str = "/var/lib/snapd/mount/snap.acorn.fstab";
 pub const RECORD: &str = "/run/snapd/ns/snap.acorn.fstab";
 pub const NOTES: &str = "/run/snapd/ns/snap.acorn.fstab.made";
 pub const ROOTFS: &str = "tmpfs / tmpfs x-snapd.origin=rootfs 0 0";
@@ -143,6 +142,7 @@ impl World {
             fs::create_dir(site("run").join(name))?;
         }
         bind(&site("run"), Path::new("/run"))?;
+        bind(&disk_path.join("var/lib"), Path::new("/var/lib"))?;
         let host = this_namespace()?;
 
         unshare()?;
@@ -224,6 +224,11 @@ impl World {
             stderr: lines(false),
             log: lines(true),
         }
+    }
+
+    /// The desired profile, where snapd writes it, whatever lies over the same place in the snap's namespace.
+    pub fn desired(&self) -> PathBuf {
+        format!("/proc/thread-self/fd/{}/var/lib/snapd/mount/snap.{SNAP}.fstab", self.disk.as_raw_fd()).into()
     }
 
     /// Binds the namespace where snapd looks for it.

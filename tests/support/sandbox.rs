@@ -2,7 +2,7 @@
 //! A snap's mount namespace without snapd.
 //!
 //! A sandbox is a thread with two private mount namespaces. The *host* namespace is a copy of the machine's with
-//! its own tmpfs on `/run`; a tool that joins a namespace by itself starts there. The *snap* namespace has a root of
+//! its own tmpfs on `/run` and a `/var/lib` of its own; a tool that joins a namespace by itself starts there. The *snap* namespace has a root of
 //! its own, built as snap-confine builds it; the thread lives in it, so ordinary file functions see what the
 //! snap sees. Both vanish with the thread (unshare(2), pivot_root(2)).
 //!
@@ -12,7 +12,7 @@
 //! | `/opt` `/srv` `/usr` `/var` | directories of the base, a real squashfs on a loop device |
 //! | `/snap/SNAP/REVISION` | directories of the same image |
 //! | `/etc` `/home` `/root` `/snap` `/tmp` `/var/snap` `/var/lib/snapd` | fresh directories on the machine's disk: a host that must not be trespassed on |
-//! | `/run` | tmpfs, the same in both namespaces |
+//! | `/run` | tmpfs, the same in both namespaces, as `/var/lib/snapd` is |
 //! | `/dev/shm` | tmpfs |
 //! | `/dev` `/proc` `/sys` | the machine's; the trees of control groups begin at a group of the sandbox's own |
 
@@ -215,6 +215,7 @@ impl Sandbox {
         }
         chown(run.join("user/1000"), Some(USER), Some(USER))?;
         bind(&run, Path::new("/run"))?;
+        bind(&disk_path.join("var/lib"), Path::new("/var/lib"))?;
         let freezer = match image {
             Image::File(_) => Top::new("/sys/fs/cgroup/freezer").ok(),
             Image::Mounted(_) => None,
@@ -243,14 +244,14 @@ impl Sandbox {
         fs::write(self.record(), "tmpfs / tmpfs x-snapd.origin=rootfs 0 0\n")
     }
 
-    /// The desired profile.
+    /// The desired profile, where snapd writes it, whatever lies over the same place in the snap's namespace.
     pub fn desired(&self) -> PathBuf {
-        format!("/var/lib/snapd/mount/snap.{}.fstab", self.name).into()
+        self.disk().join(format!("var/lib/snapd/mount/snap.{}.fstab", self.name))
     }
 
-    /// The desired profile of per-user mounts.
+    /// The desired profile of per-user mounts, likewise.
     pub fn desired_by_user(&self) -> PathBuf {
-        format!("/var/lib/snapd/mount/snap.{}.user-fstab", self.name).into()
+        self.disk().join(format!("var/lib/snapd/mount/snap.{}.user-fstab", self.name))
     }
 
     /// The current profile.
