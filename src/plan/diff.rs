@@ -111,13 +111,10 @@ impl<'t> Plan<'t> {
             let before = target.max(source);
             // What covers the source of an earlier entry waits until that is mounted.
             let covered = self.paths.from(Mark::Early, item.dir);
-            // What is mounted below the source of a recursive bind does not belong to a plain one; and a bind of a file
-            // system is not one of its own.
-            let another = |other: &Item<'t>| {
-                !other.desired
-                    && (other.is_recursive() != item.is_recursive()
-                        || other.flags.bind() != item.flags.bind())
-            };
+            // What is mounted below the source of a recursive bind does not belong to a plain one; a bind of a file
+            // system is not one of its own; and what one class has mounted may lie beneath what covers that of another.
+            let another =
+                |other: &Item<'t>| !other.desired && (other.class, other.flags) != (item.class, item.flags);
             let moves = || before > 0 || self.loses_ground(item) || self.items_at(item.dir).any(another);
             let action = match (item.action, item.desired, item.state) {
                 (Action::Duplicate | Action::Unknown, ..) => continue,
