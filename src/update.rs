@@ -166,7 +166,7 @@ fn system<'t>(
     let noted = old.notes.read(true, arena);
     let intents = lines(old.notes.text);
     read_profile(&mut old.record, recorded, intents, arena, Within::LoadingRecord)?;
-    let lines = recorded.len();
+    work.plan.recorded = recorded.len();
     // What can never be read is no notes. After any other failure all would count as never noted.
     match noted {
         Err(error) if matches!(error.errno, Errno::EIO | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE) => {
@@ -180,7 +180,6 @@ fn system<'t>(
         recorded.clear();
     }
     work.plan.begin(recorded, desired, arena);
-    work.plan.recorded = lines;
     world.ground.free = split(compose(FREE, instance, invocation.snap_name(), arena)?, b' ');
     // Who is asked later, and only if anything is mounted.
     let user = Owner { uid: 0, gid: 0 };

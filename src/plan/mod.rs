@@ -253,7 +253,7 @@ worded! {
 pub struct Plan<'t> {
     /// What was mounted by the last run, as its record says.
     pub record: &'t [MountEntry<'t>],
-    /// How many of these lines are the record's; those behind it are what a killed run was about to mount.
+    /// How many of these lines are the record's, at most; those behind it are what a killed run was about to mount.
     pub recorded: usize,
     /// The entries of both profiles, in the order of mounting.
     pub items: List<'t, Item<'t>>,
@@ -287,7 +287,7 @@ impl<'t> Plan<'t> {
     pub const fn new() -> Self {
         Plan {
             record: &[],
-            recorded: 0,
+            recorded: usize::MAX,
             items: List::new(),
             mimics: List::new(),
             removals: List::new(),

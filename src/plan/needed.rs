@@ -35,9 +35,11 @@ impl<'t> Plan<'t> {
 
     #[inline(never)]
     fn judge_mimics(&mut self, above: u8, table: &mut Table<'t>) {
-        // Of two over one directory the later lies on top.
-        for at in (0..self.mimics.len() as u32).rev() {
-            self.judge_mimic(at, above, table);
+        // Of two over one directory the later lies on top. First those that can be told by what lies on them.
+        for told in [true, false] {
+            for at in (0..self.mimics.len() as u32).rev() {
+                self.judge_mimic(at, above, told, table);
+            }
         }
     }
 
@@ -67,9 +69,9 @@ impl<'t> Plan<'t> {
         }
     }
 
-    /// Looks for the tmpfs of a mimic that is not found yet, and whether every part that is on record shows what the
-    /// covered directory holds.
-    fn judge_mimic(&mut self, at: u32, above: u8, table: &mut Table<'t>) {
+    /// Looks for the tmpfs of a mimic that is not found yet, `told` by what lies on it or not, and whether every part that is
+    /// on record shows what the covered directory holds.
+    fn judge_mimic(&mut self, at: u32, above: u8, told: bool, table: &mut Table<'t>) {
         let Some(mimic) = self.mimics.get(at as usize).filter(|mimic| mimic.mount.is_none()) else { return };
         let line = mimic.line;
         let Some(entry) = self.line(line) else { return };
@@ -99,10 +101,10 @@ impl<'t> Plan<'t> {
                 whole &= table.shows(was, part.dir, mount, part.dir) != Some(false);
                 table.mark(mount, marks::PART);
             });
-            if carries || (is_empty && found.0.is_none()) {
+            // Not what an entry on record has bound there.
+            let is_bind = |item: &Item<'t>| item.flags.bind() && matches(item, tmpfs, table).is_some();
+            if carries || (is_empty && !told && !self.items_at(mimic.dir).any(is_bind)) {
                 found = (tmpfs, whole);
-            }
-            if carries {
                 break;
             }
         }

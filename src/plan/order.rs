@@ -21,7 +21,7 @@ impl<'t> Plan<'t> {
         arena: &mut Arena<'t>,
     ) {
         let count = record.len() + desired.len();
-        (self.record, self.recorded, self.count) = (record, record.len(), count);
+        (self.record, self.count) = (record, count);
         self.items.claim(count, arena);
         self.mimics.claim(record.len(), arena);
         self.removals.claim(count, arena);
@@ -84,8 +84,9 @@ impl<'t> Plan<'t> {
             }
             if entry.fstype == b"tmpfs" {
                 let last = self.mimics.get(self.paths.at(Mark::Gone, dir).wrapping_sub(1) as usize);
-                // A line that is there twice counts once.
-                if last.and_then(|last| self.line(last.line)).is_some_and(|last| last.same(entry)) {
+                // A line that is there twice counts once; but what was intended may lie on top of another.
+                let is_twin = last.and_then(|last| self.line(last.line)).is_some_and(|last| last.same(entry));
+                if is_twin && usize::from(at) < self.recorded {
                     continue;
                 }
                 let mimic =
