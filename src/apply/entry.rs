@@ -170,6 +170,9 @@ impl<'t> Apply<'_, 't> {
             new.how = Attach::Beneath;
             // From here on the table shows that it is about to go, should somebody kill us.
             let _ = mount::give_up(&target, true);
+        } else {
+            // It is gone with what it lay on; its id may be that of another by now.
+            self.plan.with_target_of(new.item).for_each(|item| item.goes.set(None));
         }
         if flags.bind() {
             let source = new.checked(self.walker.open_as(entry.name, new.open()))?;
