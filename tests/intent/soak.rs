@@ -10,6 +10,7 @@
 //! | --- | --- | --- |
 //! | `SOAK_MINUTES` | how long | one |
 //! | `SOAK_SEED` | the seed of the first life | 1 |
+//! | `SOAK_LIVES` | how many lives at most | as many as there is time for |
 //! | `SOAK_WITHOUT` | troubles to leave out, with commas between: kill, fail, together, meddle | none |
 
 use std::collections::BTreeMap;
@@ -61,7 +62,8 @@ fn after_any_troubles_one_quiet_run_makes_everything_right() {
     }
     let minutes = number("SOAK_MINUTES").unwrap_or(1);
     let first = number("SOAK_SEED").unwrap_or(1);
-    let done = thread::spawn(move || soak(first, Duration::from_secs(60 * minutes))).join();
+    let lives = number("SOAK_LIVES").unwrap_or(u64::MAX - first);
+    let done = thread::spawn(move || soak(first, lives, Duration::from_secs(60 * minutes))).join();
     let (tally, classes) = done.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     println!(
         "soak of {minutes} min from seed {first}: {} lives, {} quiet moments, {} kills, {} failed calls, \
@@ -72,14 +74,14 @@ fn after_any_troubles_one_quiet_run_makes_everything_right() {
     assert_eq!(tally.wrong, 0, "quiet moments at which something was wrong");
 }
 
-fn soak(first: u64, time: Duration) -> (Tally, BTreeMap<&'static str, u64>) {
+fn soak(first: u64, lives: u64, time: Duration) -> (Tally, BTreeMap<&'static str, u64>) {
     let program = program::Program::find(program::Which::Ours).expect("the program under test");
     let nursery = Nursery::new(program).expect("a namespace to build in");
     let freezer = Freezer::new(SNAP, false).expect("a process of the snap");
     let dog = Watchdog::new();
     let start = Instant::now();
     let (mut tally, mut classes) = (Tally::default(), BTreeMap::new());
-    for seed in first.. {
+    for seed in first..first + lives {
         if start.elapsed() > time {
             break;
         }
