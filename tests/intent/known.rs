@@ -149,6 +149,31 @@ const KNOWN: &[(&str, &str)] = &[
 
          tmpfs /var/cache tmpfs mode=0755,x-snapd.origin=layout",
     ),
+    (
+        "a bind with a mimic over it becomes a layout, which covers that",
+        "/var/snap/acorn/common/conf /etc/foo.d/new none bind,x-snapd.kind=file
+         /var/snap/acorn/common/b /etc/foo.d none rbind,ro
+
+         /var/snap/acorn/common/conf /etc/foo.d/new none bind,x-snapd.kind=file
+         /var/snap/acorn/common/b /etc/foo.d none rbind,ro,x-snapd.origin=layout",
+    ),
+    (
+        "what lies in a tmpfs belongs beneath it from now on",
+        "tmpfs /var/snap/acorn/common/d tmpfs mode=0755
+         /opt/readme /var/snap/acorn/common/d/v none bind,x-snapd.kind=file,x-snapd.origin=overname
+
+         tmpfs /var/snap/acorn/common/d tmpfs mode=0755
+         /opt/readme /var/snap/acorn/common/d/v none bind,x-snapd.kind=file
+
+         tmpfs /var/snap/acorn/common/d tmpfs mode=0755
+         /opt/readme /var/snap/acorn/common/d/v none bind,x-snapd.kind=file,x-snapd.origin=overname",
+    ),
+    (
+        "a bind of a tmpfs over a mimic without parts is not taken for that",
+        "none /etc/foo.d/new none x-snapd.kind=symlink,x-snapd.symlink=../a
+         tmpfs /snap/acorn/1/data tmpfs mode=0755
+         /snap/acorn/1/data /etc/foo.d none bind,x-snapd.origin=layout",
+    ),
 ];
 
 /// Each with its name.
