@@ -352,9 +352,11 @@ impl<'t> Apply<'_, 't> {
         let done =
             self.in_parent(entry.dir, &mut |_, parent| unmount_from(entry, item, parent, expected, shows));
         match done {
-            // It is not where it was: somebody put something else in the way, or it is gone with what it lay on.
-            Err(Errno::ENOENT) if expected.is_some_and(|id| self.is_mounted(id)) => Err(Errno::NONE),
-            Err(Errno::ENOENT) => Ok(()),
+            // It is not where it was: somebody put something else in the way, or it is gone, perhaps with what it lay on.
+            Err(Errno::ENOENT | Errno::NONE) => match expected {
+                Some(id) if self.is_mounted(id) => Err(Errno::NONE),
+                _ => Ok(()),
+            },
             done => done,
         }
     }
