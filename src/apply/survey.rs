@@ -214,9 +214,11 @@ fn find_missing<'t>(item: &mut Item<'t>, walker: &mut Walker<'t>, ground: &mut G
         return;
     }
     let mut dir: &'t [u8] = b"";
-    if let Ok(here) = walker.take_nearest(target, &mut dir) {
+    let nearest = walker.take_nearest(target, &mut dir);
+    // Also where nobody can say: it does not count as seen.
+    item.under = Some(dir);
+    if let Ok(here) = nearest {
         let free = ground.ask(&here, target).is_ok();
-        item.under = Some(dir);
         item.needs_mimic = !free && !path::is_root(dir);
         walker.keep(dir, here);
     }
