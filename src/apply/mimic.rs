@@ -125,20 +125,9 @@ impl<'t> Apply<'_, 't> {
             freq: 0,
             passno: 0,
         };
-        if let Some(journal) = self.journal {
-            save::append(journal, &|w| notes::write_intent(w, &line))?;
-        }
-        // A tmpfs that stays although it failed is recorded with all parts: as those are not there, the next run sees
-        // that it is not whole (L21).
-        let done = if self.confined {
-            self.set_aside(&fd, &cover)?
-        } else if self.cover_whole(&fd, &cover).is_some() {
-            Ok(())
-        } else {
-            self.cover_and_fill(&fd, &fd, &cover)?
-        };
         let class = Class::of(entry);
         let Results { synthetic, children, by_name, .. } = &mut *self.results;
+        let before = synthetic.len();
         put_on_record(synthetic, class, line);
         line.fstype = b"none";
         for child in by_name.iter().filter_map(|at| children.get(*at as usize)) {
@@ -151,7 +140,25 @@ impl<'t> Apply<'_, 't> {
             line.dir = child.dir;
             put_on_record(synthetic, class, line);
         }
-        done
+        // A tmpfs that stays although it failed is recorded with all parts: as those are not there, the next run sees
+        // that it is not whole (L21).
+        let done = self.intend_and_cover(&fd, &cover, before);
+        done.inspect_err(|_| self.results.synthetic.truncate(before))?
+    }
+
+    /// Writes down the lines of a mimic, which are those on record from a place on, and covers the directory.
+    fn intend_and_cover(&mut self, fd: &Fd, cover: &Cover<'t>, before: usize) -> Covered<'t> {
+        if let Some(journal) = self.journal {
+            let lines = self.results.synthetic.get(before..).unwrap_or_default();
+            save::append(journal, &|w| lines.iter().for_each(|(_, line)| notes::write_intent(w, line)))?;
+        }
+        if self.confined {
+            self.set_aside(fd, cover)
+        } else if self.cover_whole(fd, cover).is_some() {
+            Ok(Ok(()))
+        } else {
+            self.cover_and_fill(fd, fd, cover)
+        }
     }
 
     /// Lists the directory, by name.

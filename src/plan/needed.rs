@@ -35,11 +35,9 @@ impl<'t> Plan<'t> {
 
     #[inline(never)]
     fn judge_mimics(&mut self, above: u8, table: &mut Table<'t>) {
-        // Of two over one directory the later lies on top. First those that can be told by what lies on them.
-        for told in [true, false] {
-            for at in (0..self.mimics.len() as u32).rev() {
-                self.judge_mimic(at, above, told, table);
-            }
+        // Of two over one directory the later lies on top.
+        for at in (0..self.mimics.len() as u32).rev() {
+            self.judge_mimic(at, above, table);
         }
     }
 
@@ -69,9 +67,9 @@ impl<'t> Plan<'t> {
         }
     }
 
-    /// Looks for the tmpfs of a mimic that is not found yet, `told` by what lies on it or not, and whether every part that is
-    /// on record shows what the covered directory holds.
-    fn judge_mimic(&mut self, at: u32, above: u8, told: bool, table: &mut Table<'t>) {
+    /// Looks for the tmpfs of a mimic that is not found yet, and whether every part that is on record shows what the
+    /// covered directory holds.
+    fn judge_mimic(&mut self, at: u32, above: u8, table: &mut Table<'t>) {
         let Some(mimic) = self.mimics.get(at as usize).filter(|mimic| mimic.mount.is_none()) else { return };
         let line = mimic.line;
         let Some(entry) = self.line(line) else { return };
@@ -83,7 +81,7 @@ impl<'t> Plan<'t> {
             if !table.get(tmpfs).is_some_and(|m| m.is_whole(b"tmpfs") && !m.is_marked(marks::MIMIC)) {
                 continue;
             }
-            // Of one that a killed run was at no part is on record: it goes.
+            // One that a killed run was at may lack links: it goes.
             let mut whole =
                 usize::from(line) < self.recorded && table.get(under).is_some_and(|m| !m.is_deleted());
             let mut carries = owner.is_some_and(|owner| table.child(tmpfs, owner, 0).is_some());
@@ -103,8 +101,10 @@ impl<'t> Plan<'t> {
             });
             // Not what an entry on record has bound there.
             let is_bind = |item: &Item<'t>| item.flags.bind() && matches(item, tmpfs, table).is_some();
-            if carries || (is_empty && !told && !self.items_at(mimic.dir).any(is_bind)) {
+            if carries || (is_empty && found.0.is_none() && !self.items_at(mimic.dir).any(is_bind)) {
                 found = (tmpfs, whole);
+            }
+            if carries {
                 break;
             }
         }
@@ -118,6 +118,7 @@ impl<'t> Plan<'t> {
 /// Judges one mount entry, and marks its mounts so that earlier entries are judged beneath them. What is there of it is
 /// returned; the mount, and whether a mimic hides that, are filled in. `on_record` is 0 where no entry on record has its
 /// target, and else the mark of that one's kind.
+#[inline(never)]
 fn judge_mount<'t>(item: &mut Item<'t>, recorded: bool, on_record: u32, table: &mut Table<'t>) -> State {
     let entry = item.entry;
     // As it is seen; then beneath what mimics hide, and beneath the mimics of directories above.

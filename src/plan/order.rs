@@ -61,6 +61,7 @@ impl<'t> Plan<'t> {
 
     /// Finds the mimics, and the root. The parts of a mimic stand behind its tmpfs; in a record that an older version has
     /// turned round, before it.
+    #[inline(never)]
     fn read_record(&mut self) -> PathId {
         self.paths.reset(Mark::Gone);
         // The last line of a target that is no layout's; not in a record that an older version has turned round.
