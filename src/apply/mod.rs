@@ -545,9 +545,10 @@ impl<'t> Apply<'_, 't> {
         // What is left is on record, so that the next run takes it back.
         item.outcome.set(if left == 0 { Outcome::Nothing } else { Outcome::Mounted(left) });
         // It may have been there all the time.
-        if let Some(line) = item.record {
-            let stays = self.may_come_back(item.entry.dir);
-            self.keep(line, stays);
+        if let Some(line) = item.record
+            && self.may_come_back(item.entry.dir)
+        {
+            self.keep(line, true);
         }
         // Made for another entry with this target, and left for this one: it is on no record any more.
         if self.notes.find(item.entry.dir) == Some(true) {
