@@ -2,7 +2,7 @@
 //! Keep, unmount, mount; and the order of each.
 #![forbid(unsafe_code)]
 
-use super::order::put;
+use super::order::{item_of, put};
 use super::{Action, Item, Keys, Plan, Removal, State};
 use crate::text::paths::{Mark, NOWHERE, PathId};
 use crate::text::{has_byte, path, sort};
@@ -196,17 +196,14 @@ impl<'t> Plan<'t> {
     /// What has another bind at its target when the plan is performed can stay until then: unless a mimic comes or goes
     /// above, or an earlier entry has its source in what is there, or its target in what is there or beneath.
     fn find_replaced(&mut self) {
-        let count = self.items.len() as u32;
         self.paths.reset(Mark::Early);
         for item in self.items.iter().filter(|item| matches!(item.action, Action::Mount(_))) {
             // The earlier the entry, the higher the mark at its source.
-            self.paths.raise(Mark::Early, item.source, count - item.rank);
-            // What is mounted anew would cover what stays below it.
-            if item.state == State::Absent && item.is_mount() {
-                self.paths.raise(Mark::Coming, item.dir, CHANGED);
-            }
+            self.paths.raise(Mark::Early, item.source, !item.rank);
         }
-        for item in self.items.iter() {
+        // From the outside in.
+        for key in self.by_dir.iter() {
+            let Some(item) = self.items.get(item_of(*key)) else { break };
             let next = |other: &&Item<'t>| {
                 matches!(other.action, Action::Mount(_)) && other.kind == item.kind && other.flags.bind()
             };
@@ -215,12 +212,9 @@ impl<'t> Plan<'t> {
             let replaced = known
                 && item.mount.is_some()
                 && !item.hidden
-                && item.is_mount()
                 && item.action != Action::Keep
                 && self.paths.from(Mark::Gone, item.dir) <= u32::MAX - item.record.map_or(0, u32::from)
                 && self.changes_above(item.dir) == 0
-                // With what goes above, and nothing comes there, it would go.
-                && self.paths.mark_above(Mark::Changed, item.dir) != CHANGED
                 && self.items_at(item.dir).find(next).is_some_and(|next| {
                     let is_in_the_way = |other: &Item<'t>| {
                         let is_at_target = other.dir == item.dir;
@@ -231,10 +225,17 @@ impl<'t> Plan<'t> {
                             && (is_at_target || other.record < item.record);
                         other.action != Action::Keep && (is_early || is_covered)
                     };
-                    self.paths.from(Mark::Early, item.dir) <= count - next.rank
+                    self.paths.from(Mark::Early, item.dir) <= !next.rank
                         && !self.items_from(item.dir).any(is_in_the_way)
                 });
             item.replaced.set(replaced);
+            // With what goes above it would go, and what is mounted anew there would cover it; but not where one takes the
+            // place of the other.
+            if matches!(item.action, Action::Unmount | Action::Mount(_))
+                && !self.items_at(item.dir).any(|other| other.replaced.get())
+            {
+                self.paths.raise(Mark::Coming, item.dir, CHANGED);
+            }
         }
     }
 
