@@ -137,7 +137,11 @@ impl<'t> Apply<'_, 't> {
         let mut new = New { item, how: Attach::OnTop, says: says!("cannot mount at %q: %e"), copy: None };
         let done = self.in_parent(entry.dir, &mut |apply, parent| apply.mount(&mut new, parent, old));
         done.map_err(|errno| Error::call(new.says, entry.dir, errno))?;
-        let waits = new.how == Attach::Beneath && self.plan.has_mounts_inside(item);
+        if new.how == Attach::OnTop {
+            // It is gone with what it lay on; its id may be that of another by now.
+            self.plan.with_target_of(item).for_each(|item| item.goes.set(None));
+        }
+        let waits = self.plan.has_mounts_inside(item);
         if !waits || !new.copy.is_some_and(|copy| self.walker.wait(entry.dir, copy)) {
             self.remove_all_replaced(item);
         }
@@ -170,9 +174,6 @@ impl<'t> Apply<'_, 't> {
             new.how = Attach::Beneath;
             // From here on the table shows that it is about to go, should somebody kill us.
             let _ = mount::give_up(&target, true);
-        } else {
-            // It is gone with what it lay on; its id may be that of another by now.
-            self.plan.with_target_of(new.item).for_each(|item| item.goes.set(None));
         }
         if flags.bind() {
             let source = new.checked(self.walker.open_as(entry.name, new.open()))?;

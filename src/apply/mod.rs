@@ -20,6 +20,7 @@ use crate::error::{Error, Result, Says, says};
 use crate::kernel::Errno;
 use crate::kernel::file::{self, FileSystem, Open};
 use crate::kernel::list::List;
+use crate::kernel::mount;
 use crate::limits::{MEMORY, PROFILE_ENTRIES, WRITTEN_ENTRY};
 use crate::log::Log;
 use crate::mount::table::{MountRef, Table, marks};
@@ -303,6 +304,7 @@ impl<'t> Apply<'_, 't> {
     }
 
     /// Takes away what is there of an item; not at once if another is to take the place of its mount.
+    #[inline(never)]
     fn try_remove(&mut self, item: &Item<'t>, pass: Pass) -> Result<'t, ()> {
         let plan = self.plan;
         let mut last = None;
@@ -366,14 +368,15 @@ impl<'t> Apply<'_, 't> {
         self.plan.with_target_of(item).find_map(|item| item.goes.get())
     }
 
-    /// Takes away the mounts whose place an item's has taken.
+    /// Takes away the mounts whose place an item's has taken, or was to take.
     fn remove_all_replaced(&mut self, item: &Item<'t>) {
         let plan = self.plan;
         plan.with_target_of(item).for_each(|item| self.remove_replaced(item));
     }
 
     /// Takes away the mount of an item whose place another has taken; if it still is there: it may have gone with what
-    /// it lay on.
+    /// it lay on. It is given up already, and not once more: who looks at that very moment has to begin again, and would be
+    /// on his way through it when it goes, and miss what is mounted on it.
     fn remove_replaced(&mut self, item: &Item<'t>) {
         let id = item.goes.take();
         if id.is_none() {
@@ -381,7 +384,7 @@ impl<'t> Apply<'_, 't> {
         }
         self.walker.changed(item.entry.dir);
         let done = match self.walker.open(item.entry.dir) {
-            Ok(top) if place::mount_id(&top) == id => place::detach(&top, true),
+            Ok(top) if place::mount_id(&top) == id => mount::detach(&top),
             Ok(_) | Err(Errno::ENOENT) => return,
             Err(errno) => Err(errno),
         };
@@ -550,9 +553,10 @@ impl<'t> Apply<'_, 't> {
         {
             self.keep(line, true);
         }
+        // Nothing takes the place of what was there, and what is mounted on that would go with it.
+        self.remove_all_replaced(item);
         // Made for another entry with this target, and left for this one: it is on no record any more.
         if self.notes.find(item.entry.dir) == Some(true) {
-            self.remove_all_replaced(item);
             let _ = self.clean_up(item);
         }
         if item.class != Class::Interface && fatal.is_none() {
