@@ -6,6 +6,7 @@
 mod planning;
 
 use planning::{plan_over, printed};
+use snap_update_ns::plan::Removal;
 
 const ROOT: &str = "1 0 8:1 / / rw - ext4 none rw\n";
 /// A mimic over `/opt`, its one part, and an entry in it.
@@ -116,4 +117,57 @@ fn an_entry_waits_that_covers_the_source_of_one_before_it() {
         entries.map(|item| String::from_utf8_lossy(item.entry.dir).into_owned()).collect()
     });
     assert_eq!(order, ["/opt", "/opt/x", "/etc"]);
+}
+
+/// A bind, one on it, and the new sources that the first may have.
+const NESTED: &str = "/a /opt none rbind,rw 0 0\n/c /opt/sub none rbind,rw 0 0\n";
+const NESTED_MOUNTS: &str = "2 1 8:1 /a /opt rw - ext4 none rw\n3 2 8:1 /c /opt/sub rw - ext4 none rw\n";
+
+/// Whether each step of taking away waits until another mount has taken the place; and whether a process could look at a
+/// moment at which something is missing.
+fn gap(mounts: &str, record: &str, desired: &str) -> (Vec<bool>, bool) {
+    plan_over(&format!("{ROOT}{mounts}"), record, desired, |plan, _| {
+        let waits = plan.removals.iter().map(|removal| match removal {
+            Removal::Item(at) => plan.items[*at as usize].replaced.get(),
+            Removal::Mimic(_) => false,
+        });
+        (waits.collect(), plan.has_gap(true, &|| true))
+    })
+}
+
+#[test]
+fn what_is_mounted_on_an_entry_that_is_replaced_waits_with_it() {
+    let desired = NESTED.replace("/a ", "/b ");
+    assert_eq!(gap(NESTED_MOUNTS, NESTED, &desired), (vec![true, true], false));
+    // Without the means every step is one.
+    plan_over(&format!("{ROOT}{NESTED_MOUNTS}"), NESTED, &desired, |plan, _| {
+        assert!(plan.has_gap(false, &|| true))
+    });
+    // Three of them.
+    let third = "/d /opt/sub/sub none bind 0 0\n";
+    let mounts = format!("{NESTED_MOUNTS}4 3 8:1 /d /opt/sub/sub rw - ext4 none rw\n");
+    assert_eq!(
+        gap(&mounts, &format!("{NESTED}{third}"), &format!("{desired}{third}")),
+        (vec![true, true, true], false)
+    );
+}
+
+#[test]
+fn what_is_mounted_on_an_entry_that_is_no_bind_any_more_goes_first() {
+    let desired = NESTED.replace("/a /opt none rbind,rw", "tmpfs /opt tmpfs rw");
+    assert_eq!(gap(NESTED_MOUNTS, NESTED, &desired), (vec![false, false], true));
+}
+
+#[test]
+fn what_is_mounted_where_an_entry_comes_anew_goes_first() {
+    // Beneath that nobody would find it.
+    let record = "/c /opt/sub none rbind,rw 0 0\n";
+    let mounts = "3 1 8:1 /c /opt/sub rw - ext4 none rw\n";
+    assert_eq!(gap(mounts, record, NESTED), (vec![false], true));
+}
+
+#[test]
+fn what_is_mounted_on_an_entry_that_goes_for_good_goes_first() {
+    let desired = "/c /opt/sub none rbind,rw 0 0\n";
+    assert_eq!(gap(NESTED_MOUNTS, NESTED, desired), (vec![false, false], true));
 }

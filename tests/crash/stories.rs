@@ -108,6 +108,8 @@ const REVISION_1: &str = "/snap/birch/1/export /snap/acorn/1/import none bind,ro
     /snap/acorn/1/data /opt/acorn none rbind,rw,x-snapd.origin=layout 0 0";
 const REVISION_2: &str = "/snap/birch/1/export /snap/acorn/2/import none bind,ro 0 0
     /snap/acorn/2/data /opt/acorn none rbind,rw,x-snapd.origin=layout 0 0";
+const NESTED_1: &str = "/var/snap/acorn/common/top1 /opt/spare none rbind,rw,x-snapd.origin=layout 0 0
+    /var/snap/acorn/common/b /opt/spare/sub none rbind,rw,x-snapd.origin=layout 0 0";
 const USER: &str = "/var/snap/acorn/common/b /srv/site none bind 0 0
     /var/snap/acorn/common/a /opt/spare none bind,ro 0 0
     none $HOME/.local/share/acorn none x-snapd.kind=ensure-dir,x-snapd.must-exist-dir=$HOME 0 0";
@@ -137,6 +139,16 @@ fn of_today() -> Vec<Story> {
         story("layouts-off", Snapd).before(LAYOUTS),
         story("nested-on", Snapd).desire(EXAMPLE_A),
         story("nested-off", Snapd).before(EXAMPLE_A),
+        story("nested-replaced", Snapd)
+            .happen(|_| {
+                for name in ["top1", "top2"] {
+                    let name = format!("/var/snap/acorn/common/{name}");
+                    fs::create_dir_all(format!("{name}/sub")).expect("create a directory");
+                    fs::write(format!("{name}/v"), "top").expect("write a file");
+                }
+            })
+            .before(NESTED_1)
+            .desire(&NESTED_1.replace("top1", "top2")),
         story("kind-change", Snapd)
             .before(
                 "/var/snap/acorn/common/a /opt/fresh none rbind,rw,x-snapd.origin=layout 0 0
