@@ -9,39 +9,25 @@
 
 use crate::error::{Errno, Error, Result, says};
 use crate::kernel::file::{self, FileSystem, Open};
-use crate::kernel::{self, Fd, process};
+use crate::kernel::process;
 
-/// Looks for a mount namespace behind `path`; false when there is none. Never waits, whatever the path leads to, not even
-/// for the other end of a fifo (L37). If it `joins` that, every path is resolved in the snap's namespace from here on; to be
-/// called with the lock held then.
+/// Looks for a namespace behind `path`; false when there is none. Never waits, whatever the path leads to, not even for the
+/// other end of a fifo (L37). If it `joins` that, every path is resolved in the snap's namespace from here on, and false also
+/// tells that it is one of another kind; to be called with the lock held then.
 #[inline(never)]
 pub fn find<'t>(path: &[u8], joins: bool) -> Result<'t, bool> {
     let mut says = says!("cannot open mount namespace file: %e");
     let found = file::open(path, Open::READ).and_then(|file| {
-        if !joins {
-            return look_at(&file);
+        if joins {
+            says = says!("cannot switch mount namespace: %e");
+            return process::join_mount_namespace(&file);
         }
-        says = says!("cannot switch mount namespace: %e");
-        match process::join_mount_namespace(&file) {
-            // Where the kernel cannot tell kinds of namespaces apart, setns(2) does.
-            Err(Errno::EINVAL) if process::is_mount_namespace(&file) != Some(true) => Err(Errno::ENOENT),
-            done => done,
-        }
+        if file::magic(&file)? == FileSystem::NSFS { Ok(()) } else { Err(Errno::ENOENT) }
     });
     match found {
         Ok(()) => Ok(true),
-        // That there is none is no error. `ENXIO` says so of a socket.
-        Err(Errno::ENOENT | Errno::ENXIO) => Ok(false),
+        // That there is none is no error. `ENXIO` says so of a socket, and setns(2) by `EINVAL` of what is no mount namespace.
+        Err(Errno::ENOENT | Errno::ENXIO | Errno::EINVAL) => Ok(false),
         Err(errno) => Err(Error::call(says, b"", errno)),
     }
-}
-
-/// `ENOENT` for what is no mount namespace. Linux before 4.11 cannot say which kind of namespace it is, and no other file can;
-/// setns(2) then does.
-fn look_at(file: &Fd) -> kernel::Result<()> {
-    let is_one = match process::is_mount_namespace(file) {
-        Some(is_one) => is_one,
-        None => file::magic(file)? == FileSystem::NSFS,
-    };
-    if is_one { Ok(()) } else { Err(Errno::ENOENT) }
 }

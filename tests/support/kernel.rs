@@ -111,9 +111,8 @@ const CALLS: &[(libc::c_long, &str, Version)] = &[
 const OPEN_TREE: libc::c_long = 428;
 const MOVE_MOUNT: libc::c_long = 429;
 
-/// ioctl_ns(2), `NS_GET_NSTYPE`.
-const GET_NSTYPE: u32 = 0xb703;
 const STATX_MNT_ID: u32 = 0x1000;
+const STATX_MNT_ID_UNIQUE: u32 = 0x4000;
 const STATX_ATTR_MOUNT_ROOT: u64 = 0x2000;
 const BENEATH: u64 = 0x200;
 
@@ -209,21 +208,18 @@ fn receive(mut stream: UnixStream) -> Option<OwnedFd> {
     Some(listener)
 }
 
-/// Hands every call of the list to the listener, and ioctl(2) when it asks for the type of a namespace. What has the
-/// number of no call that is known here is unknown to every version.
+/// Hands every call of the list to the listener. What has the number of no call that is known here is unknown to every
+/// version.
 fn filter() -> Vec<libc::sock_filter> {
     let step = |code: u32, k: u32, jt, jf| libc::sock_filter { code: code as u16, jt, jf, k };
     let answer = |value| step(libc::BPF_RET | libc::BPF_K, value, 0, 0);
     let is = |value, skip| step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, value, 0, skip);
-    // struct seccomp_data: number 4, machine 4, address 8, six arguments of 8 each; the second one's lower half.
-    let load = |offset| step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset, 0, 0);
-    const SECOND: u32 = if cfg!(target_endian = "little") { 24 } else { 28 };
-    let mut steps = vec![load(0)];
+    // struct seccomp_data begins with the number.
+    let mut steps = vec![step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0)];
     for (number, _, _) in CALLS {
         steps.extend([is(*number as u32, 1), answer(libc::SECCOMP_RET_USER_NOTIF)]);
     }
-    steps.extend([is(libc::SYS_ioctl as u32, 3), load(SECOND), is(GET_NSTYPE, 1)]);
-    steps.extend([answer(libc::SECCOMP_RET_USER_NOTIF), answer(libc::SECCOMP_RET_ALLOW)]);
+    steps.push(answer(libc::SECCOMP_RET_ALLOW));
     steps
 }
 
@@ -262,19 +258,11 @@ fn answer_all(listener: &OwnedFd, version: Version, asked: &mut BTreeSet<(&'stat
 /// What a call asks for, the oldest first.
 fn features(call: &libc::seccomp_notif) -> Vec<Feature> {
     let (number, arguments) = (libc::c_long::from(call.data.nr), call.data.args);
-    if number == libc::SYS_ioctl {
-        let since = Version(4, 11);
-        return vec![Feature {
-            name: "ioctl_ns(2), `NS_GET_NSTYPE`",
-            since,
-            without: Without::Error(libc::ENOTTY),
-        }];
-    }
     let (_, name, since) = CALLS.iter().find(|known| known.0 == number).expect("only these are handed over");
     let mut features = vec![Feature { name, since: *since, without: Without::Error(libc::ENOSYS) }];
     let mut flag = |name, since, without| features.push(Feature { name, since, without });
     match number {
-        libc::SYS_statx if arguments[3] as u32 & STATX_MNT_ID != 0 => {
+        libc::SYS_statx if arguments[3] as u32 & (STATX_MNT_ID | STATX_MNT_ID_UNIQUE) != 0 => {
             flag("statx(2), `STATX_MNT_ID`, `STATX_ATTR_MOUNT_ROOT`", Version(5, 8), Without::NotTold);
         }
         MOVE_MOUNT if arguments[4] & BENEATH != 0 => {

@@ -39,8 +39,6 @@ struct Run {
     both: Vec<Expect>,
     rows: Vec<Row>,
     ignored: Vec<&'static str>,
-    /// What is ignored on kernels before a version.
-    ignored_before: Vec<(Version, &'static str)>,
 }
 
 /// An intended difference.
@@ -290,13 +288,7 @@ impl Story {
     }
 
     fn start(self, start: Start) -> Story {
-        self.step(Step::Run(Run {
-            start,
-            both: Vec::new(),
-            rows: Vec::new(),
-            ignored: Vec::new(),
-            ignored_before: Vec::new(),
-        }))
+        self.step(Step::Run(Run { start, both: Vec::new(), rows: Vec::new(), ignored: Vec::new() }))
     }
 
     /// Changes how the last run is started.
@@ -333,12 +325,6 @@ impl Story {
         if let Some(row) = self.last_run().rows.last_mut() {
             row.since = version;
         }
-        self
-    }
-
-    /// Keys that do not matter after the last run on kernels that are older than this.
-    pub fn ignoring_before<const K: usize>(mut self, version: Version, keys: [&'static str; K]) -> Story {
-        self.last_run().ignored_before.extend(keys.map(|key| (version, key)));
         self
     }
 
@@ -470,9 +456,6 @@ impl Run {
     fn judge(&self, ours: &State, theirs: &State) -> String {
         let rehearsal = program::is_rehearsal();
         let rows: Vec<&Row> = self.rows.iter().filter(|row| !rehearsal && !row.since.is_to_come()).collect();
-        let ignored_before = self.ignored_before.iter().filter(|(version, _)| version.is_to_come());
-        let ignored: Vec<&str> =
-            self.ignored.iter().copied().chain(ignored_before.map(|(_, key)| *key)).collect();
         let mut faults = String::new();
         for expect in &self.both {
             for (who, state) in [("the original", theirs), ("ours", ours)] {
@@ -490,7 +473,7 @@ impl Run {
         let differences = ours.differences(theirs);
         for (key, ours, theirs) in &differences {
             let announced = rows.iter().any(|row| begins(key, &row.keys));
-            if !announced && !begins(key, &ignored) {
+            if !announced && !begins(key, &self.ignored) {
                 faults += &format!("  {key}\n      ours: {ours}\n    theirs: {theirs}\n");
             }
         }
