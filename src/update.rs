@@ -151,7 +151,7 @@ fn system<'t>(
     let freezer = Freezer::new(freezer::ROOT, instance)?;
     open_log(invocation, names, 0, work);
     let arena = &mut work.arena;
-    let _signals = process::hold_signals();
+    process::hold_signals();
     freezer.release_stale(arena, &mut work.log);
 
     let mut old = Old {

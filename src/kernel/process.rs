@@ -133,14 +133,6 @@ pub fn keep_capabilities() -> Result<()> {
     unsafe { done(libc::SYS_prctl, libc::PR_SET_KEEPCAPS as usize, 1, ANY, ANY, ANY) }
 }
 
-/// ioctl_ns(2), `NS_GET_NSTYPE`, Linux 4.11: whether the namespace file is that of a mount namespace; absent where that
-/// is not told, as on older kernels.
-pub fn is_mount_namespace(file: &Fd) -> Option<bool> {
-    // SAFETY: the request takes no argument.
-    let kind = unsafe { call(libc::SYS_ioctl, file.raw(), 0xb703, ANY, ANY, ANY) };
-    Some(kind.ok()? == libc::CLONE_NEWNS as u32)
-}
-
 /// setns(2) into a mount namespace. Root and working directory become the namespace's root.
 pub fn join_mount_namespace(file: &Fd) -> Result<()> {
     // SAFETY: no memory is passed.
@@ -162,40 +154,24 @@ pub fn lock(file: &Fd, wait: bool) -> Result<()> {
 /// The kernel's set of signals: signal N is bit N - 1, on every machine of ours.
 type Signals = u64;
 
-/// rt_sigprocmask(2), the bare system call; the set before it. It cannot fail.
-fn change_mask(how: c_int, set: Signals) -> Signals {
-    let mut before: Signals = 0;
-    let (new, old) = (&raw const set as usize, &raw mut before as usize);
-    // SAFETY: both sets have the size that is told.
-    let _ = unsafe {
-        call(libc::SYS_rt_sigprocmask, how as usize, new, word(old), word(size_of::<Signals>()), ANY)
-    };
-    before
+/// rt_sigprocmask(2), the bare system call: holds back these signals for good. It cannot fail.
+fn hold(set: Signals) {
+    let (how, new) = (libc::SIG_BLOCK as usize, &raw const set as usize);
+    // SAFETY: the set has the size that is told, and the old one is not asked for.
+    let _ = unsafe { done(libc::SYS_rt_sigprocmask, how, new, word(0), word(size_of::<Signals>()), ANY) };
 }
 
-/// Signals held back; they are delivered when this is dropped. `SIGKILL` and `SIGSTOP` cannot be held back.
-pub struct SignalsHeld {
-    before: Signals,
+/// sigprocmask(2): holds back every signal that can be, which are all but `SIGKILL` and `SIGSTOP`. A program that died with
+/// processes frozen and a record half true would be worse than one that does not die: soon it ends by itself, and says by its
+/// status what it did. To be called with the lock held and not before, so that a wait for the lock can be ended by hand.
+pub fn hold_signals() {
+    hold(Signals::MAX);
 }
 
-/// sigprocmask(2): holds back every signal that can be. A program that died with processes frozen and a record
-/// half true would be worse than one that is late in dying. To be called with the lock held and not before, so
-/// that a wait for the lock can be ended by hand.
-pub fn hold_signals() -> SignalsHeld {
-    // A reader of our messages who went away is no reason to die at the end, either.
-    SignalsHeld { before: change_mask(libc::SIG_BLOCK, Signals::MAX) | 1 << (libc::SIGPIPE - 1) }
-}
-
-impl Drop for SignalsHeld {
-    fn drop(&mut self) {
-        change_mask(libc::SIG_SETMASK, self.before);
-    }
-}
-
-/// sigprocmask(2): holds back `SIGPIPE` for good, so that a reader of our messages who went away makes a
+/// sigprocmask(2): holds back `SIGPIPE`, so that a reader of our messages who went away makes a
 /// failed write(2) and not a death in the middle of an update.
 pub fn hold_broken_pipe() {
-    change_mask(libc::SIG_BLOCK, 1 << (libc::SIGPIPE - 1));
+    hold(1 << (libc::SIGPIPE - 1));
 }
 
 /// ppoll(2) for `POLLPRI` on a file of a control group, for at most `milliseconds`, less than a second. Returns also when there was
