@@ -12,7 +12,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use rustix::fs::FlockOperation;
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_remount, unmount};
 use support::load::{self, Load, ROOTFS, calls, forget};
 use support::program::{self, Program, Which};
 use support::sandbox::{self, Sandbox, in_sandbox};
@@ -32,7 +32,7 @@ const fn bound(what: &'static str, reached: usize, goal: usize) -> Bound {
 }
 
 /// A run that has nothing to do, with three entries on record: from execve to exit_group.
-const NOTHING: Bound = bound("nothing to do, 3 entries on record", 40_00, 40_00);
+const NOTHING: Bound = bound("nothing to do, 3 entries on record", 36_00, 40_00);
 
 /// Each entry more, or each child of a mimic more. An entry that stays costs its share of reading the mount table.
 const GROWTH: [(OfSize, [Bound; 3]); 3] = [
@@ -143,6 +143,65 @@ fn a_start_by_snap_confine_does_not_ask_for_the_mount_table() {
         }
         drop(lock);
         assert!(asks(&["TOOL", "acorn"]), "snapd's own run should have asked");
+    });
+}
+
+/// Where the kernel tells of single mounts: statmount(2), Linux 6.8.
+#[test]
+fn what_is_settled_needs_no_mount_table() {
+    if sandbox::possible().is_err() || program::is_emulated() {
+        eprintln!("SKIPPED: needs root, and no emulator");
+        return;
+    }
+    // SAFETY: without addresses nothing is read or written.
+    let done = unsafe { libc::syscall(457, 0, 0, 0, 0) };
+    if done == -1 && std::io::Error::last_os_error().raw_os_error() == Some(libc::ENOSYS) {
+        eprintln!("SKIPPED: no statmount(2)");
+        return;
+    }
+    in_sandbox("acorn", |sandbox| {
+        sandbox.preserve();
+        let tool = program::path(Which::Ours).to_string_lossy().into_owned();
+        let asks = || {
+            let words = [tool.clone(), sandbox.name.clone()];
+            sandbox.on_host(|| load::transcript(&words)).contains("mountinfo")
+        };
+        let work = Load::Binds(3);
+        work.furnish();
+        let before = load::mounts();
+        let desire =
+            |profile: &str| fs::write(sandbox.desired(), profile).expect("write the desired profile");
+        let is_there = |count: usize, what: &str| assert_eq!(load::mounts(), before + count, "{what}");
+        let read_only = work.desired().replace("bind,rw", "bind,ro");
+        let [first, others] =
+            [read_only.split_inclusive('\n').next(), read_only.split_once('\n').map(|two| two.1)];
+        let target = first.and_then(|line| line.split(' ').nth(1)).expect("a target").to_string();
+        desire(&read_only);
+        assert!(asks(), "nothing is there yet");
+        is_there(3, "connected");
+        assert!(!asks(), "all is as it was recorded");
+        // Each of these shows in a mount by itself.
+        mount_remount(&target, MountFlags::BIND, c"").expect("make it writable");
+        assert!(asks(), "it is writable");
+        assert!(!asks(), "it is read-only again");
+        unmount(&target, UnmountFlags::DETACH).expect("unmount");
+        assert!(asks(), "it is gone");
+        is_there(3, "it is back");
+        mount_bind("/usr", &target).expect("cover it");
+        assert!(asks(), "somebody has mounted on it");
+        is_there(5, "ours is mounted over that");
+        unmount(&target, UnmountFlags::DETACH).expect("unmount ours");
+        unmount(&target, UnmountFlags::DETACH).expect("unmount that of somebody else");
+        assert!(!asks(), "all is as it was recorded");
+        // And these in the profiles.
+        desire(&others.expect("two lines").replace("bind,ro", "rbind,ro"));
+        assert!(asks(), "one is not desired, two are recursive");
+        assert!(asks(), "what lies below their sources has to be looked for");
+        desire("");
+        assert!(asks(), "none is desired");
+        is_there(0, "disconnected");
+        assert!(!asks(), "nothing is there, and nothing is desired");
+        work.clear();
     });
 }
 

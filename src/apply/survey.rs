@@ -2,12 +2,15 @@
 //! Questions only: what do the profiles say, what is mounted, what is there? Nothing here changes the world.
 #![forbid(unsafe_code)]
 
+use core::mem::ManuallyDrop;
+
 use super::entry;
 use super::ground::Ground;
 use super::notes::{self, Version};
 use super::walk::{self, Walker};
 use crate::error::{Error, Result, Says, says};
 use crate::kernel::file::{self, FileType, Open};
+use crate::kernel::mount;
 use crate::kernel::{self, Errno, process};
 use crate::limits::{KEPT_MOUNTS, Limit, MOUNTINFO_LINE, MOUNTINFO_LINES, PROFILE_TEXT};
 use crate::log::Log;
@@ -61,7 +64,8 @@ impl<'t> Text<'t> {
 
 /// Reads a whole file, or one byte more than is accepted of it, so that too much is seen as such.
 fn read_into(at: &[u8], free: &mut [u8], version: &mut Version, says: &mut Says) -> kernel::Result<u32> {
-    let fd = file::open_follow(at, Open::READ)?;
+    // It is closed when we end: no call for that.
+    let fd = ManuallyDrop::new(file::open_follow(at, Open::READ)?);
     *says = says!("read %s: %e");
     let stat = file::stat(&fd)?;
     *version = notes::version(&stat);
@@ -109,6 +113,14 @@ pub fn each_mount(buffer: &mut [u8], each: &mut dyn FnMut(&Mount<'_>) -> bool) -
         }
         lines.advance(got as usize);
     }
+}
+
+/// Whether all is as it was recorded, and that can be told without the mount table: only binds of one mount each are on record
+/// and desired, and each target is the root of a mount that shows the very object that is at the source, read-only if it is to
+/// be.
+pub fn all_is_settled(plan: &Plan<'_>) -> bool {
+    let is_settled = |item: &Item<'_>| mount::shows(item.entry.name, item.entry.dir, item.flags.mount());
+    plan.is_of_lone_binds() && plan.items.iter().all(is_settled)
 }
 
 /// How often a mount table that changes all the time is read; the last reading is taken as it is.

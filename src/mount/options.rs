@@ -105,6 +105,11 @@ impl Flags {
         self.0 & RBIND != 0
     }
 
+    /// Whether it is a bind of one mount alone, and no propagation is asked for.
+    pub fn lone_bind(self) -> bool {
+        self.0 & (ms::BIND | RBIND | ms::PROPAGATION | RPROPAGATION) == ms::BIND
+    }
+
     /// `ro` is there.
     pub fn read_only(self) -> bool {
         self.0 & ms::RDONLY != 0
@@ -175,7 +180,6 @@ impl<'t> Options<'t> {
     }
 
     /// The words for mount(2), taken together.
-    #[inline(never)]
     pub fn flags(self) -> Flags {
         let mut bits = 0;
         for word in self.iter() {
@@ -223,7 +227,6 @@ impl<'t> Options<'t> {
     }
 }
 
-#[inline(never)]
 fn is_ignored_on_bind(option: &[u8]) -> bool {
     const HEARD: u32 = OTHERS | ms::BIND | ms::RDONLY;
     match bit(option) {

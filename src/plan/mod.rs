@@ -31,6 +31,9 @@ mod order;
 
 pub use order::Items;
 
+/// How many entries are looked at one by one at most; of more the mount table tells in less time.
+const LOOKED_AT: usize = 64;
+
 /// A mount profile: its entries in the order of the file.
 pub type Profile<'t> = List<'t, MountEntry<'t>>;
 
@@ -387,6 +390,14 @@ impl<'t> Plan<'t> {
                 take(item.entry, item.mount);
             }
         }
+    }
+
+    /// Whether what is on record is what is desired: the namespace's root, and nothing but binds without what lies below their
+    /// sources; and few enough that to look at each is less than to read a table.
+    pub fn is_of_lone_binds(&self) -> bool {
+        let count = self.items.len();
+        let is_lone = |item: &Item<'t>| item.desired && item.record.is_some() && item.flags.lone_bind();
+        count <= LOOKED_AT && self.record.len() == count + 1 && self.items.iter().all(is_lone)
     }
 
     /// Whether there is anything but mounts that stay.
