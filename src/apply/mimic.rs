@@ -162,7 +162,6 @@ impl<'t> Apply<'_, 't> {
     }
 
     /// Lists the directory, by name.
-    #[inline(never)]
     fn list(&mut self, fd: &Fd, dir: &'t [u8]) -> Result<'t, ()> {
         let Results { children, by_name, .. } = &mut *self.results;
         let arena = &mut *self.arena;
@@ -192,14 +191,10 @@ impl<'t> Apply<'_, 't> {
 
     /// Binds the directory, with all below it, to its place of safe-keeping; covers it; and takes that place away
     /// again.
-    #[inline(never)]
     fn set_aside(&mut self, fd: &Fd, cover: &Cover<'t>) -> Covered<'t> {
         let dir = cover.dir;
         let safe = compose(says!("/tmp/.snap%s"), dir, b"", self.arena)?;
-        let made = create::create(safe, What(None), self.walker, self.ground, &mut 0).map_err(|error| {
-            let says = says!("cannot create its directory of safe-keeping below /tmp/.snap: %e");
-            Error::call(says, dir, error.errno)
-        })?;
+        let made = create::create(safe, What(None), self.walker, self.ground, &mut 0)?;
         let mut says = says!("cannot use /tmp/.snap: %e");
         let bound = open_safe(safe, &mut says).and_then(|(parent, target)| {
             says = says!("cannot set aside %q: %e");
@@ -219,10 +214,7 @@ impl<'t> Apply<'_, 't> {
                 let _ = mount::give_up(&aside, false);
                 done
             }
-            Err(errno) => {
-                let says = says!("cannot open its directory of safe-keeping below /tmp/.snap: %e");
-                Err(Error::call(says, dir, errno))
-            }
+            Err(errno) => Err(Error::call(says!("cannot use /tmp/.snap: %e"), dir, errno)),
         };
         // Wherever the place is by now. What is left over does no harm and is no failure, but it stays for long.
         let _ = mount::detach(&target).or_else(|_| mount::detach(&target));
@@ -308,7 +300,6 @@ fn open_safe(safe: &[u8], says: &mut Says) -> crate::kernel::Result<(Fd, Fd)> {
     Ok((parent, here))
 }
 
-#[inline(never)]
 fn put_link(link: &Fd, top: &Fd, name: &[u8]) -> crate::kernel::Result<()> {
     let mut text = [0u8; 4096];
     let len = file::read_link(link, &mut text)?;

@@ -25,7 +25,6 @@ impl Out for Comparer<'_> {
 }
 
 /// Writes a file anew by `write`, if that would not write exactly the bytes that are there.
-#[inline(never)]
 pub fn update<'t>(at: &'t [u8], old: Option<&[u8]>, write: &dyn Fn(&mut dyn Out)) -> Result<'t, ()> {
     if let Some(rest) = old {
         let mut comparer = Comparer { rest, same: true };

@@ -131,7 +131,6 @@ impl<'t> Walker<'t> {
     }
 
     /// The object at an absolute path.
-    #[inline(never)]
     pub fn open_as(&self, path: &[u8], how: Open) -> Result<Fd> {
         let (root, path) = self.start(path);
         open_from(root, path, how)

@@ -319,7 +319,6 @@ pub fn write_all(fd: &Fd, bytes: &[u8]) -> Result<()> {
 }
 
 /// write(2) to the descriptor of this number until everything is written.
-#[inline(never)]
 pub(super) fn write_number(fd: usize, mut bytes: &[u8]) -> Result<()> {
     while !bytes.is_empty() {
         // SAFETY: pointer and length are one slice's.

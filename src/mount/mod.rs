@@ -144,7 +144,6 @@ impl<'t> MountEntry<'t> {
         self.options.same(other.options) && self.same_but_options(other)
     }
 
-    #[inline(never)]
     fn same_but_options(&self, other: &MountEntry<'_>) -> bool {
         self.name == other.name
             && self.dir == other.dir

@@ -15,7 +15,6 @@ pub fn cut_field<'l>(line: &mut &'l mut [u8], separator: u8) -> &'l mut [u8] {
 }
 
 /// The same with `\043` for `#` besides, which the kernel writes in the type and source fields of mountinfo.
-#[inline(never)]
 pub(crate) fn cut_field_hash<'l>(line: &mut &'l mut [u8], separator: u8) -> &'l mut [u8] {
     decode(line, separator, b" \t\n\\#")
 }

@@ -56,7 +56,6 @@ pub fn write_number(w: &mut dyn Out, number: u64) {
 
 /// Writes bytes between double quotes; quotes, backslashes, control bytes and bytes above 126 are escaped
 /// (`\"`, `\\`, `\n`, `\t`, `\r`, `\xNN`). Valid UTF-8 is not told apart: a path is bytes.
-#[inline(never)]
 pub fn write_quoted(w: &mut dyn Out, bytes: &[u8]) {
     w.put(b"\"");
     for &byte in bytes {

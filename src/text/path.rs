@@ -62,7 +62,6 @@ pub fn clean(path: &mut [u8]) -> usize {
 }
 
 /// How many dots a component is; more than [`UP`] for a name. [`UP`] lead up, fewer nowhere.
-#[inline(never)]
 fn dots(component: &[u8]) -> usize {
     if component.iter().all(|byte| *byte == b'.') { component.len() } else { UP + 1 }
 }
