@@ -130,6 +130,12 @@ fn joining() -> Vec<Story> {
             .desire("")
             .refresh()
             .both([exit("0"), file("/opt/spare/v", "spare"), record(&[ROOTFS])]),
+        story("what single mounts tell needs no mount table").natively()
+            .disturb(preserve)
+            .desire(BIND)
+            .refresh()
+            .refresh()
+            .both([exit("0"), stdout(""), file("/opt/spare/v", "common a"), layers("/opt/spare", 1), recorded("/opt/spare")]),
         story("a mimic is built and taken down in a namespace that was joined").natively()
             .disturb(preserve)
             .desire("/var/snap/acorn/common/a /opt/fresh none rbind,rw,x-snapd.origin=layout 0 0")
