@@ -77,9 +77,14 @@ impl<'t> Plan<'t> {
         // The topmost tmpfs that carries the owner, or one of the parts; or the topmost if there are none.
         let mut found = (MountRef::NONE, table.is_empty());
         for pair in table.stack(dir, above, 0).windows(2).rev() {
-            let &[under, tmpfs] = pair else { break };
-            if !table.get(tmpfs).is_some_and(|m| m.is_whole(b"tmpfs") && !m.is_marked(marks::MIMIC)) {
+            let &[mut under, tmpfs] = pair else { break };
+            let Some(cover) = table.get(tmpfs) else { continue };
+            if cover.is_marked(marks::MIMIC) || !cover.is_whole(b"tmpfs") {
                 continue;
+            }
+            // The copy that a later mimic over a directory above has made lies on that one's tmpfs.
+            if table.get(under).is_some_and(|m| m.is_marked(marks::MIMIC)) {
+                under = table.visible(path::parent(dir), marks::COVER | marks::MIMIC);
             }
             // One that a killed run was at may lack links: it goes.
             let mut whole =
@@ -94,10 +99,10 @@ impl<'t> Plan<'t> {
                     whole = false;
                     return;
                 }
+                table.mark(mount, marks::PART);
                 carries = true;
                 let was = table.walk(under, dir, part.dir, 0);
                 whole &= table.shows(was, part.dir, mount, part.dir) != Some(false);
-                table.mark(mount, marks::PART);
             });
             // Not what an entry on record has bound there.
             let is_bind = |item: &Item<'t>| item.flags.bind() && matches(item, tmpfs, table).is_some();

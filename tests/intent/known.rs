@@ -174,6 +174,19 @@ const KNOWN: &[(&str, &str)] = &[
          tmpfs /snap/acorn/1/data tmpfs mode=0755
          /snap/acorn/1/data /etc/foo.d none bind,x-snapd.origin=layout",
     ),
+    (
+        "an inner mimic that is made first stays whole in the copy that lies on the outer one",
+        "tmpfs /opt/depot/new tmpfs mode=0755
+         /opt/new/deep /var/cache none rbind,x-snapd.origin=layout
+
+         tmpfs /opt/depot/new tmpfs mode=0755
+
+         tmpfs /opt/depot/inner/new tmpfs mode=0755
+         tmpfs /opt/depot/new tmpfs mode=0755
+         /opt/new/deep /var/cache none rbind,x-snapd.origin=layout
+
+         /opt/new/deep /var/cache none rbind,x-snapd.origin=layout",
+    ),
 ];
 
 /// Each with its name.
