@@ -86,13 +86,13 @@ impl<'t> Plan<'t> {
             if table.get(under).is_some_and(|m| m.is_marked(marks::MIMIC)) {
                 under = table.visible(path::parent(dir), marks::COVER | marks::MIMIC);
             }
-            // One that a killed run was at may lack links: it goes.
-            let mut whole =
-                usize::from(line) < self.recorded && table.get(under).is_some_and(|m| !m.is_deleted());
+            // One that a killed run was at may lack links, or all of its parts: it goes.
+            let is_known = usize::from(line) < self.recorded;
+            let mut whole = is_known && table.get(under).is_some_and(|m| !m.is_deleted());
             let mut carries = owner.is_some_and(|owner| table.child(tmpfs, owner, 0).is_some());
             let mut is_empty = true;
             self.each_part(at, &mut |part| {
-                is_empty = false;
+                is_empty = !is_known;
                 let Some(part) = self.line(part) else { return };
                 let mount = table.child(tmpfs, part.dir, 0);
                 if mount.is_none() {
