@@ -392,12 +392,12 @@ impl<'t> Plan<'t> {
         }
     }
 
-    /// Whether what is on record is what is desired: the namespace's root, and nothing but binds without what lies below their
-    /// sources; and few enough that to look at each is less than to read a table.
+    /// Whether what is on record is what is desired, and nothing was only intended: the namespace's root, and nothing but
+    /// binds without what lies below their sources; and few enough that to look at each is less than to read a table.
     pub fn is_of_lone_binds(&self) -> bool {
-        let count = self.items.len();
+        let (count, lines) = (self.items.len(), self.record.len());
         let is_lone = |item: &Item<'t>| item.desired && item.record.is_some() && item.flags.lone_bind();
-        count <= LOOKED_AT && self.record.len() == count + 1 && self.items.iter().all(is_lone)
+        count <= LOOKED_AT && lines == count + 1 && lines == self.recorded && self.items.iter().all(is_lone)
     }
 
     /// Whether there is anything but mounts that stay.

@@ -113,6 +113,7 @@ const KNOWN: &[(i64, &str, &[As], &[Errno])] = &[
     (libc::SYS_fsync, "fsync", &[Fd], &[EIO, ENOSPC, EINVAL, EROFS]),
     (libc::SYS_fdatasync, "fdatasync", &[Fd], &[EIO, ENOSPC, EINVAL, EROFS]),
     (libc::SYS_flock, "flock", &[Fd, Number], &[ENOMEM, EINTR]),
+    (457, "statmount", &[], &[ENOMEM, EPERM, EINVAL, ENOENT]),
     (libc::SYS_setns, "setns", &[Fd, Hex], &[ENOMEM, EPERM, EINVAL]),
     (libc::SYS_unshare, "unshare", &[Hex], &[ENOMEM, ENOSPC, EPERM]),
     (libc::SYS_ioctl, "ioctl", &[Fd, Hex], &[EINVAL, EPERM]),
