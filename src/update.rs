@@ -148,6 +148,17 @@ fn system<'t>(
     // The lock comes before the namespace: while others hold it they may put another namespace in its place (L31).
     // It ends with the process, after everything else.
     let _held = ManuallyDrop::new(lock::acquire(names.get(Name::Lock), invocation.from_snap_confine)?);
+    // What is desired is read on the host: a mimic over `/var/lib` that a kill left half-filled hides it in the namespace.
+    read_profile(
+        &mut Text::new(names.get(Name::Desired)),
+        desired,
+        0,
+        &mut work.arena,
+        Within::LoadingDesired,
+    )?;
+    if joins && !enter::find(names.get(Name::Namespace), true)? {
+        return Ok(());
+    }
     let freezer = Freezer::new(freezer::ROOT, instance)?;
     open_log(invocation, names, 0, work);
     let arena = &mut work.arena;
@@ -158,11 +169,6 @@ fn system<'t>(
         record: Text::new(names.get(Name::Record)),
         notes: Text { before: Some(b""), ..Text::new(names.get(Name::Notes)) },
     };
-    // What is desired is read on the host: a mimic over `/var/lib` that a kill left half-filled hides it in the namespace.
-    read_profile(&mut Text::new(names.get(Name::Desired)), desired, 0, arena, Within::LoadingDesired)?;
-    if joins && !enter::find(names.get(Name::Namespace), true)? {
-        return Ok(());
-    }
     let noted = old.notes.read(true, arena);
     let intents = lines(old.notes.text);
     read_profile(&mut old.record, recorded, intents, arena, Within::LoadingRecord)?;
