@@ -83,10 +83,7 @@ impl<'t> Apply<'_, 't> {
     fn cover_for(&mut self, dir: &'t [u8], entry: &MountEntry<'t>) -> Result<'t, ()> {
         // The record names the entry in an option, and options end at a comma (L33).
         if has_byte(entry.id(), b',') {
-            return Err(Error::about(
-                says!("a path with a comma cannot be recorded as what it is needed for"),
-                dir,
-            ));
+            return Err(Error::about(says!("a path with a comma cannot be recorded"), dir));
         }
         // A mount that waits for its successor would be covered, and nobody would find it there.
         for item in self.plan.items.iter() {
@@ -292,7 +289,7 @@ fn open_safe(safe: &[u8], says: &mut Says) -> crate::kernel::Result<(Fd, Fd)> {
         let next = file::open_at(&here, name, Open::PATH_DIR)?;
         let stat = file::stat(&next)?;
         if stat.uid != 0 || stat.mode & 0o022 != 0 {
-            *says = says!("cannot use /tmp/.snap: it is not safely owned by root");
+            *says = says!("cannot use /tmp/.snap: not safely owned by root");
             return Err(Errno::NONE);
         }
         parent = core::mem::replace(&mut here, next);

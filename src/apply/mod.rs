@@ -637,10 +637,11 @@ impl<'t> Apply<'_, 't> {
                     && item.class == *class
                     && let Outcome::Mounted(target) = item.outcome.get()
                 {
-                    // What was made for it once is still made for it; what nobody knows stays unknown.
+                    // What was made for it once is still made for it, if it does not go with a mimic; what nobody knows stays
+                    // unknown.
                     let is_made = target > 0;
-                    let known = is_made || self.plan.is_new(item);
-                    each(item.entry, !is_made, known.then_some(is_made));
+                    let anew = is_made || self.plan.is_uncovered(item);
+                    each(item.entry, !anew, (anew || self.plan.is_new(item)).then_some(is_made));
                 }
             }
         }

@@ -137,7 +137,6 @@ pub fn mounts<'t>(
 ) -> Result<'t, ()> {
     table.claim(KEPT_MOUNTS.max, arena);
     let buffer = arena.take(LINE_BUFFER)?;
-    let mut count = 0u32;
     let mut over: Option<&'static Limit> = None;
     let mut done = Ok(true);
     // A line that came or went while it was read may be missing, or be there twice: then it is read again.
@@ -146,7 +145,7 @@ pub fn mounts<'t>(
             break;
         }
         table.clear();
-        count = 0;
+        let mut count = 0u32;
         done = each_mount(buffer, &mut |line| {
             count += 1;
             let dir = plan.paths.on_the_way(line.dir);
@@ -165,8 +164,6 @@ pub fn mounts<'t>(
         Ok(_) => {
             let root = super::place::look_at_root().map(MountId::get);
             table.build(root, arena);
-            let says = says!("read %n lines of mountinfo");
-            log.detail(Error::count(says, b"", Errno::NONE, count));
         }
         // Not granted, or no /proc: that is no error. Anything else is: to guess would be to mount twice.
         Err(errno) if !matches!(errno, Errno::EACCES | Errno::EPERM | Errno::ENOENT) => {

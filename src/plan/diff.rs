@@ -142,6 +142,7 @@ impl<'t> Plan<'t> {
     }
 
     /// The highest mark of the earlier entries that this one depends on: for its target, and for its source.
+    #[inline(never)]
     fn dependencies(&self, item: &Item<'t>) -> (u32, u32) {
         let at = |id| self.paths.mark_above(Mark::Changed, id).max(self.paths.at(Mark::Changed, id));
         let below = if item.is_recursive() { self.paths.below(Mark::Changed, item.source) } else { 0 };

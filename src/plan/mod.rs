@@ -338,12 +338,13 @@ impl<'t> Plan<'t> {
     }
 
     /// Whether a mimic goes that lies above the target of an item.
-    #[inline(always)]
+    #[inline(never)]
     pub fn is_uncovered(&self, item: &Item<'t>) -> bool {
         self.paths.mark_above(Mark::Gone, item.dir) > 0
     }
 
     /// Whether no entry on record has the target of an item.
+    #[inline(never)]
     pub fn is_new(&self, item: &Item<'t>) -> bool {
         !self.items_at(item.dir).any(|other| other.record.is_some())
     }
