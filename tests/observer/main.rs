@@ -33,7 +33,7 @@ use std::time::Duration;
 use eye::{BETWEEN, Count, Eyes, Watch};
 use kinds::{Gapless, KINDS, Kind};
 use libtest_mimic::{Arguments, Failed, Trial};
-use support::kernel::Version;
+use snap_update_ns::kernel::mount::{can_attach_beneath, can_mount_aside};
 use support::program::{self, Program, Which};
 use support::sandbox::{self, Lock, Place, Sandbox, Start, in_sandbox};
 use support::seccomp::{Refused, newer};
@@ -58,9 +58,6 @@ const CIRCUMSTANCES: &[Circumstances] = &[
         frozen: false,
     },
 ];
-
-/// Since when the kernel has all of them.
-const NEWER_CALLS: Version = Version(6, 15);
 
 fn main() {
     let mut arguments = Arguments::from_args();
@@ -143,15 +140,6 @@ impl Tally {
     }
 }
 
-/// Whether this kernel attaches beneath, and to what is not attached yet.
-fn knows_newer_calls() -> bool {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let mut numbers =
-        release.split(|letter: char| !letter.is_ascii_digit()).map_while(|number| number.parse().ok());
-    let running = Version(numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    running >= NEWER_CALLS && !NEWER_CALLS.is_to_come()
-}
-
 /// All kinds in one set of circumstances.
 fn observe(now: &'static Circumstances) -> Result<(), Failed> {
     let program = Program::find(Which::Ours)?;
@@ -200,7 +188,9 @@ fn observe(now: &'static Circumstances) -> Result<(), Failed> {
             let gapless = now.frozen
                 || match gapless {
                     Gapless::NotYet => false,
-                    Gapless::WithNewerCalls => now.refused.is_empty() && knows_newer_calls(),
+                    Gapless::WithNewerCalls => {
+                        now.refused.is_empty() && can_attach_beneath() && can_mount_aside()
+                    }
                     Gapless::Always => true,
                 };
             table += &tally.row(title, gapless);
