@@ -315,7 +315,8 @@ fn make_plan<'t>(
     confined: bool,
 ) -> Result<'t, ()> {
     // Where nothing of ours can be, nobody has to look: AppArmor would refuse it, and log that, at every start.
-    if if confined { plan.record.len() > 1 } else { !survey::all_is_settled(plan) } {
+    let asks = if confined { plan.record.len() > 1 } else { !survey::all_is_settled(plan) };
+    if asks {
         survey::mounts(plan, table, arena, log, confined)?;
     }
     plan.judge(table);

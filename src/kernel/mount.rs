@@ -273,13 +273,13 @@ pub fn place_of_root() -> Place {
 }
 
 /// Whether there is the root of a mount at an absolute path, with the very object that is at `source`, and whether that mount
-/// has `MS_RDONLY` just as these flags. No file system is asked for anything that the kernel knows by itself, but links in directory
-/// position are followed. False also where the kernel does not tell: before statmount(2), Linux 6.8.
+/// has `MS_RDONLY` just as these flags. No file system is asked for anything that the kernel knows by itself, but links in
+/// directory position are followed. False also where the kernel does not tell: before statmount(2), Linux 6.8.
 pub fn shows(source: &[u8], target: &[u8], flags: u32) -> bool {
     const BASIC: u64 = 2;
     const MASK: u32 = libc::STATX_INO | STATX_MNT_ID_UNIQUE;
     let (source, target) = (look(HERE, source, MASK), look(HERE, target, MASK));
-    // The last of the first nine words of `struct statmount` are the flags.
+    // `struct mnt_id_req` of 24 bytes; of the first nine words of `struct statmount` the last are the flags.
     let asked = [24, target.mount, BASIC];
     let mut answer = MaybeUninit::<[u64; 9]>::uninit();
     let (from, to) = (asked.as_ptr() as usize, answer.as_mut_ptr() as usize);

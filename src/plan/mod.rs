@@ -31,7 +31,7 @@ mod order;
 
 pub use order::Items;
 
-/// How many entries are looked at one by one at most; of more the mount table tells in less time.
+/// How many entries are looked at one by one at most: that takes three calls for each, and the mount table one for many lines.
 const LOOKED_AT: usize = 64;
 
 /// A mount profile: its entries in the order of the file.
@@ -394,7 +394,7 @@ impl<'t> Plan<'t> {
     }
 
     /// Whether what is on record is what is desired, and nothing was only intended: the namespace's root, and nothing but
-    /// binds without what lies below their sources; and few enough that to look at each is less than to read a table.
+    /// binds without what lies below their sources; and no more than may be looked at one by one.
     pub fn is_of_lone_binds(&self) -> bool {
         let (count, lines) = (self.items.len(), self.record.len());
         let is_lone = |item: &Item<'t>| item.desired && item.record.is_some() && item.flags.lone_bind();
