@@ -213,7 +213,7 @@ fn carry_out<'t>(
 ) -> Result<'t, ()> {
     let Work { plan, table, notes, results, arena, log } = work;
     let World { ground, walker, frozen } = world;
-    make_plan(plan, table, ground, arena, log, confined)?;
+    make_plan(plan, table, ground, walker, arena, log, confined)?;
     results.claim(plan, arena);
     arena.check()?;
     let (fresh_calls, journal) = (!confined, None);
@@ -310,6 +310,7 @@ fn make_plan<'t>(
     plan: &mut Plan<'t>,
     table: &mut Table<'t>,
     ground: &mut Ground<'t>,
+    walker: &mut Walker<'t>,
     arena: &mut Arena<'t>,
     log: &mut Log,
     confined: bool,
@@ -322,7 +323,7 @@ fn make_plan<'t>(
     plan.judge(table);
     if plan.misses_anything() {
         apply::trust(plan, table, ground, false)?;
-        survey::targets(plan, ground);
+        survey::targets(plan, ground, walker);
     }
     plan.decide();
     say_conflicts(plan, log);

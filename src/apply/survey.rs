@@ -180,8 +180,7 @@ pub fn mounts<'t>(
 
 /// Looks at the links, and at the directories that are only to be there; and finds out where the targets of absent
 /// entries would be created. To be called when the mounts are judged.
-pub fn targets<'t>(plan: &mut Plan<'t>, ground: &mut Ground<'t>) {
-    let mut walker = Walker::new();
+pub fn targets<'t>(plan: &mut Plan<'t>, ground: &mut Ground<'t>, walker: &mut Walker<'t>) {
     for item in plan.items.iter_mut() {
         let at = item.entry.dir;
         match item.kind {
@@ -200,9 +199,11 @@ pub fn targets<'t>(plan: &mut Plan<'t>, ground: &mut Ground<'t>) {
         }
         let asks = item.desired && item.state == State::Absent && item.kind != Kind::EnsureDir;
         if asks && path::is_absolute(at) {
-            find_missing(item, &mut walker, ground);
+            find_missing(item, walker, ground);
         }
     }
+    // What was looked at last may go now.
+    walker.forget();
 }
 
 /// Whether the link of an entry is there with the wanted text; where nobody can say, what is on record counts.
