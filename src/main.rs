@@ -6,21 +6,8 @@
 #[cfg(all(target_env = "musl", not(debug_assertions)))]
 use core::arch::naked_asm;
 use core::ffi::{CStr, c_char, c_int};
-use snap_update_ns::kernel::process;
-use snap_update_ns::limits::MEMORY;
-use snap_update_ns::update::{self, Run, World};
-
-/// What everything is read into, and room for all lists.
-#[unsafe(link_section = ".bss.FAR")]
-static mut TEXT: [u8; MEMORY.max] = [0; MEMORY.max];
-/// What is held in the world.
-static mut WORLD: World<'static> = World::new();
-/// The run, which knows where that is.
-static mut RUN: Run<'static> = {
-    let text = &raw mut TEXT;
-    // SAFETY: nobody else names it, so the reference is the only one.
-    Run::new(unsafe { &mut *text })
-};
+use snap_update_ns::kernel::{only, process};
+use snap_update_ns::update;
 
 /// Where the kernel begins. On the stack are the number of arguments, pointers to them and, behind a null pointer, those to
 /// the strings of the environment.
@@ -44,12 +31,10 @@ extern "C" fn end(status: c_int) -> ! {
 /// The C library's entry point, where there is one. Exit status 0 is success, 1 a failure that was said on standard output.
 #[cfg_attr(any(not(target_env = "musl"), debug_assertions), unsafe(no_mangle))]
 extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
-    let (run, world) = (&raw mut RUN, &raw mut WORLD);
-    // SAFETY: `main` is called once, before there is any other thread; nobody else names `RUN` and `WORLD`, so the references
-    // are the only ones. The environment lies behind the arguments and the null pointer at their end.
-    let (run, world) = unsafe {
+    // SAFETY: `main` is called once. The environment lies behind the arguments and the null pointer at their end.
+    let run = unsafe {
         process::set_environment(argv.add(argc as usize + 1));
-        (&mut *run, &mut *world)
+        only::lend()
     };
     if argc < 1 {
         update::refuse_nameless();
@@ -59,7 +44,7 @@ extern "C" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
         // SAFETY: the kernel puts `argc` pointers to strings that end in NUL and last as long as the process.
         unsafe { CStr::from_ptr(*argv.add(at)) }.to_bytes()
     });
-    c_int::from(!update::run(args, run, world))
+    c_int::from(!update::run(args, run))
 }
 
 /// memcmp(3), eight bytes at a time: musl's goes byte by byte, and paths begin alike.

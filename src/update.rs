@@ -14,6 +14,7 @@ use crate::error::{Errno, Error, Result, Says, Within, compose, says};
 use crate::invocation::{Invocation, Name, Names};
 use crate::kernel::file::{self, Open};
 use crate::kernel::mount;
+use crate::kernel::only::Only;
 use crate::kernel::process::{self, Variable};
 use crate::limits::MEMORY;
 use crate::log::{self, Log};
@@ -27,69 +28,36 @@ use crate::plan::{Action, Plan, Profile, State, Step};
 use crate::text::arena::Arena;
 use crate::text::{lines, path, split};
 
-/// What a run works with.
-pub struct Run<'t> {
-    desired: Profile<'t>,
-    record: Profile<'t>,
-    work: Work<'t>,
+/// What a run works with; there is nothing in it yet.
+#[allow(missing_docs, reason = "the types tell")]
+pub struct Run {
+    pub desired: &'static mut Profile<'static>,
+    pub record: &'static mut Profile<'static>,
+    pub work: Work,
 }
 
 /// What a plan is made of, and performed with.
-struct Work<'t> {
-    plan: Plan<'t>,
-    table: Table<'t>,
-    notes: Notes<'t>,
-    results: Results<'t>,
-    arena: Arena<'t>,
-    log: Log,
-}
-
-impl<'t> Run<'t> {
-    /// Knows of nothing yet. What is read comes into `text`, and so do all lists.
-    pub const fn new(text: &'t mut [u8]) -> Self {
-        Run {
-            desired: Profile::new(),
-            record: Profile::new(),
-            work: Work {
-                plan: Plan::new(),
-                table: Table::new(),
-                notes: Notes::new(),
-                results: Results::new(),
-                arena: Arena::new(text),
-                log: Log::new(false),
-            },
-        }
-    }
-}
-
-/// What is held in the world; lives in `.bss`, but near: it is small.
-pub struct World<'t> {
-    ground: Ground<'t>,
-    walker: Walker<'t>,
-    frozen: Frozen,
-}
-
-impl World<'_> {
-    /// Nothing yet.
-    pub const fn new() -> Self {
-        World { ground: Ground::new(), walker: Walker::new(), frozen: Frozen::new() }
-    }
-}
-
-impl Default for World<'_> {
-    fn default() -> Self {
-        Self::new()
-    }
+#[allow(missing_docs, reason = "the types tell")]
+pub struct Work {
+    pub plan: Only<Plan<'static>>,
+    pub table: Only<Table<'static>>,
+    pub notes: Only<Notes<'static>>,
+    pub results: Only<Results<'static>>,
+    pub arena: Only<Arena<'static>>,
+    pub log: Only<Log>,
+    pub ground: Only<Ground<'static>>,
+    pub walker: Only<Walker<'static>>,
+    pub frozen: Only<Frozen>,
 }
 
 /// Does what the arguments (without the program's name) ask for, and says what stands in the way of that. True on
 /// success; that there is no namespace is success.
-pub fn run<'t>(args: impl Iterator<Item = &'t [u8]>, run: &'t mut Run<'t>, world: &'t mut World<'t>) -> bool {
+pub fn run(args: impl Iterator<Item = &'static [u8]>, run: Run) -> bool {
     let mut args = args;
     let mut invocation = Invocation::default();
     let done = identity::require_capabilities()
         .and_then(|()| invocation.read(&mut args))
-        .and_then(|()| update(&invocation, run, world));
+        .and_then(|()| update(&invocation, run));
     if let Err(error) = done {
         log::fatal(error, invocation.instance);
     }
@@ -101,7 +69,7 @@ pub fn refuse_nameless() {
     log::fatal(Error::plain(says!("argv0 is corrupted")), b"");
 }
 
-fn update<'t>(invocation: &Invocation<'t>, run: &'t mut Run<'t>, world: &'t mut World<'t>) -> Result<'t, ()> {
+fn update(invocation: &Invocation<'static>, mut run: Run) -> Result<'static, ()> {
     if invocation.has_uid {
         return Err(Error::plain(says!(
             "cannot update the mount namespace of a user: option -u is not supported"
@@ -114,15 +82,15 @@ fn update<'t>(invocation: &Invocation<'t>, run: &'t mut Run<'t>, world: &'t mut 
             process::hold_broken_pipe();
             identity::become_user()?;
             open_log(invocation, &names, uid, &mut run.work);
-            user(&names, uid, run, world)
+            user(&names, uid, run)
         }
-        false => system(invocation, &names, run, world),
+        false => system(invocation, &names, run),
     }
 }
 
-fn open_log(invocation: &Invocation<'_>, names: &Names<'_>, owner: u32, work: &mut Work<'_>) {
-    let Work { log, arena, .. } = work;
-    *log = Log::from_surroundings(arena.free());
+fn open_log(invocation: &Invocation<'_>, names: &Names<'_>, owner: u32, work: &mut Work) {
+    let log = &mut *work.log;
+    *log = Log::from_surroundings(work.arena.free());
     let run = log::Run {
         instance: invocation.instance,
         from_snap_confine: invocation.from_snap_confine,
@@ -133,13 +101,8 @@ fn open_log(invocation: &Invocation<'_>, names: &Names<'_>, owner: u32, work: &m
 
 /// Brings the snap's namespace to its desired profile, and records that.
 #[inline(never)]
-fn system<'t>(
-    invocation: &Invocation<'t>,
-    names: &Names<'t>,
-    run: &'t mut Run<'t>,
-    world: &'t mut World<'t>,
-) -> Result<'t, ()> {
-    let Run { desired, record: recorded, work } = run;
+fn system(invocation: &Invocation<'static>, names: &Names<'static>, run: Run) -> Result<'static, ()> {
+    let Run { desired, record: recorded, mut work } = run;
     let instance = invocation.instance;
     let joins = !invocation.from_snap_confine;
     if joins && !enter::find(names.get(Name::Namespace), false)? {
@@ -160,36 +123,40 @@ fn system<'t>(
         return Ok(());
     }
     let freezer = Freezer::new(freezer::ROOT, instance)?;
-    open_log(invocation, names, 0, work);
-    let arena = &mut work.arena;
+    open_log(invocation, names, 0, &mut work);
     process::hold_signals();
-    freezer.release_stale(arena, &mut work.log);
+    freezer.release_stale(&mut work.arena, &mut work.log);
 
     let mut old = Old {
         record: Text::new(names.get(Name::Record)),
         notes: Text { before: Some(b""), ..Text::new(names.get(Name::Notes)) },
     };
-    let noted = old.notes.read(true, arena);
+    let noted = old.notes.read(true, &mut work.arena);
     let intents = lines(old.notes.text);
-    read_profile(&mut old.record, recorded, intents, arena, Within::LoadingRecord)?;
+    read_profile(&mut old.record, recorded, intents, &mut work.arena, Within::LoadingRecord)?;
     work.plan.recorded = recorded.len();
     // What can never be read is no notes. After any other failure all would count as never noted.
     match noted {
         Err(error) if matches!(error.errno, Errno::EIO | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE) => {
             return Err(error.within(Within::LoadingRecord));
         }
-        _ => work.notes.parse(core::mem::take(&mut old.notes.text), recorded, old.record.version, arena),
+        _ => work.notes.parse(
+            core::mem::take(&mut old.notes.text),
+            recorded,
+            old.record.version,
+            &mut work.arena,
+        ),
     }
     // The namespace that snap-confine has just made holds none of our mounts; a record without its root is that of an earlier
     // one, which ended before it was complete.
     if !joins && recorded.iter().all(|line| line.dir != b"/") {
         recorded.clear();
     }
-    work.plan.begin(recorded, desired, arena);
-    world.ground.free = split(compose(FREE, instance, invocation.snap_name(), arena)?, b' ');
+    work.plan.begin(recorded, desired, &mut work.arena);
+    work.ground.free = split(compose(FREE, instance, invocation.snap_name(), &mut work.arena)?, b' ');
     // Who is asked later, and only if anything is mounted.
     let user = Owner { uid: 0, gid: 0 };
-    carry_out(work, world, invocation.from_snap_confine, user, Some((&freezer, &old)))
+    carry_out(work, invocation.from_snap_confine, user, Some((&freezer, &old)))
 }
 
 /// The system's own places that are the snap's, and those shared by design; the snap's directory by the name of its instance
@@ -204,25 +171,24 @@ struct Old<'t> {
 
 /// Makes the plan and performs it, in system mode on processes that are held still; and records what came of it.
 #[inline(never)]
-fn carry_out<'t>(
-    work: &mut Work<'t>,
-    world: &mut World<'t>,
+fn carry_out(
+    work: Work,
     confined: bool,
     user: Owner,
-    system: Option<(&Freezer<'t>, &Old<'t>)>,
-) -> Result<'t, ()> {
-    let Work { plan, table, notes, results, arena, log } = work;
-    let World { ground, walker, frozen } = world;
-    make_plan(plan, table, ground, walker, arena, log, confined)?;
-    results.claim(plan, arena);
+    system: Option<(&Freezer<'static>, &Old<'static>)>,
+) -> Result<'static, ()> {
+    let Work { mut plan, mut table, notes, mut results, mut arena, mut log, .. } = work;
+    let Work { mut ground, mut walker, mut frozen, .. } = work;
+    make_plan(&mut plan, &mut table, &mut ground, &mut walker, &mut arena, &mut log, confined)?;
+    results.claim(&plan, &mut arena);
     arena.check()?;
     let (fresh_calls, journal) = (!confined, None);
     let beneath = fresh_calls && plan.changes_anything() && mount::can_attach_beneath();
     let apply = &mut Apply {
-        plan,
-        table,
+        plan: plan.share(),
+        table: table.share(),
         ground,
-        notes,
+        notes: notes.share(),
         results,
         arena,
         log,
@@ -240,15 +206,15 @@ fn carry_out<'t>(
         process::clear_umask();
         apply.user.uid = process::effective_uid();
         // What a kill would leave is known to the next run.
-        save::append(name, &|w| notes::write_intents(apply.plan, old.record.version, w)).map_err(saving)?;
+        save::append(name, &|w| notes::write_intents(&apply.plan, old.record.version, w)).map_err(saving)?;
         apply.journal = Some(name);
         // With the calls of old there is one in almost everything.
         if !fresh_calls || apply.plan.has_gap(beneath, &|| fresh_calls && mount::can_mount_aside()) {
-            freezer.freeze(frozen, apply.arena, apply.log)?;
+            freezer.freeze(&mut frozen, &mut apply.arena, &mut apply.log)?;
         }
     }
     let done = apply.run();
-    frozen.thaw(apply.arena, apply.log);
+    frozen.thaw(&mut apply.arena, &mut apply.log);
     // snap-confine gives up, and the namespace with it.
     if confined {
         done?;
@@ -279,9 +245,9 @@ fn saving(error: Error<'_>) -> Error<'_> {
 }
 
 /// Applies the user's own mounts to the namespace of one program that is about to start. Nothing is recorded.
-fn user<'t>(names: &Names<'t>, uid: u32, run: &'t mut Run<'t>, world: &'t mut World<'t>) -> Result<'t, ()> {
-    let Run { desired, work, .. } = run;
-    let arena = &mut work.arena;
+fn user(names: &Names<'static>, uid: u32, run: Run) -> Result<'static, ()> {
+    let Run { desired, mut work, .. } = run;
+    let arena = &mut *work.arena;
     process::clear_umask();
     let gid = process::real_gid();
     let home = home();
@@ -299,9 +265,9 @@ fn user<'t>(names: &Names<'t>, uid: u32, run: &'t mut Run<'t>, world: &'t mut Wo
     }
     work.plan.begin(&[], desired, arena);
     if let Some(home) = usable {
-        world.ground.free = split(home, 0);
+        work.ground.free = split(home, 0);
     }
-    carry_out(work, world, true, Owner { uid, gid }, None)
+    carry_out(work, true, Owner { uid, gid }, None)
 }
 
 /// The questions and the moves of a plan, in their order.

@@ -67,13 +67,13 @@ impl<'t> Apply<'_, 't> {
         if seen && let Ok(made) = self.make(entry.dir, false, item) {
             return Ok(made);
         }
-        let missing = is_missing(self.walker, item, false)?;
+        let missing = is_missing(&self.walker, item, false)?;
         if (missing || kind == Kind::Symlink) && entry.ignore_missing() {
             return Err(ignored(item));
         }
         // What will be refused for its source is refused before anything is made for it.
         if item.is_mount() && item.flags.bind() {
-            is_missing(self.walker, item, true)?;
+            is_missing(&self.walker, item, true)?;
         }
         if !missing {
             return Ok(0);
@@ -91,7 +91,7 @@ impl<'t> Apply<'_, 't> {
         if !item.is_mount() || !item.flags.bind() {
             return Ok(());
         }
-        let made = match is_missing(self.walker, item, true) {
+        let made = match is_missing(&self.walker, item, true) {
             Ok(false) => return Ok(()),
             Ok(true) if item.entry.ignore_missing() => Err(ignored(item)),
             Ok(true) => self.make(item.entry.name, item.class == Class::Layout, item).map_err(Some),
@@ -106,8 +106,8 @@ impl<'t> Apply<'_, 't> {
 
     /// Takes back what was created for an entry that could not be mounted; what is left of the target.
     pub fn take_back(&mut self, item: &Item<'t>, ready: Ready) -> Made {
-        create::take_back(item.entry.name, What(Some(item)), self.walker, ready.source);
-        let done = create::take_back(item.entry.dir, What(Some(item)), self.walker, ready.target);
+        create::take_back(item.entry.name, What(Some(item)), &mut self.walker, ready.source);
+        let done = create::take_back(item.entry.dir, What(Some(item)), &mut self.walker, ready.target);
         if done { 0 } else { ready.target }
     }
 
@@ -116,7 +116,7 @@ impl<'t> Apply<'_, 't> {
         let mut covered = 0;
         loop {
             let mut cure = 0;
-            let done = create::create(at, What(Some(item)), self.walker, self.ground, &mut cure);
+            let done = create::create(at, What(Some(item)), &mut self.walker, &mut self.ground, &mut cure);
             // A mimic over "/" would put an empty root on top of everything (L10).
             if !may_cover || cure == covered || cure <= b"/".len() {
                 return done;
@@ -139,7 +139,7 @@ impl<'t> Apply<'_, 't> {
         done.map_err(|errno| Error::call(new.says, entry.dir, errno))?;
         if new.how == Attach::OnTop {
             // It is gone with what it lay on; its id may be that of another by now.
-            self.plan.with_target_of(item).for_each(|item| item.goes.set(None));
+            self.plan.lent().with_target_of(item).for_each(|item| item.goes.set(None));
         }
         let waits = self.plan.has_mounts_inside(item);
         if !waits || !new.copy.is_some_and(|copy| self.walker.wait(entry.dir, copy)) {

@@ -86,7 +86,7 @@ impl<'t> Apply<'_, 't> {
             return Err(Error::about(says!("a path with a comma cannot be recorded"), dir));
         }
         // A mount that waits for its successor would be covered, and nobody would find it there.
-        for item in self.plan.items.iter() {
+        for item in self.plan.lent().items.iter() {
             if path::covers(dir, item.entry.dir) {
                 self.remove_replaced(item);
             }
@@ -190,8 +190,8 @@ impl<'t> Apply<'_, 't> {
     /// again.
     fn set_aside(&mut self, fd: &Fd, cover: &Cover<'t>) -> Covered<'t> {
         let dir = cover.dir;
-        let safe = compose(says!("/tmp/.snap%s"), dir, b"", self.arena)?;
-        let made = create::create(safe, What(None), self.walker, self.ground, &mut 0)?;
+        let safe = compose(says!("/tmp/.snap%s"), dir, b"", &mut self.arena)?;
+        let made = create::create(safe, What(None), &mut self.walker, &mut self.ground, &mut 0)?;
         let mut says = says!("cannot use /tmp/.snap: %e");
         let bound = open_safe(safe, &mut says).and_then(|(parent, target)| {
             says = says!("cannot set aside %q: %e");
@@ -200,7 +200,7 @@ impl<'t> Apply<'_, 't> {
         let (parent, target) = match bound {
             Ok(places) => places,
             Err(errno) => {
-                create::take_back(safe, What(None), self.walker, made);
+                create::take_back(safe, What(None), &mut self.walker, made);
                 return Err(Error::call(says, dir, errno));
             }
         };

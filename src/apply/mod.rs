@@ -21,6 +21,7 @@ use crate::kernel::Errno;
 use crate::kernel::file::{self, FileSystem, Open};
 use crate::kernel::list::List;
 use crate::kernel::mount;
+use crate::kernel::only::{Only, Shared};
 use crate::limits::{MEMORY, PROFILE_ENTRIES, WRITTEN_ENTRY};
 use crate::log::Log;
 use crate::mount::table::{MountRef, Table, marks};
@@ -91,21 +92,21 @@ enum Pass {
 /// Everything at hand while a plan is performed.
 pub struct Apply<'a, 't> {
     /// What to do.
-    pub plan: &'a Plan<'t>,
+    pub plan: Shared<'a, Plan<'t>>,
     /// What was mounted before.
-    pub table: &'a Table<'t>,
+    pub table: Shared<'a, Table<'t>>,
     /// Where names may be created.
-    pub ground: &'a mut Ground<'t>,
+    pub ground: Only<Ground<'t>>,
     /// What was created by former runs.
-    pub notes: &'a Notes<'t>,
+    pub notes: Shared<'a, Notes<'t>>,
     /// What comes of it.
-    pub results: &'a mut Results<'t>,
+    pub results: Only<Results<'t>>,
     /// Made-up text.
-    pub arena: &'a mut Arena<'t>,
+    pub arena: Only<Arena<'t>>,
     /// Warnings.
-    pub log: &'a mut Log,
+    pub log: Only<Log>,
     /// The way to every path.
-    pub walker: &'a mut Walker<'t>,
+    pub walker: Only<Walker<'t>>,
     /// Started by snap-confine, so perhaps under AppArmor.
     pub confined: bool,
     /// Mounts are made aside and attached in one step. Not under AppArmor, which grants only the calls of old; and there
@@ -174,7 +175,7 @@ impl<'t> Apply<'_, 't> {
     /// Performs the plan. What fails is warned of and the rest goes on; the first failure of a layout, or of the
     /// renaming of an instance, is returned. What is recorded afterwards is true in any case.
     pub fn run(&mut self) -> Result<'t, ()> {
-        let plan = self.plan;
+        let plan = self.plan.lent();
         self.results.synthetic.clear();
         if let Err(error) = self.keep_lines() {
             // Nothing was done, so all is as it was.
@@ -204,7 +205,7 @@ impl<'t> Apply<'_, 't> {
         }
         let trusted = match plan.mounts.is_empty() {
             true => Ok(()),
-            false => trust(plan, self.table, self.ground, true),
+            false => trust(plan, &self.table, &mut self.ground, true),
         };
         if let Err(error) = trusted {
             // Nothing is mounted then; and what was made for what is to come is taken back.
@@ -234,7 +235,7 @@ impl<'t> Apply<'_, 't> {
     /// Marks the lines of the record that stay as they are. The lines of a mimic that serves another entry from now on
     /// are written anew.
     fn keep_lines(&mut self) -> Result<'t, ()> {
-        let plan = self.plan;
+        let plan = self.plan.lent();
         let kept = &mut self.results.kept;
         kept.clear();
         // As many as there are lines.
@@ -252,7 +253,7 @@ impl<'t> Apply<'_, 't> {
                 self.keep(line, mimic.heir.is_none());
                 let (Some(heir), Some(entry)) = (mimic.heir, plan.line(line)) else { return };
                 let owner = entry.needed_by();
-                match owner.and_then(|owner| entry.options.replaced(owner, heir, self.arena).ok()) {
+                match owner.and_then(|owner| entry.options.replaced(owner, heir, &mut self.arena).ok()) {
                     Some(options) => {
                         let entry = MountEntry { options, ..*entry };
                         // One for each line at most, and there is room for one more than there are lines.
@@ -306,7 +307,7 @@ impl<'t> Apply<'_, 't> {
     /// Takes away what is there of an item; not at once if another is to take the place of its mount.
     #[inline(never)]
     fn try_remove(&mut self, item: &Item<'t>, pass: Pass) -> Result<'t, ()> {
-        let plan = self.plan;
+        let plan = self.plan.lent();
         let mut last = None;
         let is_there;
         if self.table.is_empty() || item.mount.is_none() {
@@ -325,14 +326,15 @@ impl<'t> Apply<'_, 't> {
                 let is_other = |other: &Item<'t>| other.mount == mount && other.mount != item.mount;
                 !plan.with_target_of(item).any(is_other)
             };
+            let table = self.table.lent();
             let mut layer = item.mount;
-            while let Some(line) = self.table.get(layer).filter(|_| others(layer)) {
+            while let Some(line) = table.get(layer).filter(|_| others(layer)) {
                 if line.is_marked(marks::OURS)
                     && let Some(above) = core::mem::replace(&mut last, MountId::new(line.id))
                 {
                     self.unmount(item, Some(above))?;
                 }
-                layer = self.table.beneath(line);
+                layer = table.beneath(line);
             }
             is_there = last.is_some();
             if self.beneath && item.replaced.get() && is_there {
@@ -370,7 +372,7 @@ impl<'t> Apply<'_, 't> {
 
     /// Takes away the mounts whose place an item's has taken, or was to take.
     fn remove_all_replaced(&mut self, item: &Item<'t>) {
-        let plan = self.plan;
+        let plan = self.plan.lent();
         plan.with_target_of(item).for_each(|item| self.remove_replaced(item));
     }
 
@@ -420,7 +422,7 @@ impl<'t> Apply<'_, 't> {
 
     /// Takes away a mimic, if it is time for that, or a copy of it; it stays on record while something else lies on it.
     fn remove_mimic(&mut self, at: u32, copy: bool, pass: Pass) {
-        let plan = self.plan;
+        let plan = self.plan.lent();
         let Some(mimic) = plan.mimics.get(at as usize) else { return };
         let Some(entry) = plan.line(mimic.line) else { return };
         // One that stayed may have lain beneath an entry that another mimic hid.
@@ -454,7 +456,7 @@ impl<'t> Apply<'_, 't> {
     }
 
     fn mount_all(&mut self) -> Result<'t, ()> {
-        let plan = self.plan;
+        let plan = self.plan.lent();
         let step = |list: &[u64], place: usize| {
             let at = *list.get(place)?;
             plan.items.get(at as usize)

@@ -23,6 +23,7 @@ pub mod list;
 #[cfg(all(not(target_arch = "arm"), target_env = "musl", not(debug_assertions)))]
 mod memory;
 pub mod mount;
+pub mod only;
 pub mod process;
 pub(crate) mod sentences;
 pub mod writer;
