@@ -6,6 +6,7 @@ use core::mem::ManuallyDrop;
 
 use crate::apply::create::Owner;
 use crate::apply::ground::Ground;
+use crate::apply::mimic;
 use crate::apply::notes::{self, Notes};
 use crate::apply::survey::{self, Text};
 use crate::apply::walk::Walker;
@@ -140,17 +141,21 @@ fn system(invocation: &Invocation<'static>, names: &Names<'static>, run: Run) ->
         Err(error) if matches!(error.errno, Errno::EIO | Errno::ENOMEM | Errno::EMFILE | Errno::ENFILE) => {
             return Err(error.within(Within::LoadingRecord));
         }
-        _ => work.notes.parse(
-            core::mem::take(&mut old.notes.text),
-            recorded,
-            old.record.version,
-            &mut work.arena,
-        ),
+        _ => {
+            let text = core::mem::take(&mut old.notes.text);
+            work.notes.parse(text, recorded, old.record.version, !joins, &mut work.arena);
+        }
     }
     // The namespace that snap-confine has just made holds none of our mounts; a record without its root is that of an earlier
-    // one, which ended before it was complete.
-    if !joins && recorded.iter().all(|line| line.dir != b"/") {
-        recorded.clear();
+    // one, which ended before it was complete. While a mimic was made, perhaps.
+    if !joins {
+        for line in recorded.get(work.plan.recorded..).unwrap_or_default() {
+            if line.fstype == b"tmpfs" {
+                mimic::forget(line.dir, &mut work.walker, &mut work.arena);
+            }
+        }
+        let has_root = recorded.iter().any(|line| line.dir == b"/");
+        recorded.truncate(if has_root { work.plan.recorded } else { 0 });
     }
     work.plan.begin(recorded, desired, &mut work.arena);
     work.ground.free = split(compose(FREE, instance, invocation.snap_name(), &mut work.arena)?, b' ');

@@ -82,6 +82,25 @@ fn what_was_removed_is_taken_off_its_target_also_when_it_is_on_no_record() {
 }
 
 #[test]
+fn a_mimic_that_was_about_to_go_goes() {
+    // Nothing in it could be bound.
+    let mounts = MIMIC_MOUNTS.replace("/opt rw - tmpfs", "/opt rw unbindable - tmpfs");
+    assert!(changes(&mounts, MIMIC, &real(MIMIC)));
+}
+
+#[test]
+fn what_lies_on_a_mount_of_a_later_entry_is_found() {
+    // Mounted by a run that was killed, and by a later one that could not see what it was.
+    let mounts = "2 1 8:1 /c /opt rw - ext4 none rw\n3 2 8:1 /a /opt rw - ext4 none rw\n";
+    let (record, desired) = ("/a /opt none bind 0 0\n", "/c /opt none bind 0 0\n");
+    plan_over(&format!("{ROOT}{mounts}"), record, desired, |plan, _| {
+        let goes = plan.items.iter().find(|item| !item.desired).expect("what is on record");
+        // The last line of the table.
+        assert_eq!(goes.mount.0, 2);
+    });
+}
+
+#[test]
 fn what_somebody_else_has_mounted_is_not_taken_away() {
     let mounts = "2 1 8:1 /b /opt/new rw - ext4 none rw\n";
     assert_eq!(planned(mounts, "", "/a /opt/new none bind 0 0\n"), ["mount /a /opt/new"]);

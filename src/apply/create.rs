@@ -260,10 +260,10 @@ pub fn take_back(at: &[u8], what: What<'_, '_>, walker: &mut Walker<'_>, made: M
             let name = path::name(here);
             if is_leaf { file::unlink(&parent, name) } else { file::remove_directory(&parent, name) }
         });
-        if let Err(errno) = done {
-            return matches!(errno, Errno::ENOTEMPTY | Errno::EEXIST | Errno::ENOENT);
+        match done {
+            Ok(()) | Err(Errno::ENOENT) => here = path::parent(here),
+            Err(errno) => return matches!(errno, Errno::ENOTEMPTY | Errno::EEXIST),
         }
-        here = path::parent(here);
     }
     true
 }

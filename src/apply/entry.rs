@@ -86,7 +86,8 @@ impl<'t> Apply<'_, 't> {
         Ok(self.make(entry.dir, true, item)?)
     }
 
-    /// The same for its source, when the target is ready: how much of its path was made.
+    /// The same for its source, when the target is ready: how much of its path was made. On failure what is left of the target's
+    /// path.
     pub(super) fn prepare_source(&mut self, item: &Item<'t>, ready: &mut Ready) -> Prepared<'t, ()> {
         if !item.is_mount() || !item.flags.bind() {
             return Ok(());
@@ -99,7 +100,7 @@ impl<'t> Apply<'_, 't> {
         };
         match made {
             Ok(made) => ready.source = made,
-            Err(_) => drop(self.take_back(item, *ready)),
+            Err(_) => ready.target = self.take_back(item, *ready),
         }
         made.map(drop)
     }
@@ -362,16 +363,15 @@ impl<'t> Apply<'_, 't> {
         }
     }
 
-    /// Whether a mount that was there before anything was done still is there.
+    /// Whether a mount that was there before anything was done still is there; where nobody can say, it counts as there.
     pub(super) fn is_mounted(&mut self, id: MountId) -> bool {
+        let Ok(buffer) = self.arena.take(survey::LINE_BUFFER) else { return true };
         let mut found = false;
-        if let Ok(buffer) = self.arena.take(survey::LINE_BUFFER) {
-            let _ = survey::each_mount(buffer, &mut |line| {
-                found |= line.id == id.get();
-                !found
-            });
-        }
-        found
+        let looked = survey::each_mount(buffer, &mut |line| {
+            found |= line.id == id.get();
+            !found
+        });
+        found || looked.is_err()
     }
 
     /// Removes the empty directory or file on which an entry was mounted, if it was made for that (L2). A directory that
@@ -383,13 +383,14 @@ impl<'t> Apply<'_, 't> {
         let entry = item.entry;
         let name = path::name(entry.dir);
         let done = self.in_parent(entry.dir, &mut |apply, parent| {
-            apply.remove_own(item, parent).or_else(|errno| {
+            apply.remove_own(item, parent).or_else(|_| {
                 // Judged by what is there now: nothing, or what was there before us, where nobody can make anything.
                 let is_gone = matches!(file::stat_at(parent, name), Err(Errno::ENOENT));
                 if is_gone || apply.ground.ask(parent, entry.dir) == Err(Errno::EROFS) {
                     return Ok(());
                 }
-                Err(errno)
+                // Once more: when what it lies in goes, nobody finds it.
+                apply.remove_own(item, parent)
             })
         });
         match done {

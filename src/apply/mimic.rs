@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 use super::create::{self, What};
+use super::walk::Walker;
 use super::{Apply, Results, notes, put_on_record, save};
 use crate::error::{Error, Result, Says, compose, says};
 use crate::kernel::file::{self, FileSystem, FileType, Open, Stat};
@@ -14,7 +15,8 @@ use crate::kernel::list::List;
 use crate::kernel::mount::{self, Attach, Reach};
 use crate::kernel::{Errno, Fd};
 use crate::mount::{MountEntry, Options};
-use crate::plan::Class;
+use crate::plan::{Class, Made};
+use crate::text::arena::{Arena, Full};
 use crate::text::{Out, Short, has_byte, write_number};
 use crate::text::{path, sort};
 
@@ -190,8 +192,8 @@ impl<'t> Apply<'_, 't> {
     /// again.
     fn set_aside(&mut self, fd: &Fd, cover: &Cover<'t>) -> Covered<'t> {
         let dir = cover.dir;
-        let safe = compose(says!("/tmp/.snap%s"), dir, b"", &mut self.arena)?;
-        let made = create::create(safe, What(None), &mut self.walker, &mut self.ground, &mut 0)?;
+        let safe = place_of_safety(dir, &mut self.arena)?;
+        create::create(safe, What(None), &mut self.walker, &mut self.ground, &mut 0)?;
         let mut says = says!("cannot use /tmp/.snap: %e");
         let bound = open_safe(safe, &mut says).and_then(|(parent, target)| {
             says = says!("cannot set aside %q: %e");
@@ -200,7 +202,7 @@ impl<'t> Apply<'_, 't> {
         let (parent, target) = match bound {
             Ok(places) => places,
             Err(errno) => {
-                create::take_back(safe, What(None), &mut self.walker, made);
+                clear_safe(safe, &mut self.walker);
                 return Err(Error::call(says, dir, errno));
             }
         };
@@ -215,7 +217,8 @@ impl<'t> Apply<'_, 't> {
         };
         // Wherever the place is by now. What is left over does no harm and is no failure, but it stays for long.
         let _ = mount::detach(&target).or_else(|_| mount::detach(&target));
-        let _ = file::remove_directory(&parent, name).or_else(|_| file::remove_directory(&parent, name));
+        drop((parent, target));
+        clear_safe(safe, &mut self.walker);
         done
     }
 
@@ -277,6 +280,26 @@ impl<'t> Apply<'_, 't> {
             return Err(Error::call(says, child.dir, errno));
         }
         Ok(())
+    }
+}
+
+/// Where a covered directory is kept safe.
+#[inline(never)]
+fn place_of_safety<'t>(dir: &[u8], arena: &mut Arena<'t>) -> core::result::Result<&'t [u8], Full> {
+    compose(says!("/tmp/.snap%s"), dir, b"", arena)
+}
+
+/// Removes the place of safe-keeping, and the directories above that hold nothing else.
+#[inline(never)]
+fn clear_safe(safe: &[u8], walker: &mut Walker<'_>) {
+    const SAFE: Made = b"/tmp/.snap".len() as Made;
+    let _ = create::take_back(safe, What(None), walker, SAFE) || create::take_back(safe, What(None), walker, SAFE);
+}
+
+/// Removes what a killed run has left of the place where this directory was kept safe, as far as it is empty.
+pub fn forget<'t>(dir: &[u8], walker: &mut Walker<'t>, arena: &mut Arena<'t>) {
+    if let Ok(safe) = place_of_safety(dir, arena) {
+        clear_safe(safe, walker);
     }
 }
 

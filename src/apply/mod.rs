@@ -209,7 +209,7 @@ impl<'t> Apply<'_, 't> {
         };
         if let Err(error) = trusted {
             // Nothing is mounted then; and what was made for what is to come is taken back.
-            plan.items.iter().for_each(|item| item.outcome.set(Outcome::Failed(error)));
+            plan.items.iter().for_each(|item| item.outcome.set(Outcome::Failed(error, 0)));
         }
         let mounted = self.mount_all();
         let done = trusted.and(mounted);
@@ -513,8 +513,9 @@ impl<'t> Apply<'_, 't> {
         };
         let outcome = match done {
             Ok(()) => Outcome::Ready(ready),
-            Err(None) => Outcome::Nothing,
-            Err(Some(error)) => Outcome::Failed(error),
+            Err(None) if ready.target == 0 => Outcome::Nothing,
+            Err(None) => Outcome::Mounted(ready.target),
+            Err(Some(error)) => Outcome::Failed(error, ready.target),
         };
         item.outcome.set(outcome);
     }
@@ -531,11 +532,14 @@ impl<'t> Apply<'_, 't> {
             && !self.plan.is_new(item)
             && self.may_come_back(item.entry.dir)
         {
-            outcome =
-                Outcome::Failed(Error::call(says!("cannot mount at %q: %e"), item.entry.dir, Errno::ESTALE));
+            let error = Error::call(says!("cannot mount at %q: %e"), item.entry.dir, Errno::ESTALE);
+            outcome = Outcome::Failed(error, 0);
         }
         let done = match outcome {
-            Outcome::Failed(error) => Err(Some(error)),
+            Outcome::Failed(error, made) => {
+                left = made;
+                Err(Some(error))
+            }
             Outcome::Ready(ready) => self.try_mount(item, old, ready, &mut left),
             _ => return,
         };
@@ -558,8 +562,8 @@ impl<'t> Apply<'_, 't> {
         // Nothing takes the place of what was there, and what is mounted on that would go with it.
         self.remove_all_replaced(item);
         // Made for another entry with this target, and left for this one: it is on no record any more.
-        if self.notes.find(item.entry.dir) == Some(true) {
-            let _ = self.clean_up(item);
+        if self.notes.find(item.entry.dir) == Some(true) && self.clean_up(item).is_err() {
+            item.outcome.set(Outcome::Mounted(item.entry.dir.len() as Made));
         }
         if item.class != Class::Interface && fatal.is_none() {
             *fatal = Some(error);
@@ -595,7 +599,10 @@ impl<'t> Apply<'_, 't> {
                 Ok(target) => ready.target = ready.target.max(target),
                 Err(failed) => break failed,
             }
-            self.prepare_source(item, &mut ready)?;
+            if let Err(failed) = self.prepare_source(item, &mut ready) {
+                *left = ready.target;
+                return Err(failed);
+            }
         };
         *left = self.take_back(item, ready);
         Err(error)

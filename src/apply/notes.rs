@@ -52,12 +52,13 @@ impl<'t> Notes<'t> {
     }
 
     /// Takes the text of the file; what a killed run was about to mount becomes entries behind those of the record,
-    /// which has this version.
+    /// which has this version, or `any`.
     pub fn parse(
         &mut self,
         text: &'t mut [u8],
         record: &mut Profile<'t>,
         version: Version,
+        any: bool,
         arena: &mut Arena<'t>,
     ) {
         let Notes { list, sorted, .. } = self;
@@ -74,7 +75,7 @@ impl<'t> Notes<'t> {
                 b'@' => {
                     let mut time = line;
                     let inode = parse_u64(cut(&mut time, b' '));
-                    holds = inode == Some(version[0]) && parse_u64(time) == Some(version[1]);
+                    holds = any || inode == Some(version[0]) && parse_u64(time) == Some(version[1]);
                 }
                 b'>' if holds => drop(profile::parse(line, record)),
                 b'+' | b'=' => {
@@ -154,7 +155,7 @@ mod tests {
         text.extend_from_slice(b"garbage\n\n+\n");
         let arena = &mut Arena::new(Vec::leak(std::vec![0; 4096]));
         let mut notes = Notes::new();
-        notes.parse(text.leak(), &mut Profile::new(), [0; 2], arena);
+        notes.parse(text.leak(), &mut Profile::new(), [0; 2], false, arena);
         assert_eq!(notes.find(b"/opt/a b"), Some(true));
         assert_eq!(notes.find(b"/etc/foo"), Some(false));
         assert_eq!(notes.find(b"/etc"), None);

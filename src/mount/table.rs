@@ -213,13 +213,6 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// Takes bits of [`marks`] from a line again.
-    pub fn unmark(&mut self, mount: MountRef, bits: u8) {
-        if let Some(mount) = self.mounts.get_mut(mount.0 as usize) {
-            mount.mark &= !bits;
-        }
-    }
-
     /// Whether a line has one of the marks.
     fn is_marked(&self, mount: MountRef, bits: u8) -> bool {
         self.get(mount).is_some_and(|mount| mount.is_marked(bits))

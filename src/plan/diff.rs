@@ -80,7 +80,7 @@ impl<'t> Plan<'t> {
     }
 
     /// Who needs a mimic, if anybody? The recorded owner, while it is desired; else the first desired entry that
-    /// has its target inside.
+    /// has its target inside, but not if there are two over one directory: nobody could tell their lines apart then.
     fn find_heirs(&mut self) {
         for at in 0..self.mimics.len() {
             let Some(&mimic) = self.mimics.get(at) else { break };
@@ -94,7 +94,7 @@ impl<'t> Plan<'t> {
             let heir = heir.map(|item| item.entry.id());
             let nameable = heir.is_some_and(|heir| !has_byte(heir, b','));
             if let Some(mimic) = self.mimics.get_mut(at) {
-                mimic.goes = !mimic.whole || (!owned && heir.is_none());
+                mimic.goes = !mimic.whole || (!owned && (mimic.twin || heir.is_none()));
                 mimic.heir = heir.filter(|heir| nameable && !owned && *heir != owner);
             }
         }

@@ -113,8 +113,8 @@ pub enum Outcome<'t> {
     Stays,
     /// It can be mounted.
     Ready(Ready),
-    /// It could not be made ready.
-    Failed(Error<'t>),
+    /// It could not be made ready; what of the target's path was made for it and could not be taken back.
+    Failed(Error<'t>, Made),
     /// It is mounted, or its target could not be taken back; what of the target's path was made for it.
     Mounted(Made),
 }
@@ -223,6 +223,8 @@ pub struct Mimic<'t> {
     pub whole: bool,
     /// Whether it has to go.
     pub goes: bool,
+    /// Whether another one lies over the same directory, too.
+    pub twin: bool,
     /// The id of the desired entry that keeps it, where that is not the one on record.
     pub heir: Option<&'t [u8]>,
     dir: PathId,

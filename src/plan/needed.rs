@@ -60,6 +60,8 @@ impl<'t> Plan<'t> {
                 continue;
             }
             item.state = if table.is_empty() {
+                // Most often the mimic came later; but not before a layout, which comes last.
+                item.hidden = item.class != Class::Layout && self.paths.at(Mark::Gone, item.dir) > 0;
                 unseen
             } else {
                 judge_mount(item, recorded, self.paths.at(Mark::Early, item.dir), table)
@@ -86,9 +88,10 @@ impl<'t> Plan<'t> {
             if table.get(under).is_some_and(|m| m.is_marked(marks::MIMIC)) {
                 under = table.visible(path::parent(dir), marks::COVER | marks::MIMIC);
             }
-            // One that a killed run was at may lack links, or all of its parts: it goes.
+            // One that a killed run was at may lack links, or all of its parts, and one that was about to go cannot be bound: it
+            // goes.
             let is_known = usize::from(line) < self.recorded;
-            let mut whole = is_known && table.get(under).is_some_and(|m| !m.is_deleted());
+            let mut whole = is_known && !cover.unbindable && table.get(under).is_some_and(|m| !m.is_deleted());
             let mut carries = owner.is_some_and(|owner| table.child(tmpfs, owner, 0).is_some());
             let mut is_empty = true;
             self.each_part(at, &mut |part| {
@@ -148,14 +151,18 @@ fn judge_mount<'t>(item: &mut Item<'t>, recorded: bool, on_record: u32, table: &
             if item.mount.is_none() {
                 (item.mount, item.hidden) = (mount, hidden);
             }
-            table.mark(mount, if hidden { marks::HIDDEN } else { marks::SEEN });
             if doomed || shows.is_some() {
-                table.mark(mount, marks::OURS);
+                // What lies on it may be an earlier entry's, if it is not this one's.
+                let cover = match (foreign, hidden) {
+                    (true, _) => 0,
+                    (false, true) => marks::HIDDEN,
+                    (false, false) => marks::SEEN,
+                };
+                table.mark(mount, marks::OURS | cover);
                 if ours.is_none() {
                     (ours, exactly) = (mount, shows == Some(true) && !doomed);
                 }
             } else {
-                table.unmark(mount, marks::COVER);
                 foreign |= ours.is_none();
             }
         }

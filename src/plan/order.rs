@@ -84,14 +84,17 @@ impl<'t> Plan<'t> {
                 continue;
             }
             if entry.fstype == b"tmpfs" {
-                let last = self.mimics.get(self.paths.at(Mark::Gone, dir).wrapping_sub(1) as usize);
-                // A line that is there twice counts once; but what was intended may lie on top of another.
-                let is_twin = last.and_then(|last| self.line(last.line)).is_some_and(|last| last.same(entry));
-                if is_twin && usize::from(at) < self.recorded {
-                    continue;
+                let mut twin = false;
+                if let Some(last) = self.mimics.get_mut(self.paths.at(Mark::Gone, dir).wrapping_sub(1) as usize) {
+                    // A line that is there twice counts once; but what was intended may lie on top of another.
+                    let is_same = self.record.get(usize::from(last.line)).is_some_and(|last| last.same(entry));
+                    if is_same && usize::from(at) < self.recorded {
+                        continue;
+                    }
+                    (last.twin, twin) = (true, true);
                 }
-                let mimic =
-                    Mimic { line: at, dir, mount: MountRef::NONE, whole: true, goes: false, heir: None };
+                let mount = MountRef::NONE;
+                let mimic = Mimic { line: at, dir, mount, whole: true, goes: false, twin, heir: None };
                 let _ = self.mimics.push(mimic);
                 self.paths.raise(Mark::Gone, dir, self.mimics.len() as u32);
                 continue;

@@ -187,6 +187,18 @@ const KNOWN: &[(&str, &str)] = &[
 
          /opt/new/deep /var/cache none rbind,x-snapd.origin=layout",
     ),
+    (
+        "of two mimics over one directory neither is handed over, so that both can be told apart",
+        "tmpfs /snap/acorn/1/import/new tmpfs mode=0755
+         /snap/birch/1/export /snap/acorn/1/import none bind,ro,x-snapd.origin=layout
+
+         tmpfs /snap/acorn/1/import/new tmpfs mode=0755
+         /snap/birch/1/export /snap/acorn/1/import none bind,ro,x-snapd.origin=layout
+         /snap/acorn/1/import/new /etc/foo.d none bind,ro,x-snapd.origin=layout
+
+         tmpfs /snap/acorn/1/import/new tmpfs mode=0755
+         /snap/birch/1/export /snap/acorn/1/import none bind,ro,x-snapd.origin=layout",
+    ),
 ];
 
 /// Each with its name.
