@@ -13,7 +13,7 @@
 //! * **apply** the plan through a narrow door to the kernel, undoing what cannot be finished
 //! * **record** what is now true, in one atomic rename
 //!
-//! The layers, each knowing only those above it:
+//! The layers, each knowing only those above it; but [`kernel::only`] names what it has a place for:
 //!
 //! | layer | what it is |
 //! | --- | --- |

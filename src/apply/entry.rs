@@ -165,10 +165,13 @@ impl<'t> Apply<'_, 't> {
         if self.fresh_calls
             && is_plain
             && old.is_none()
-            && let Ok(source) = self.walker.open_directory(entry.name)
-            && attach_copy(new.item, &source, parent, name, Attach::OnTop).is_ok()
+            && let Ok(from) = self.walker.take_parent(entry.name)
         {
-            return Ok(());
+            let done = attach_copy(new.item, &from, path::name(entry.name), parent, name, Attach::OnTop);
+            self.walker.keep(path::parent(entry.name), from);
+            if done.is_ok() {
+                return Ok(());
+            }
         }
         let mut target = new.checked(new.target(parent))?;
         if old.is_some() && place::mount_id(&target) == old {
@@ -181,9 +184,9 @@ impl<'t> Apply<'_, 't> {
             loop {
                 // What the descriptor of a mount point names is its root, not its place.
                 let copied = match new.how {
-                    Attach::Beneath => attach_copy(new.item, &source, parent, name, Attach::Beneath),
+                    Attach::Beneath => attach_copy(new.item, &source, b"", parent, name, Attach::Beneath),
                     Attach::OnTop if self.fresh_calls && flags.read_only() => {
-                        attach_copy(new.item, &source, &target, b"", Attach::OnTop)
+                        attach_copy(new.item, &source, b"", &target, b"", Attach::OnTop)
                     }
                     Attach::OnTop => Err(Errno::NONE),
                 };
@@ -427,6 +430,8 @@ impl<'t> Apply<'_, 't> {
         at: &'t [u8],
         work: &mut dyn FnMut(&mut Self, &Fd) -> crate::kernel::Result<()>,
     ) -> crate::kernel::Result<()> {
+        // Nothing that is open in it keeps it from going.
+        self.walker.changed(at);
         let parent = self.walker.take_parent(at)?;
         let done = work(self, &parent);
         self.walker.keep(path::parent(at), parent);
@@ -457,17 +462,19 @@ fn reach(tree: bool) -> Reach {
     if tree { Reach::Tree } else { Reach::One }
 }
 
-/// Makes a copy of the source, complete, and attaches it at a name in a directory, or at what the descriptor names.
+/// Makes a copy of the source, complete, and attaches it at a name in a directory, or at what the descriptor names; so is the
+/// source given.
 #[inline(never)]
 fn attach_copy(
     item: &Item<'_>,
-    source: &Fd,
+    from: &Fd,
+    source: &[u8],
     dir: &Fd,
     name: &[u8],
     how: Attach,
 ) -> crate::kernel::Result<Fd> {
     let tree = reach(item.flags.recursive());
-    let copy = mount::copy(source, b"", tree)?;
+    let copy = mount::copy(from, source, tree)?;
     if item.flags.read_only() {
         mount::set_read_only(&copy, tree)?;
     }

@@ -19,15 +19,15 @@ const WAITING: usize = 64;
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Walker<'t> {
-    /// The directory that was worked in last; in front, where it is reached by short instructions.
-    kept: Option<(&'t [u8], Fd)>,
+    /// The two directories that were worked in last; in front, where they are reached by short instructions.
+    kept: [Option<(&'t [u8], Fd)>; 2],
     waiting: heapless::Vec<(&'t [u8], Fd), WAITING>,
 }
 
 impl<'t> Walker<'t> {
     /// Nothing waits.
     pub const fn new() -> Self {
-        Walker { waiting: heapless::Vec::new(), kept: None }
+        Walker { waiting: heapless::Vec::new(), kept: [const { None }; 2] }
     }
 
     /// From here on what lies below a directory is looked for in this mount. False if too many wait already.
@@ -38,16 +38,18 @@ impl<'t> Walker<'t> {
     /// Nothing waits any more: what waited is what everybody sees.
     pub fn forget(&mut self) {
         self.waiting.clear();
-        self.kept = None;
+        self.kept = [const { None }; 2];
     }
 
-    /// The same as [`Walker::open_directory`], without a call where that was worked in last.
+    /// The same as [`Walker::open_directory`], without a call where that was worked in lately.
     #[inline(never)]
     pub fn take(&mut self, dir: &[u8]) -> Result<Fd> {
-        match self.kept.take() {
-            Some((last, fd)) if last == dir => Ok(fd),
-            _ => self.open_directory(dir),
+        for kept in &mut self.kept {
+            if let Some((_, fd)) = kept.take_if(|(last, _)| *last == dir) {
+                return Ok(fd);
+            }
         }
+        self.open_directory(dir)
     }
 
     /// The same for the directory of a path's last component; `ENOENT` also where that is none.
@@ -74,7 +76,10 @@ impl<'t> Walker<'t> {
     /// Keeps what [`Walker::take`] gave for the next.
     #[inline(never)]
     pub fn keep(&mut self, dir: &'t [u8], fd: Fd) {
-        self.kept = Some((dir, fd));
+        let [first, second] = &mut self.kept;
+        if let Some(last) = first.replace((dir, fd)) {
+            *second = Some(last);
+        }
     }
 
     /// Something was mounted or unmounted here: other directories may be seen at or below it, and what waited there does
@@ -94,8 +99,8 @@ impl<'t> Walker<'t> {
                 place += 1;
             }
         }
-        if self.kept.as_ref().is_some_and(|(dir, _)| path::covers(at, dir)) {
-            self.kept = None;
+        for kept in &mut self.kept {
+            drop(kept.take_if(|(dir, _)| path::covers(at, dir)));
         }
     }
 
