@@ -183,7 +183,7 @@ fn carry_out(
     system: Option<(&Freezer<'static>, &Old<'static>)>,
 ) -> Result<'static, ()> {
     let Work { mut plan, mut table, notes, mut results, mut arena, mut log, .. } = work;
-    let Work { mut ground, mut walker, mut frozen, .. } = work;
+    let Work { mut ground, mut walker, frozen, .. } = work;
     make_plan(&mut plan, &mut table, &mut ground, &mut walker, &mut arena, &mut log, confined)?;
     results.claim(&plan, &mut arena);
     arena.check()?;
@@ -202,10 +202,12 @@ fn carry_out(
         fresh_calls,
         beneath,
         journal,
+        freezer: system.map(|(freezer, _)| freezer),
+        frozen,
         user,
     };
     apply.check_room()?;
-    let Some((freezer, old)) = system else { return apply.run() };
+    let Some((_, old)) = system else { return apply.run() };
     let name = old.notes.at;
     if apply.plan.changes_anything() {
         process::clear_umask();
@@ -215,11 +217,11 @@ fn carry_out(
         apply.journal = Some(name);
         // With the calls of old there is one in almost everything.
         if !fresh_calls || apply.plan.has_gap(beneath, &|| fresh_calls && mount::can_mount_aside()) {
-            freezer.freeze(&mut frozen, &mut apply.arena, &mut apply.log)?;
+            apply.freeze()?;
         }
     }
     let done = apply.run();
-    frozen.thaw(&mut apply.arena, &mut apply.log);
+    apply.frozen.thaw(&mut apply.arena, &mut apply.log);
     // snap-confine gives up, and the namespace with it.
     if confined {
         done?;

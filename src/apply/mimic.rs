@@ -87,9 +87,12 @@ impl<'t> Apply<'_, 't> {
         if has_byte(entry.id(), b',') {
             return Err(Error::about(says!("a path with a comma cannot be recorded"), dir));
         }
-        // A mount that waits for its successor would be covered, and nobody would find it there.
+        // A mount that waits for its successor would be covered, and nobody would find it there. What is mounted on that goes
+        // with it, before there is a place for it in the mimic: a gap that no plan could see.
         for item in self.plan.lent().items.iter() {
-            if path::covers(dir, item.entry.dir) {
+            if path::covers(dir, item.entry.dir) && item.goes.get().is_some() {
+                // Where that fails nobody is held still.
+                let _ = self.freeze();
                 self.remove_replaced(item);
             }
         }
@@ -216,7 +219,9 @@ impl<'t> Apply<'_, 't> {
             Err(errno) => Err(Error::call(says!("cannot use /tmp/.snap: %e"), dir, errno)),
         };
         // Wherever the place is by now. What is left over does no harm and is no failure, but it stays for long.
-        let _ = mount::detach(&target).or_else(|_| mount::detach(&target));
+        if let Err(errno) = mount::detach(&target).or_else(|_| mount::detach(&target)) {
+            self.log.warning(Error::call(says!("cannot unmount %q: %e"), safe, errno));
+        }
         drop((parent, target));
         clear_safe(safe, &mut self.walker);
         done

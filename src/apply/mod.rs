@@ -26,6 +26,7 @@ use crate::limits::{MEMORY, PROFILE_ENTRIES, WRITTEN_ENTRY};
 use crate::log::Log;
 use crate::mount::table::{MountRef, Table, marks};
 use crate::mount::{Kind, MountEntry, MountId, Origin};
+use crate::namespace::freezer::{Freezer, Frozen};
 use crate::plan::{Action, Class, Item, Keys, Made, Mimic, Outcome, Plan, Ready, Removal, State};
 use crate::text::arena::Arena;
 use crate::text::{Out, path};
@@ -116,6 +117,10 @@ pub struct Apply<'a, 't> {
     pub beneath: bool,
     /// The notes' file, in which is written what is about to be mounted.
     pub journal: Option<&'t [u8]>,
+    /// What holds the snap's processes still, where anybody can; and who is held still.
+    pub freezer: Option<&'a Freezer<'t>>,
+    /// See there.
+    pub frozen: Only<Frozen>,
     /// Who directories in a home belong to; in system mode root, or who started us.
     pub user: Owner,
 }
@@ -170,6 +175,15 @@ impl<'t> Apply<'_, 't> {
     fn check_room_for(&self, more: usize) -> Result<'t, ()> {
         let lines = self.plan.record.len() + self.plan.mounts.len() + self.results.synthetic.len();
         if lines + more > PROFILE_ENTRIES.max { Err(PROFILE_ENTRIES.exceeded()) } else { Ok(()) }
+    }
+
+    /// Holds the snap's processes still from here on, where that is not done already.
+    #[inline(never)]
+    pub fn freeze(&mut self) -> Result<'t, ()> {
+        match self.freezer.take() {
+            Some(freezer) => freezer.freeze(&mut self.frozen, &mut self.arena, &mut self.log),
+            None => Ok(()),
+        }
     }
 
     /// Performs the plan. What fails is warned of and the rest goes on; the first failure of a layout, or of the

@@ -181,6 +181,28 @@ pub const KINDS: &[Kind] = &[
         ..PLAIN
     },
     Kind {
+        // That is seen only when it is mounted: then the processes of the snap are held still.
+        titles: ["entry replaced by one with a place less", "entry replaced by one with a place more"],
+        gapless: [Gapless::NotYet; 2],
+        profiles: [
+            "/var/snap/acorn/common/less /opt/spare none rbind,rw,x-snapd.origin=layout 0 0
+             /var/snap/acorn/common/b /opt/spare/sub none rbind,rw,x-snapd.origin=layout 0 0",
+            "/var/snap/acorn/common/more /opt/spare none rbind,rw,x-snapd.origin=layout 0 0
+             /var/snap/acorn/common/b /opt/spare/sub none rbind,rw,x-snapd.origin=layout 0 0",
+        ],
+        prepare: || {
+            directory("/var/snap/acorn/common/less", "top");
+            directory("/var/snap/acorn/common/more", "top");
+            fs::create_dir("/var/snap/acorn/common/more/sub").expect("make a directory");
+        },
+        watch: &[
+            Replaced("/opt/spare/v", "top"),
+            Replaced("/opt/spare/sub/v", "common b"),
+            Same("/opt/readme", "read me"),
+        ],
+        ..PLAIN
+    },
+    Kind {
         titles: ["mimic made", "mimic undone"],
         // Who is on the way through the tmpfs when it is detached finds its parts gone: some two in three hundred times.
         gapless: [Gapless::WithNewerCalls, Gapless::NotYet],
