@@ -291,7 +291,7 @@ fn make_plan<'t>(
     // Where nothing of ours can be, nobody has to look: AppArmor would refuse it, and log that, at every start.
     let asks = if confined { plan.record.len() > 1 } else { !survey::all_is_settled(plan) };
     if asks {
-        survey::mounts(plan, table, arena, log, confined)?;
+        survey::mounts(plan, table, ground, walker, arena, log, confined)?;
     }
     plan.judge(table);
     if plan.misses_anything() {

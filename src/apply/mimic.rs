@@ -298,7 +298,8 @@ fn place_of_safety<'t>(dir: &[u8], arena: &mut Arena<'t>) -> core::result::Resul
 #[inline(never)]
 fn clear_safe(safe: &[u8], walker: &mut Walker<'_>) {
     const SAFE: Made = b"/tmp/.snap".len() as Made;
-    let _ = create::take_back(safe, What(None), walker, SAFE) || create::take_back(safe, What(None), walker, SAFE);
+    let _ = create::take_back(safe, What(None), walker, SAFE)
+        || create::take_back(safe, What(None), walker, SAFE);
 }
 
 /// Removes what a killed run has left of the place where this directory was kept safe, as far as it is empty.

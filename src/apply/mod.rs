@@ -29,7 +29,7 @@ use crate::mount::{Kind, MountEntry, MountId, Origin};
 use crate::namespace::freezer::{Freezer, Frozen};
 use crate::plan::{Action, Class, Item, Keys, Made, Mimic, Outcome, Plan, Ready, Removal, State};
 use crate::text::arena::Arena;
-use crate::text::{Out, path};
+use crate::text::Out;
 use create::Owner;
 use ground::Ground;
 use mimic::Children;
@@ -417,21 +417,9 @@ impl<'t> Apply<'_, 't> {
         }
     }
 
-    /// Whether what is on record and not in the table may be there all the same: a link is in the way to it, or it is back
-    /// with a directory that somebody had moved while the table was read.
+    /// See [`survey::may_be_there`].
     fn may_come_back(&self, dir: &[u8]) -> bool {
-        match self.walker.open_directory(path::parent(dir)) {
-            Ok(parent) => {
-                self.table.listed(dir, false).next().is_none()
-                    && file::open_at(&parent, path::name(dir), Open::PATH).is_ok_and(|top| {
-                        place::look(&parent, &top).mount_root == Some(true)
-                            // No mimic that was made meanwhile, and no part of one.
-                            && self.ground.ask(&parent, b"").is_err()
-                            && self.ground.ask(&top, b"").is_err()
-                    })
-            }
-            Err(errno) => errno == Errno::ENOTDIR,
-        }
+        survey::may_be_there(dir, &self.table, &self.ground, &self.walker)
     }
 
     /// Takes away a mimic, if it is time for that, or a copy of it; it stays on record while something else lies on it.
@@ -576,7 +564,11 @@ impl<'t> Apply<'_, 't> {
         // Nothing takes the place of what was there, and what is mounted on that would go with it.
         self.remove_all_replaced(item);
         // Made for another entry with this target, and left for this one: it is on no record any more.
-        if self.notes.find(item.entry.dir) == Some(true) && self.clean_up(item).is_err() {
+        if self.notes.find(item.entry.dir) == Some(true)
+            && let Err(error) = self.clean_up(item)
+            && error.errno == Errno::EBUSY
+        {
+            // But for what lies on it: that may be its own, of a run that was killed.
             item.outcome.set(Outcome::Mounted(item.entry.dir.len() as Made));
         }
         if item.class != Class::Interface && fatal.is_none() {

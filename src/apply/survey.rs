@@ -4,10 +4,10 @@
 
 use core::mem::ManuallyDrop;
 
-use super::entry;
 use super::ground::Ground;
 use super::notes::{self, Version};
 use super::walk::{self, Walker};
+use super::{entry, place};
 use crate::error::{Error, Result, Says, says};
 use crate::kernel::file::{self, FileType, Open};
 use crate::kernel::mount;
@@ -131,6 +131,8 @@ const READINGS: u32 = 5;
 pub fn mounts<'t>(
     plan: &Plan<'t>,
     table: &mut Table<'t>,
+    ground: &Ground<'t>,
+    walker: &Walker<'t>,
     arena: &mut Arena<'t>,
     log: &mut Log,
     confined: bool,
@@ -138,15 +140,11 @@ pub fn mounts<'t>(
     table.claim(KEPT_MOUNTS.max, arena);
     let buffer = arena.take(LINE_BUFFER)?;
     let mut over: Option<&'static Limit> = None;
-    let mut done = Ok(true);
     // A line that came or went while it was read may be missing, or be there twice: then it is read again.
     for _ in 0..READINGS {
-        if done != Ok(true) {
-            break;
-        }
         table.clear();
         let mut count = 0u32;
-        done = each_mount(buffer, &mut |line| {
+        let done = each_mount(buffer, &mut |line| {
             count += 1;
             let dir = plan.paths.on_the_way(line.dir);
             if count as usize > MOUNTINFO_LINES.max {
@@ -156,26 +154,61 @@ pub fn mounts<'t>(
             }
             over.is_none()
         });
-    }
-    if let Some(limit) = over {
-        return Err(limit.exceeded());
-    }
-    match done {
-        Ok(_) => {
-            let root = super::place::look_at_root().map(MountId::get);
-            table.build(root, arena);
+        if let Some(limit) = over {
+            return Err(limit.exceeded());
         }
-        // Not granted, or no /proc: that is no error. Anything else is: to guess would be to mount twice.
-        Err(errno) if !matches!(errno, Errno::EACCES | Errno::EPERM | Errno::ENOENT) => {
-            return Err(Error::call(says!("cannot read mountinfo: %e"), b"", errno));
-        }
-        Err(errno) => {
-            table.clear();
-            let error = Error::call(says!("cannot read mountinfo, trusting the record: %e"), b"", errno);
-            if confined { log.detail(error) } else { log.warning(error) }
+        match done {
+            Ok(changed) => {
+                let root = place::look_at_root().map(MountId::get);
+                table.build(root, arena);
+                // Or while its directory was renamed to and fro.
+                let is_missed = |item: &Item<'t>| {
+                    let dir = item.entry.dir;
+                    let is_absent = || table.listed(dir, false).next().is_none();
+                    item.record.is_some()
+                        && item.is_mount()
+                        && is_absent()
+                        && may_be_there(dir, table, ground, walker)
+                };
+                if !changed && !plan.items.iter().any(is_missed) {
+                    break;
+                }
+            }
+            // Not granted, or no /proc: that is no error. Anything else is: to guess would be to mount twice.
+            Err(errno) if !matches!(errno, Errno::EACCES | Errno::EPERM | Errno::ENOENT) => {
+                return Err(Error::call(says!("cannot read mountinfo: %e"), b"", errno));
+            }
+            Err(errno) => {
+                table.clear();
+                let error = Error::call(says!("cannot read mountinfo, trusting the record: %e"), b"", errno);
+                if confined {
+                    log.detail(error)
+                } else {
+                    log.warning(error)
+                }
+                break;
+            }
         }
     }
     Ok(())
+}
+
+/// Whether what is on record and not in the table may be there all the same: a link is in the way to it, or it is back
+/// with a directory that somebody had moved while the table was read.
+#[inline(never)]
+pub fn may_be_there<'t>(dir: &[u8], table: &Table<'t>, ground: &Ground<'t>, walker: &Walker<'t>) -> bool {
+    match walker.open_directory(path::parent(dir)) {
+        Ok(parent) => {
+            table.listed(dir, false).next().is_none()
+                && file::open_at(&parent, path::name(dir), Open::PATH).is_ok_and(|top| {
+                    place::look(&parent, &top).mount_root == Some(true)
+                        // No mimic that was made meanwhile, and no part of one.
+                        && ground.ask(&parent, b"").is_err()
+                        && ground.ask(&top, b"").is_err()
+                })
+        }
+        Err(errno) => errno == Errno::ENOTDIR,
+    }
 }
 
 /// Looks at the links, and at the directories that are only to be there; and finds out where the targets of absent

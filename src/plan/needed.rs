@@ -91,7 +91,8 @@ impl<'t> Plan<'t> {
             // One that a killed run was at may lack links, or all of its parts, and one that was about to go cannot be bound: it
             // goes.
             let is_known = usize::from(line) < self.recorded;
-            let mut whole = is_known && !cover.unbindable && table.get(under).is_some_and(|m| !m.is_deleted());
+            let mut whole =
+                is_known && !cover.unbindable && table.get(under).is_some_and(|m| !m.is_deleted());
             let mut carries = owner.is_some_and(|owner| table.child(tmpfs, owner, 0).is_some());
             let mut is_empty = true;
             self.each_part(at, &mut |part| {

@@ -85,9 +85,12 @@ impl<'t> Plan<'t> {
             }
             if entry.fstype == b"tmpfs" {
                 let mut twin = false;
-                if let Some(last) = self.mimics.get_mut(self.paths.at(Mark::Gone, dir).wrapping_sub(1) as usize) {
+                if let Some(last) =
+                    self.mimics.get_mut(self.paths.at(Mark::Gone, dir).wrapping_sub(1) as usize)
+                {
                     // A line that is there twice counts once; but what was intended may lie on top of another.
-                    let is_same = self.record.get(usize::from(last.line)).is_some_and(|last| last.same(entry));
+                    let is_same =
+                        self.record.get(usize::from(last.line)).is_some_and(|last| last.same(entry));
                     if is_same && usize::from(at) < self.recorded {
                         continue;
                     }
