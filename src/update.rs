@@ -146,18 +146,19 @@ fn system(invocation: &Invocation<'static>, names: &Names<'static>, run: Run) ->
             work.notes.parse(text, recorded, old.record.version, !joins, &mut work.arena);
         }
     }
-    // The namespace that snap-confine has just made holds none of our mounts; a record without its root is that of an earlier
-    // one, which ended before it was complete. While a mimic was made, perhaps.
+    let mut record = &**recorded;
     if !joins {
-        for line in recorded.get(work.plan.recorded..).unwrap_or_default() {
-            if line.fstype == b"tmpfs" {
-                mimic::forget(line.dir, &mut work.walker, &mut work.arena);
-            }
+        let (lines, intents) = record.split_at_checked(work.plan.recorded).unwrap_or_default();
+        for line in intents.iter().filter(|line| line.fstype == b"tmpfs") {
+            mimic::forget(line.dir, &mut work.walker, &mut work.arena);
         }
-        let has_root = recorded.iter().any(|line| line.dir == b"/");
-        recorded.truncate(if has_root { work.plan.recorded } else { 0 });
+        // The namespace that snap-confine has just made holds none of our mounts; a record without its root is that of an
+        // earlier one, which ended before it was complete. Of that are left the places that were made for what was intended.
+        if lines.iter().all(|line| line.dir != b"/") {
+            (record, work.plan.recorded) = (intents, 0);
+        }
     }
-    work.plan.begin(recorded, desired, &mut work.arena);
+    work.plan.begin(record, desired, &mut work.arena);
     work.ground.free = split(compose(FREE, instance, invocation.snap_name(), &mut work.arena)?, b' ');
     // Who is asked later, and only if anything is mounted.
     let user = Owner { uid: 0, gid: 0 };

@@ -196,7 +196,7 @@ impl<'t> Apply<'_, 't> {
     fn set_aside(&mut self, fd: &Fd, cover: &Cover<'t>) -> Covered<'t> {
         let dir = cover.dir;
         let safe = place_of_safety(dir, &mut self.arena)?;
-        create::create(safe, What(None), &mut self.walker, &mut self.ground, &mut 0)?;
+        let made = create::create(safe, What(None), &mut self.walker, &mut self.ground, &mut 0)?;
         let mut says = says!("cannot use /tmp/.snap: %e");
         let bound = open_safe(safe, &mut says).and_then(|(parent, target)| {
             says = says!("cannot set aside %q: %e");
@@ -205,7 +205,7 @@ impl<'t> Apply<'_, 't> {
         let (parent, target) = match bound {
             Ok(places) => places,
             Err(errno) => {
-                clear_safe(safe, &mut self.walker);
+                clear_safe(safe, &mut self.walker, made as usize);
                 return Err(Error::call(says, dir, errno));
             }
         };
@@ -223,7 +223,8 @@ impl<'t> Apply<'_, 't> {
             self.log.warning(Error::call(says!("cannot unmount %q: %e"), safe, errno));
         }
         drop((parent, target));
-        clear_safe(safe, &mut self.walker);
+        // The directories above are left, as by the original.
+        clear_safe(safe, &mut self.walker, safe.len());
         done
     }
 
@@ -294,18 +295,18 @@ fn place_of_safety<'t>(dir: &[u8], arena: &mut Arena<'t>) -> core::result::Resul
     compose(says!("/tmp/.snap%s"), dir, b"", arena)
 }
 
-/// Removes the place of safe-keeping, and the directories above that hold nothing else.
+/// Removes the place of safe-keeping, and the directories above that hold nothing else, up to one whose path has this length.
 #[inline(never)]
-fn clear_safe(safe: &[u8], walker: &mut Walker<'_>) {
-    const SAFE: Made = b"/tmp/.snap".len() as Made;
-    let _ = create::take_back(safe, What(None), walker, SAFE)
-        || create::take_back(safe, What(None), walker, SAFE);
+fn clear_safe(safe: &[u8], walker: &mut Walker<'_>, up_to: usize) {
+    let up_to = up_to as Made;
+    let _ = create::take_back(safe, What(None), walker, up_to)
+        || create::take_back(safe, What(None), walker, up_to);
 }
 
 /// Removes what a killed run has left of the place where this directory was kept safe, as far as it is empty.
 pub fn forget<'t>(dir: &[u8], walker: &mut Walker<'t>, arena: &mut Arena<'t>) {
     if let Ok(safe) = place_of_safety(dir, arena) {
-        clear_safe(safe, walker);
+        clear_safe(safe, walker, b"/tmp/.snap".len());
     }
 }
 

@@ -28,8 +28,8 @@ use crate::mount::table::{MountRef, Table, marks};
 use crate::mount::{Kind, MountEntry, MountId, Origin};
 use crate::namespace::freezer::{Freezer, Frozen};
 use crate::plan::{Action, Class, Item, Keys, Made, Mimic, Outcome, Plan, Ready, Removal, State};
-use crate::text::arena::Arena;
 use crate::text::Out;
+use crate::text::arena::Arena;
 use create::Owner;
 use ground::Ground;
 use mimic::Children;
@@ -329,7 +329,9 @@ impl<'t> Apply<'_, 't> {
             let is_link = item.kind == Kind::Symlink && plan.leaves_target_of(item);
             let is_wanted = is_link
                 && plan.winner(item).is_some_and(|winner| winner.symlink_text() == item.entry.symlink_text());
-            is_there = (self.table.is_empty() || item.state != State::Absent) && !is_wanted;
+            // What was only intended may be there where nobody can look, but not in a namespace that is new.
+            let may_be = item.state != State::Absent || (self.table.is_empty() && !self.confined);
+            is_there = may_be && !is_wanted;
             if !is_there && item.record.is_some() && self.may_come_back(item.entry.dir) {
                 // Moved away with its directory, perhaps, to come back later.
                 return Err(Error::call(says!("cannot unmount %q: %e"), item.entry.dir, Errno::ENOTDIR));
