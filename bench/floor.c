@@ -57,27 +57,26 @@ static void each(const char *verb, const char *place, int count) {
 }
 
 // The calls that ours makes for an entry, in their order: a path is followed to its end by no link, and what was found is
-// used by its descriptor.
+// used by its descriptor, or by its name in a directory that is kept open.
 static void calls(int to, const char *place, int count) {
     unsigned long how[3] = {O_PATH | O_NOFOLLOW | O_CLOEXEC, 0, 0x06}; // RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS
     unsigned long unbindable[4] = {0, 0, MS_UNBINDABLE, 0};
     char from[200], at[200], fd[40], buffer[256];
     struct stat stat;
     sprintf(at, "%s/t/", place);
-    sprintf(from, "%s/s/00000", place);
+    sprintf(from, "%s/s/", place);
     int parent = syscall(SYS_openat2, AT_FDCWD, at, how, sizeof how);
-    must(parent < 0, at);
-    char *leaf = strcat(at, "00000") + strlen(at) - 5, *source = from + strlen(from) - 5;
+    int sources = syscall(SYS_openat2, AT_FDCWD, from, how, sizeof how);
+    must(parent < 0 || sources < 0, at);
+    char *leaf = strcat(at, "00000") + strlen(at) - 5, *source = strcat(from, "00000") + strlen(from) - 5;
     for (int k = 0; k < count; k++) {
         name(leaf, k);
         name(source, k);
         if (to) {
             must(fstatat(AT_FDCWD, at, &stat, AT_SYMLINK_NOFOLLOW), at);
-            int found = syscall(SYS_openat2, AT_FDCWD, from, how, sizeof how);
-            int tree = syscall(SYS_open_tree, found, "", 1 | O_CLOEXEC | AT_EMPTY_PATH); // OPEN_TREE_CLONE
+            int tree = syscall(SYS_open_tree, sources, source, 1 | O_CLOEXEC | AT_SYMLINK_NOFOLLOW); // OPEN_TREE_CLONE
             must(tree < 0 || syscall(SYS_move_mount, tree, "", parent, leaf, 0x04), at);  // MOVE_MOUNT_F_EMPTY_PATH
             close(tree);
-            close(found);
         } else {
             int top = openat(parent, leaf, O_PATH | O_NOFOLLOW | O_CLOEXEC);
             must(top < 0 || syscall(SYS_statx, top, "", AT_EMPTY_PATH, 0x1900, buffer), at);

@@ -43,6 +43,7 @@ struct Tally {
     failures: u64,
     together: u64,
     meddled: u64,
+    forgotten: u64,
     wrong: u64,
 }
 
@@ -67,8 +68,15 @@ fn after_any_troubles_one_quiet_run_makes_everything_right() {
     let (tally, classes) = done.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     println!(
         "soak of {minutes} min from seed {first}: {} lives, {} quiet moments, {} kills, {} failed calls, \
-         {} runs at once, {} meddled with: {} wrong {classes:?}",
-        tally.lives, tally.quiet, tally.kills, tally.failures, tally.together, tally.meddled, tally.wrong
+         {} runs at once, {} meddled with, {} of these forgotten: {} wrong {classes:?}",
+        tally.lives,
+        tally.quiet,
+        tally.kills,
+        tally.failures,
+        tally.together,
+        tally.meddled,
+        tally.forgotten,
+        tally.wrong
     );
     assert!(tally.quiet > 0 && tally.kills > 0, "nothing has happened");
     assert_eq!(tally.wrong, 0, "quiet moments at which something was wrong");
@@ -99,6 +107,11 @@ fn soak(first: u64, lives: u64, time: Duration) -> (Tally, BTreeMap<&'static str
         tally.together += more.together;
         tally.meddled += more.meddled;
         if let Err(found) = found {
+            if more.meddled > 0 && is_forgotten(&found) {
+                tally.forgotten += 1;
+                println!("-- life {seed}: forgotten\n{}\n", found.story);
+                continue;
+            }
             tally.wrong += 1;
             *classes.entry(found.class).or_default() += 1;
             println!("---- life {seed}: {}\n{}\n", found.class, found.story);
@@ -295,6 +308,30 @@ const SWAPPED: &[(&str, &str)] = &[
     ("/var/snap/acorn/common/c", "/var/snap/acorn/common/c.swap"),
     ("/var/snap/acorn/common/d", "/var/snap/acorn/common/d.swap"),
 ];
+
+/// Whether all that is wrong is a mount in a directory of the snap that was moved away while the program looked at it: that is
+/// given up (docs/threats.md, `Forgotten`), and counted apart. It is still mounted, and on no record.
+fn is_forgotten(found: &Fault) -> bool {
+    let (differences, rest) = found.story.split_once("\nit said:").unwrap_or_default();
+    let differences = differences.rsplit_once("moment ").map_or("", |(_, last)| last);
+    let (_, rest) = rest.split_once("the mount table:\n").unwrap_or_default();
+    let (table, rest) = rest.split_once("the record:\n").unwrap_or_default();
+    let (record, _) = rest.split_once("the runs:\n").unwrap_or_default();
+    let point = |line: &str, field: usize| line.split(' ').nth(field).unwrap_or_default().to_string();
+    let recorded: Vec<_> = record.lines().map(|line| point(line, 1)).collect();
+    let lost: Vec<_> = table
+        .lines()
+        .map(|line| point(line, 4))
+        .filter(|at| SWAPPED.iter().any(|(dir, _)| at.starts_with(&format!("{dir}/"))))
+        .filter(|at| !recorded.contains(at))
+        .collect();
+    let mut paths =
+        differences.lines().filter_map(|line| line.split_once(": Some(").map(|(path, _)| path)).peekable();
+    found.class == "looks different"
+        && !differences.contains("fresh: nothing")
+        && paths.peek().is_some()
+        && paths.all(|path| lost.iter().any(|at| path == at || path.starts_with(&format!("{at}/"))))
+}
 
 /// Does something while a process of the snap meddles. In the end everything is where it was; but where something was
 /// mounted meanwhile on a directory that had been moved, nobody can move it back.
