@@ -190,3 +190,10 @@ fn what_is_mounted_on_an_entry_that_goes_for_good_goes_first() {
     let desired = "/c /opt/sub none rbind,rw 0 0\n";
     assert_eq!(gap(NESTED_MOUNTS, NESTED, desired), (vec![false, false], true));
 }
+
+#[test]
+fn what_another_mount_will_cover_does_not_wait_for_its_successor() {
+    let mounts = "2 1 8:1 /a /opt/sub rw - ext4 none rw\n";
+    let desired = "/t /opt none rbind,ro 0 0\n/c /opt/sub none bind,x-snapd.origin=layout 0 0\n";
+    assert_eq!(gap(mounts, "/a /opt/sub none bind,ro 0 0\n", desired), (vec![false], true));
+}

@@ -565,12 +565,12 @@ impl<'t> Apply<'_, 't> {
         }
         // Nothing takes the place of what was there, and what is mounted on that would go with it.
         self.remove_all_replaced(item);
-        // Made for another entry with this target, and left for this one: it is on no record any more.
+        // Made for another entry with this target, and left for this one: it is on no other record any more.
+        let is_left = |other: &Item<'t>| other.record.is_some() && other.kind == item.kind;
         if self.notes.find(item.entry.dir) == Some(true)
-            && let Err(error) = self.clean_up(item)
-            && error.errno == Errno::EBUSY
+            && self.clean_up(item).is_err()
+            && self.plan.with_target_of(item).any(is_left)
         {
-            // But for what lies on it: that may be its own, of a run that was killed.
             item.outcome.set(Outcome::Mounted(item.entry.dir.len() as Made));
         }
         if item.class != Class::Interface && fatal.is_none() {

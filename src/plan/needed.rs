@@ -21,7 +21,7 @@ impl<'t> Plan<'t> {
         // What an entry on record has mounted at a target is that one's.
         self.paths.reset(Mark::Early);
         for item in self.items.iter().filter(|item| item.is_recorded(self.recorded)) {
-            self.paths.raise(Mark::Early, item.dir, item.kind_mark());
+            self.paths.raise(Mark::Early, item.dir, mark_of(item));
         }
         // When the items of a class are judged, mimics are looked for beneath what those cover; and in the end beneath
         // other mimics.
@@ -124,9 +124,17 @@ impl<'t> Plan<'t> {
     }
 }
 
+/// The kind of an item and its source, in one mark.
+fn mark_of(item: &Item<'_>) -> u32 {
+    item.source.wrapping_mul(KINDS) | item.kind_mark()
+}
+
+/// More than there are marks of kinds.
+const KINDS: u32 = 8;
+
 /// Judges one mount entry, and marks its mounts so that earlier entries are judged beneath them. What is there of it is
 /// returned; the mount, and whether a mimic hides that, are filled in. `on_record` is 0 where no entry on record has its
-/// target, and else the mark of that one's kind.
+/// target, and else the [mark](mark_of) of that one.
 #[inline(never)]
 fn judge_mount<'t>(item: &mut Item<'t>, recorded: bool, on_record: u32, table: &mut Table<'t>) -> State {
     let entry = item.entry;
@@ -146,13 +154,14 @@ fn judge_mount<'t>(item: &mut Item<'t>, recorded: bool, on_record: u32, table: &
             }
             let shows = matches(item, mount, table);
             // It was that of the entry on record, if that is of another kind; nothing of this one can be beneath it then.
-            if doomed && shows.is_none() && on_record > 0 && on_record != item.kind_mark() {
+            if doomed && shows.is_none() && on_record > 0 && on_record % KINDS != item.kind_mark() {
                 continue;
             }
             if item.mount.is_none() {
                 (item.mount, item.hidden) = (mount, hidden);
             }
-            if doomed || shows.is_some() {
+            // If that one has the same source it is its mount, and what lies in it was mounted after that.
+            if doomed || shows.is_some() && (recorded || on_record != mark_of(item)) {
                 // What lies on it may be an earlier entry's, if it is not this one's.
                 let cover = match (foreign, hidden) {
                     (true, _) => 0,

@@ -127,12 +127,10 @@ fn main() {
             if wanted.peek().is_some() && !wanted.any(|wanted| wanted == story.name || wanted == name) {
                 continue;
             }
-            // What is set aside under snap-confine lies in /tmp; there nobody comes back after a kill: the namespace is gone;
-            // nor when that place cannot be removed at all.
-            let apart =
-                story.how == How::SnapConfine && (family.next == Next::Nothing || family.name == "forever");
+            // What is set aside under snap-confine lies in /tmp, and stays where it cannot be removed at all.
+            let apart = story.how == How::SnapConfine && family.name == "forever";
             let awaits =
-                family.awaits.or(apart.then_some("places of safe-keeping that go with the next run"));
+                family.awaits.or(apart.then_some("a place of safe-keeping that can always be removed"));
             let story = story.name;
             trials.push(Trial::test(name, move || tell(story, *family)).with_ignored_flag(awaits.is_some()));
         }
@@ -173,12 +171,17 @@ fn places(story: &Story, family: Family, reference: &Course) -> Vec<Place> {
     let mut places = Vec::new();
     let forks = |call: &Call| call.name.contains("fork") || call.name.contains("clone");
     let forked = calls.iter().position(forks).unwrap_or(calls.len());
+    let written = calls.iter().rposition(|call| call.name.starts_with("rename")).map_or(0, |last| last + 1);
     for (call, at) in calls.iter().zip(1..) {
         if family.name == "guard" {
             if at > forked + 1 && (all || call.is_deed()) {
                 places.push(Place { at, blow: Blow::Orphan });
             }
             continue;
+        }
+        if story.how == How::SnapConfine && family.next == Next::Nothing && at > written {
+            // It is done; what it has made for that stays when the namespace goes, as with the original.
+            break;
         }
         if family.name.starts_with("kill") {
             // Before a call that changes nothing it is as it is before the next one.
