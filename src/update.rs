@@ -143,22 +143,27 @@ fn system(invocation: &Invocation<'static>, names: &Names<'static>, run: Run) ->
         }
         _ => {
             let text = core::mem::take(&mut old.notes.text);
-            work.notes.parse(text, recorded, old.record.version, !joins, &mut work.arena);
+            let walker = &mut work.walker;
+            work.notes.parse(
+                text,
+                recorded,
+                old.record.version,
+                &mut work.arena,
+                &mut |entry, made, arena| {
+                    // In a namespace that is gone with the one who intended it; but not what he had made.
+                    if !joins {
+                        mimic::forget(entry, made, walker, arena);
+                    }
+                },
+            );
         }
     }
-    let mut record = &**recorded;
-    if !joins {
-        let (lines, intents) = record.split_at_checked(work.plan.recorded).unwrap_or_default();
-        for line in intents.iter().filter(|line| line.fstype == b"tmpfs") {
-            mimic::forget(line.dir, &mut work.walker, &mut work.arena);
-        }
-        // The namespace that snap-confine has just made holds none of our mounts; a record without its root is that of an
-        // earlier one, which ended before it was complete. Of that are left the places that were made for what was intended.
-        if lines.iter().all(|line| line.dir != b"/") {
-            (record, work.plan.recorded) = (intents, 0);
-        }
+    // The namespace that snap-confine has just made holds none of our mounts; a record without its root is that of an earlier
+    // one, which ended before it was complete.
+    if !joins && recorded.iter().all(|line| line.dir != b"/") {
+        recorded.clear();
     }
-    work.plan.begin(record, desired, &mut work.arena);
+    work.plan.begin(recorded, desired, &mut work.arena);
     work.ground.free = split(compose(FREE, instance, invocation.snap_name(), &mut work.arena)?, b' ');
     // Who is asked later, and only if anything is mounted.
     let user = Owner { uid: 0, gid: 0 };

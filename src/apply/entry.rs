@@ -165,6 +165,7 @@ impl<'t> Apply<'_, 't> {
         if self.fresh_calls
             && is_plain
             && old.is_none()
+            && self.walker.is_plain()
             && let Ok(from) = self.walker.take_parent(entry.name)
         {
             let done = attach_copy(new.item, &from, path::name(entry.name), parent, name, Attach::OnTop);
@@ -411,16 +412,7 @@ impl<'t> Apply<'_, 't> {
         if !self.is_ours_to_remove(entry.dir, parent)? {
             return Ok(());
         }
-        let name = path::name(entry.dir);
-        let goes = match item.kind {
-            Kind::Symlink => has_text(&file::open_at(parent, name, Open::PATH)?, entry)?,
-            Kind::File => {
-                let stat = file::stat_at(parent, name)?;
-                stat.kind == FileType::Regular && stat.size == 0
-            }
-            _ => return file::remove_directory(parent, name),
-        };
-        if goes { file::unlink(parent, name) } else { Ok(()) }
+        remove_made(entry, parent)
     }
 
     /// Changes what is at a path, in the directory of its last component. That is kept for the next who works there.
@@ -451,6 +443,22 @@ impl<'t> Apply<'_, 't> {
             },
         }
     }
+}
+
+/// Removes what was made for an entry in its directory: a directory or a file, if it is empty, and a link, if it is still the
+/// one of the entry; `EINVAL` where that is no link.
+#[inline(never)]
+pub fn remove_made(entry: &MountEntry<'_>, parent: &Fd) -> crate::kernel::Result<()> {
+    let name = path::name(entry.dir);
+    let goes = match entry.kind() {
+        Kind::Symlink => has_text(&file::open_at(parent, name, Open::PATH)?, entry)?,
+        Kind::File => {
+            let stat = file::stat_at(parent, name)?;
+            stat.kind == FileType::Regular && stat.size == 0
+        }
+        _ => return file::remove_directory(parent, name),
+    };
+    if goes { file::unlink(parent, name) } else { Ok(()) }
 }
 
 /// Something is missing, and the entry says to pass over it then; a layout must not.

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 use super::create::{self, What};
+use super::entry::remove_made;
 use super::walk::Walker;
 use super::{Apply, Results, notes, put_on_record, save};
 use crate::error::{Error, Result, Says, compose, says};
@@ -14,7 +15,7 @@ use crate::kernel::file::{self, FileSystem, FileType, Open, Stat};
 use crate::kernel::list::List;
 use crate::kernel::mount::{self, Attach, Reach};
 use crate::kernel::{Errno, Fd};
-use crate::mount::{MountEntry, Options};
+use crate::mount::{Kind, MountEntry, Options};
 use crate::plan::{Class, Made};
 use crate::text::arena::{Arena, Full};
 use crate::text::{Out, Short, has_byte, write_number};
@@ -205,7 +206,7 @@ impl<'t> Apply<'_, 't> {
         let (parent, target) = match bound {
             Ok(places) => places,
             Err(errno) => {
-                clear_safe(safe, &mut self.walker, made as usize);
+                create::take_back(safe, What(None), &mut self.walker, made);
                 return Err(Error::call(says, dir, errno));
             }
         };
@@ -222,9 +223,7 @@ impl<'t> Apply<'_, 't> {
         if let Err(errno) = mount::detach(&target).or_else(|_| mount::detach(&target)) {
             self.log.warning(Error::call(says!("cannot unmount %q: %e"), safe, errno));
         }
-        drop((parent, target));
-        // The directories above are left, as by the original.
-        clear_safe(safe, &mut self.walker, safe.len());
+        let _ = file::remove_directory(&parent, name).or_else(|_| file::remove_directory(&parent, name));
         done
     }
 
@@ -295,18 +294,15 @@ fn place_of_safety<'t>(dir: &[u8], arena: &mut Arena<'t>) -> core::result::Resul
     compose(says!("/tmp/.snap%s"), dir, b"", arena)
 }
 
-/// Removes the place of safe-keeping, and the directories above that hold nothing else, up to one whose path has this length.
-#[inline(never)]
-fn clear_safe(safe: &[u8], walker: &mut Walker<'_>, up_to: usize) {
-    let up_to = up_to as Made;
-    let _ = create::take_back(safe, What(None), walker, up_to)
-        || create::take_back(safe, What(None), walker, up_to);
-}
-
-/// Removes what a killed run has left of the place where this directory was kept safe, as far as it is empty.
-pub fn forget<'t>(dir: &[u8], walker: &mut Walker<'t>, arena: &mut Arena<'t>) {
-    if let Ok(safe) = place_of_safety(dir, arena) {
-        clear_safe(safe, walker, b"/tmp/.snap".len());
+/// Removes what a killed run has left of an entry in a namespace that is gone: what was `made` at its target, or, of a mimic,
+/// the place where its directory was kept safe; as far as it is empty.
+pub fn forget<'t>(entry: &MountEntry<'t>, made: bool, walker: &mut Walker<'t>, arena: &mut Arena<'t>) {
+    if made && entry.kind() != Kind::EnsureDir {
+        let _ = walker.take_parent(entry.dir).and_then(|parent| remove_made(entry, &parent));
+    } else if entry.fstype == b"tmpfs"
+        && let Ok(safe) = place_of_safety(entry.dir, arena)
+    {
+        create::take_back(safe, What(None), walker, b"/tmp/.snap".len() as Made);
     }
 }
 

@@ -329,9 +329,7 @@ impl<'t> Apply<'_, 't> {
             let is_link = item.kind == Kind::Symlink && plan.leaves_target_of(item);
             let is_wanted = is_link
                 && plan.winner(item).is_some_and(|winner| winner.symlink_text() == item.entry.symlink_text());
-            // What was only intended may be there where nobody can look, but not in a namespace that is new.
-            let may_be = item.state != State::Absent || (self.table.is_empty() && !self.confined);
-            is_there = may_be && !is_wanted;
+            is_there = (self.table.is_empty() || item.state != State::Absent) && !is_wanted;
             if !is_there && item.record.is_some() && self.may_come_back(item.entry.dir) {
                 // Moved away with its directory, perhaps, to come back later.
                 return Err(Error::call(says!("cannot unmount %q: %e"), item.entry.dir, Errno::ENOTDIR));
@@ -565,13 +563,9 @@ impl<'t> Apply<'_, 't> {
         }
         // Nothing takes the place of what was there, and what is mounted on that would go with it.
         self.remove_all_replaced(item);
-        // Made for another entry with this target, and left for this one: it is on no other record any more.
-        let is_left = |other: &Item<'t>| other.record.is_some() && other.kind == item.kind;
-        if self.notes.find(item.entry.dir) == Some(true)
-            && self.clean_up(item).is_err()
-            && self.plan.with_target_of(item).any(is_left)
-        {
-            item.outcome.set(Outcome::Mounted(item.entry.dir.len() as Made));
+        // Made for another entry with this target, and left for this one: it is on no record any more.
+        if self.notes.find(item.entry.dir) == Some(true) && self.clean_up(item).is_err() && left == 0 {
+            item.outcome.set(Outcome::Left);
         }
         if item.class != Class::Interface && fatal.is_none() {
             *fatal = Some(error);
@@ -617,9 +611,10 @@ impl<'t> Apply<'_, 't> {
     }
 
     /// Writes the new record: the lines that stay, in their old order; then, class by class, all new synthetic
-    /// entries and all new entries. Or the new notes: of every entry on record of which something is known.
+    /// entries and all new entries. Or the new notes: of every entry on record of which something is known, and of what is left
+    /// for one that failed.
     pub fn write(&self, notes: bool, w: &mut dyn Out) {
-        self.each_recorded(&mut |entry, was_noted, made| {
+        self.each_recorded(notes, &mut |entry, was_noted, made| {
             if !notes {
                 entry.write(w);
                 w.put(b"\n");
@@ -632,9 +627,9 @@ impl<'t> Apply<'_, 't> {
         });
     }
 
-    /// Calls `each` for every entry that is on record from now on, with what is known of its target, whether it was made
+    /// Calls `each` for every entry that is on record from now on, or only in the `notes`, with what is known of its target, whether it was made
     /// for it: what former runs have noted, if they may have; else what follows.
-    fn each_recorded(&self, each: &mut dyn FnMut(&MountEntry<'t>, bool, Option<bool>)) {
+    fn each_recorded(&self, notes: bool, each: &mut dyn FnMut(&MountEntry<'t>, bool, Option<bool>)) {
         for (entry, _) in self.plan.record.iter().zip(self.results.kept.iter()).filter(|(_, kept)| **kept) {
             each(entry, !entry.is_synthetic(), None);
         }
@@ -650,15 +645,19 @@ impl<'t> Apply<'_, 't> {
                 }
             }
             for at in self.plan.mounts.iter() {
-                if let Some(item) = self.plan.items.get(*at as usize)
-                    && item.class == *class
-                    && let Outcome::Mounted(target) = item.outcome.get()
-                {
-                    // What was made for it once is still made for it, if it does not go with a mimic; what nobody knows stays
-                    // unknown.
-                    let is_made = target > 0;
-                    let anew = is_made || self.plan.is_uncovered(item);
-                    each(item.entry, !anew, (anew || self.plan.is_new(item)).then_some(is_made));
+                let Some(item) = self.plan.items.get(*at as usize).filter(|item| item.class == *class) else {
+                    continue;
+                };
+                match item.outcome.get() {
+                    Outcome::Mounted(target) => {
+                        // What was made for it once is still made for it, if it does not go with a mimic; what nobody knows
+                        // stays unknown.
+                        let is_made = target > 0;
+                        let anew = is_made || self.plan.is_uncovered(item);
+                        each(item.entry, !anew, (anew || self.plan.is_new(item)).then_some(is_made));
+                    }
+                    Outcome::Left if notes => each(item.entry, true, None),
+                    _ => {}
                 }
             }
         }

@@ -52,14 +52,15 @@ impl<'t> Notes<'t> {
     }
 
     /// Takes the text of the file; what a killed run was about to mount becomes entries behind those of the record,
-    /// which has this version, or `any`.
+    /// which has this version. `each` is told of all that was intended, also beside another record, and whether its target was
+    /// to be made.
     pub fn parse(
         &mut self,
         text: &'t mut [u8],
         record: &mut Profile<'t>,
         version: Version,
-        any: bool,
         arena: &mut Arena<'t>,
+        each: &mut dyn FnMut(&MountEntry<'t>, bool, &mut Arena<'t>),
     ) {
         let Notes { list, sorted, .. } = self;
         let most = lines(text);
@@ -75,9 +76,19 @@ impl<'t> Notes<'t> {
                 b'@' => {
                     let mut time = line;
                     let inode = parse_u64(cut(&mut time, b' '));
-                    holds = any || inode == Some(version[0]) && parse_u64(time) == Some(version[1]);
+                    holds = inode == Some(version[0]) && parse_u64(time) == Some(version[1]);
                 }
-                b'>' if holds => drop(profile::parse(line, record)),
+                b'>' => {
+                    let before = record.len();
+                    let _ = profile::parse(line, record);
+                    if let Some(entry) = record.get(before) {
+                        // The note on it stands right before.
+                        each(entry, list.last() == Some(&(entry.dir, true)), arena);
+                    }
+                    if !holds {
+                        record.truncate(before);
+                    }
+                }
                 b'+' | b'=' => {
                     let made = *sign == b'+';
                     let path: &'t [u8] = cut_field(&mut &mut *line, b'\n');
@@ -155,7 +166,7 @@ mod tests {
         text.extend_from_slice(b"garbage\n\n+\n");
         let arena = &mut Arena::new(Vec::leak(std::vec![0; 4096]));
         let mut notes = Notes::new();
-        notes.parse(text.leak(), &mut Profile::new(), [0; 2], false, arena);
+        notes.parse(text.leak(), &mut Profile::new(), [0; 2], arena, &mut |_, _, _| {});
         assert_eq!(notes.find(b"/opt/a b"), Some(true));
         assert_eq!(notes.find(b"/etc/foo"), Some(false));
         assert_eq!(notes.find(b"/etc"), None);

@@ -253,8 +253,10 @@ fn has_link(item: &Item<'_>) -> bool {
 fn find_missing<'t>(item: &mut Item<'t>, walker: &mut Walker<'t>, ground: &mut Ground<'t>) {
     let target = item.entry.dir;
     // What cannot be looked at now may be missing; but what nobody can ever name is no place for anything.
-    if matches!(file::lstat(target), Ok(_) | Err(Errno::ENAMETOOLONG)) {
-        return;
+    match file::lstat(target) {
+        Ok(stat) => return item.is_odd = item.kind == Kind::Directory && stat.kind != FileType::Directory,
+        Err(Errno::ENAMETOOLONG) => return,
+        Err(_) => {}
     }
     let mut dir: &'t [u8] = b"";
     let nearest = walker.take_nearest(target, &mut dir);

@@ -35,6 +35,11 @@ impl<'t> Walker<'t> {
         self.waiting.push((dir, root)).is_ok()
     }
 
+    /// Whether nothing waits: then a name in a directory is what everybody sees.
+    pub fn is_plain(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// Nothing waits any more: what waited is what everybody sees.
     pub fn forget(&mut self) {
         self.waiting.clear();

@@ -106,11 +106,13 @@ impl Identity<'_> {
 /// Marks on the lines, so that a walk can look beneath some of them.
 pub mod marks {
     /// Made by an entry that comes later in the order of mounting.
-    pub const COVER: u8 = SEEN | HIDDEN;
+    pub const COVER: u8 = SEEN | HIDDEN | BURIED;
     /// Such a mount that no mimic covers.
     pub const SEEN: u8 = 1;
     /// Such a mount that one covers.
     pub const HIDDEN: u8 = 16;
+    /// Such a mount beneath one of somebody else's, or of an earlier entry.
+    pub const BURIED: u8 = 32;
     /// A part of a writable mimic.
     pub const PART: u8 = 2;
     /// The tmpfs of a writable mimic.

@@ -117,6 +117,8 @@ pub enum Outcome<'t> {
     Failed(Error<'t>, Made),
     /// It is mounted, or its target could not be taken back; what of the target's path was made for it.
     Mounted(Made),
+    /// It is not mounted, but its target, which was made once, is still there.
+    Left,
 }
 
 /// An entry of either profile, or of both.
@@ -142,6 +144,8 @@ pub struct Item<'t> {
     pub under: Option<&'t [u8]>,
     /// How it is mounted.
     pub flags: Flags,
+    /// Whether what is at its target is no directory, although it needs one.
+    pub is_odd: bool,
     /// Whether a writable mimic has to cover that directory before the target can be created.
     pub needs_mimic: bool,
     /// What becomes of it.
@@ -198,6 +202,7 @@ impl Item<'_> {
     #[inline(never)]
     pub fn is_seen(&self) -> bool {
         self.is_mount()
+            && !self.is_odd
             && self.opens.get() == 0
             && !self.needs_mimic
             && (self.under.is_none() || !self.entry.ignore_missing())

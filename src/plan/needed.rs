@@ -139,12 +139,12 @@ const KINDS: u32 = 8;
 fn judge_mount<'t>(item: &mut Item<'t>, recorded: bool, on_record: u32, table: &mut Table<'t>) -> State {
     let entry = item.entry;
     // As it is seen; then beneath what mimics hide, and beneath the mimics of directories above.
-    for &above in &[marks::SEEN, marks::COVER, marks::COVER | marks::MIMIC] {
-        let mut hidden = above != marks::SEEN;
+    for &above in &[marks::SEEN | marks::BURIED, marks::COVER, marks::COVER | marks::MIMIC] {
+        let mut hidden = above & marks::HIDDEN != 0;
         let (mut ours, mut exactly, mut foreign) = (MountRef::NONE, false, false);
         // The lowest of the stack is what the target lies on. From the top: an entry may be there more than once, and
         // mounts of others over it.
-        for &mount in table.stack(entry.dir, above, marks::COVER).iter().skip(1).rev() {
+        for &mount in table.stack(entry.dir, above, marks::SEEN | marks::HIDDEN).iter().skip(1).rev() {
             let Some(line) = table.get(mount) else { continue };
             // One that was about to go when we were killed.
             let (marked, doomed) = (line.mark, line.unbindable);
@@ -162,9 +162,9 @@ fn judge_mount<'t>(item: &mut Item<'t>, recorded: bool, on_record: u32, table: &
             }
             // If that one has the same source it is its mount, and what lies in it was mounted after that.
             if doomed || shows.is_some() && (recorded || on_record != mark_of(item)) {
-                // What lies on it may be an earlier entry's, if it is not this one's.
+                // What lies on it may be an earlier entry's mount, if it is not this one's.
                 let cover = match (foreign, hidden) {
-                    (true, _) => 0,
+                    (true, _) => marks::BURIED,
                     (false, true) => marks::HIDDEN,
                     (false, false) => marks::SEEN,
                 };

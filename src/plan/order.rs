@@ -146,6 +146,7 @@ impl<'t> Plan<'t> {
             hidden: false,
             under: None,
             flags: entry.about.flags,
+            is_odd: false,
             needs_mimic: false,
             action: if desired { Action::Keep } else { Action::Unmount },
             opens: Cell::new(0),
