@@ -36,11 +36,11 @@ const NOTHING: Bound = bound("nothing to do, 3 entries on record", 36_00, 40_00)
 
 /// Each entry more, or each child of a mimic more. An entry that stays costs its share of reading the mount table.
 const GROWTH: [(OfSize, [Bound; 3]); 3] = [
-    (Load::Binds, [bound("connect", 6_05, 6_00), bound("keep", 5, 5), bound("disconnect", 5_05, 6_00)]),
+    (Load::Binds, [bound("connect", 4_05, 6_00), bound("keep", 5, 5), bound("disconnect", 5_05, 6_00)]),
     (
         Load::MadeBinds,
         [
-            bound("make the target and connect", 10_05, 6_00),
+            bound("make the target and connect", 8_05, 6_00),
             bound("keep what was made", 5, 5),
             bound("disconnect and remove", 6_05, 6_00),
         ],
