@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-only
-//! Copying and filling, which the compiler asks for by these names. musl's are made for speed, and many times as large; what
-//! is copied here is short.
+//! Copying and filling on aarch64, which the compiler asks for by these names. musl's are made for speed, and ten times as
+//! large; what is copied here is short.
 
 use core::arch::naked_asm;
 
@@ -12,9 +12,6 @@ use core::arch::naked_asm;
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, len: usize) -> *mut u8 {
-    #[cfg(target_arch = "x86_64")]
-    naked_asm!("mov rax, rdi", "mov rcx, rdx", "rep movsb", "ret");
-    #[cfg(target_arch = "aarch64")]
     naked_asm!(
         "mov x3, x0",
         "2: subs x2, x2, 8",
@@ -37,7 +34,6 @@ pub unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, len: usize) -> *mu
 /// # Safety
 ///
 /// The memory at the pointer has this length.
-#[cfg(target_arch = "aarch64")]
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn memset(to: *mut u8, byte: i32, len: usize) -> *mut u8 {

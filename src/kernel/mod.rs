@@ -20,7 +20,7 @@ pub use crate::error::Errno;
 
 pub mod file;
 pub mod list;
-#[cfg(all(not(target_arch = "arm"), target_env = "musl", not(debug_assertions)))]
+#[cfg(all(target_arch = "aarch64", target_env = "musl", not(debug_assertions)))]
 mod memory;
 pub mod mount;
 pub mod only;
