@@ -627,8 +627,8 @@ impl<'t> Apply<'_, 't> {
         });
     }
 
-    /// Calls `each` for every entry that is on record from now on, or only in the `notes`, with what is known of its target, whether it was made
-    /// for it: what former runs have noted, if they may have; else what follows.
+    /// Calls `each` for every entry that is on record from now on, or only in the `notes`, with what is known of its target,
+    /// whether it was made for it: what former runs have noted, if they may have; else what follows.
     fn each_recorded(&self, notes: bool, each: &mut dyn FnMut(&MountEntry<'t>, bool, Option<bool>)) {
         for (entry, _) in self.plan.record.iter().zip(self.results.kept.iter()).filter(|(_, kept)| **kept) {
             each(entry, !entry.is_synthetic(), None);

@@ -4,11 +4,13 @@
 //!
 //! * `+PATH` or `=PATH`: the target of a recorded entry was made for it, or was there before. Only what was made is
 //!   removed again (L2). A target without a note was recorded by another version, or the notes were lost; see
-//!   [`Apply::clean_up`](super::Apply::clean_up) for what is done then. A note without an entry is forgotten.
+//!   [`Apply::clean_up`](super::Apply::clean_up) for what is done then. A note without an entry is forgotten, but for that on a
+//!   place which an entry that failed could not give back.
 //! * `>ENTRY`: what a run is about to mount, written before it touches anything. Should it be killed, the next run takes
 //!   these entries for recorded ones, as far as the mount table shows them. They hold for the very record beside which
 //!   they were written: the line `@INODE TIME` in front of them tells which that is. So what a finished run has left, or
-//!   what belongs to a former namespace, means nothing.
+//!   what belongs to a former namespace, means nothing; but a start by snap-confine removes the empty places that were made
+//!   for it.
 //!
 //! A line that was cut short by a kill, or that nobody understands, is passed over.
 #![forbid(unsafe_code)]

@@ -254,7 +254,10 @@ fn find_missing<'t>(item: &mut Item<'t>, walker: &mut Walker<'t>, ground: &mut G
     let target = item.entry.dir;
     // What cannot be looked at now may be missing; but what nobody can ever name is no place for anything.
     match file::lstat(target) {
-        Ok(stat) => return item.is_odd = item.kind == Kind::Directory && stat.kind != FileType::Directory,
+        Ok(stat) => {
+            item.is_odd = item.kind == Kind::Directory && stat.kind != FileType::Directory;
+            return;
+        }
         Err(Errno::ENAMETOOLONG) => return,
         Err(_) => {}
     }
