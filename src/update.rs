@@ -132,7 +132,7 @@ fn system(invocation: &Invocation<'static>, names: &Names<'static>, run: Run) ->
         record: Text::new(names.get(Name::Record)),
         notes: Text { before: Some(b""), ..Text::new(names.get(Name::Notes)) },
     };
-    let noted = old.notes.read(true, &mut work.arena);
+    let noted = old.notes.read(true, &mut work.arena).or_else(|_| old.notes.read(true, &mut work.arena));
     let intents = lines(old.notes.text);
     read_profile(&mut old.record, recorded, intents, &mut work.arena, Within::LoadingRecord)?;
     work.plan.recorded = recorded.len();
