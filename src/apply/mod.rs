@@ -22,10 +22,10 @@ use crate::kernel::file::{self, FileSystem, Open};
 use crate::kernel::list::List;
 use crate::kernel::mount;
 use crate::kernel::only::{Only, Shared};
-use crate::limits::{MEMORY, PROFILE_ENTRIES, WRITTEN_ENTRY};
+use crate::limits::{PROFILE_ENTRIES, WRITTEN_ENTRY};
 use crate::log::Log;
 use crate::mount::table::{MountRef, Table, marks};
-use crate::mount::{Kind, MountEntry, MountId, Origin};
+use crate::mount::{Kind, MountEntry, MountId, Options, Origin};
 use crate::namespace::freezer::{Freezer, Frozen};
 use crate::plan::{Action, Class, Item, Keys, Made, Mimic, Outcome, Plan, Ready, Removal, State};
 use crate::text::Out;
@@ -52,8 +52,8 @@ pub struct Results<'t> {
     by_name: Keys<'t>,
     /// New synthetic entries, with the class of the entry that they were made for.
     synthetic: Synthetic<'t>,
-    /// The lines of the old record that stay.
-    kept: List<'t, bool>,
+    /// The lines of the old record that stay, with their options from now on.
+    kept: List<'t, Option<Options<'t>>>,
 }
 
 impl<'t> Results<'t> {
@@ -62,11 +62,10 @@ impl<'t> Results<'t> {
         Results { synthetic: List::new(), kept: List::new(), children: List::new(), by_name: List::new() }
     }
 
-    /// Sees that there is room for all that can come of a plan. Without a change the lines of a mimic may be written anew.
+    /// Sees that there is room for all that can come of a plan.
     pub fn claim(&mut self, plan: &Plan<'t>, arena: &mut Arena<'t>) {
-        let lines = plan.record.len();
-        self.kept.claim(lines, arena);
-        let most = if plan.changes_anything() { PROFILE_ENTRIES.max } else { lines };
+        self.kept.claim(plan.record.len(), arena);
+        let most = if plan.changes_anything() { PROFILE_ENTRIES.max } else { 0 };
         self.synthetic.claim(most, arena);
         self.children.claim(most, arena);
         self.by_name.claim(2 * most, arena);
@@ -191,12 +190,7 @@ impl<'t> Apply<'_, 't> {
     pub fn run(&mut self) -> Result<'t, ()> {
         let plan = self.plan.lent();
         self.results.synthetic.clear();
-        if let Err(error) = self.keep_lines() {
-            // Nothing was done, so all is as it was.
-            self.results.kept.fill(true);
-            self.results.synthetic.clear();
-            return Err(error);
-        }
+        self.keep_lines();
         for pass in [Pass::Seen, Pass::Hidden, Pass::Again] {
             for removal in plan.removals.iter() {
                 match *removal {
@@ -209,7 +203,7 @@ impl<'t> Apply<'_, 't> {
                 }
             }
             if pass == Pass::Seen {
-                for (mimic, at) in plan.mimics.iter().zip(0u32..).filter(|(mimic, _)| mimic.goes) {
+                for (mimic, at) in plan.mimics.iter().zip(0u32..).filter(|(mimic, _)| mimic.goes.get()) {
                     let copies = self.table.twins(mimic.mount);
                     for _ in 0..copies {
                         self.remove_mimic(at, true, pass);
@@ -241,43 +235,39 @@ impl<'t> Apply<'_, 't> {
 
     #[inline(never)]
     fn keep(&mut self, line: u16, stays: bool) {
-        if let Some(kept) = self.results.kept.get_mut(usize::from(line)) {
-            *kept = stays;
+        let line = usize::from(line);
+        if let (Some(kept), Some(entry)) = (self.results.kept.get_mut(line), self.plan.record.get(line)) {
+            *kept = stays.then_some(entry.options);
         }
     }
 
-    /// Marks the lines of the record that stay as they are. The lines of a mimic that serves another entry from now on
-    /// are written anew.
-    fn keep_lines(&mut self) -> Result<'t, ()> {
+    /// Marks the lines of the record that stay. Those of a mimic that serves another entry from now on name that one; they
+    /// keep their place: of two mimics the earlier one lies beneath.
+    fn keep_lines(&mut self) {
         let plan = self.plan.lent();
         let kept = &mut self.results.kept;
         kept.clear();
         // As many as there are lines.
         for entry in plan.record {
-            let _ = kept.push(entry.origin() == Origin::Rootfs);
+            let _ = kept.push((entry.origin() == Origin::Rootfs).then_some(entry.options));
         }
         for item in plan.items.iter().filter(|item| item.action == Action::Keep) {
             if let Some(line) = item.record {
                 self.keep(line, true);
             }
         }
-        let mut full = false;
-        for (mimic, at) in plan.mimics.iter().zip(0u32..).filter(|(mimic, _)| !mimic.goes) {
+        for (mimic, at) in plan.mimics.iter().zip(0u32..).filter(|(mimic, _)| !mimic.goes.get()) {
             lines_of(plan, at, mimic, &mut |line| {
-                self.keep(line, mimic.heir.is_none());
-                let (Some(heir), Some(entry)) = (mimic.heir, plan.line(line)) else { return };
-                let owner = entry.needed_by();
-                match owner.and_then(|owner| entry.options.replaced(owner, heir, &mut self.arena).ok()) {
-                    Some(options) => {
-                        let entry = MountEntry { options, ..*entry };
-                        // One for each line at most, and there is room for one more than there are lines.
-                        put_on_record(&mut self.results.synthetic, Class::Overname, entry);
-                    }
-                    None => full = true,
+                self.keep(line, true);
+                if let (Some(heir), Some(Some(options))) =
+                    (mimic.heir, self.results.kept.get_mut(usize::from(line)))
+                    && let Some(owner) = options.value(b"x-snapd.needed-by")
+                {
+                    // Without room the next run finds an heir once more.
+                    *options = options.replaced(owner, heir, &mut self.arena).unwrap_or(*options);
                 }
             });
         }
-        if full { Err(MEMORY.exceeded()) } else { Ok(()) }
     }
 
     #[inline(never)]
@@ -428,7 +418,7 @@ impl<'t> Apply<'_, 't> {
         let Some(mimic) = plan.mimics.get(at as usize) else { return };
         let Some(entry) = plan.line(mimic.line) else { return };
         // One that stayed may have lain beneath an entry that another mimic hid.
-        let stays = self.results.kept.get(usize::from(mimic.line)) == Some(&true);
+        let stays = matches!(self.results.kept.get(usize::from(mimic.line)), Some(Some(_)));
         if !copy && stays == (pass == Pass::Seen) {
             return;
         }
@@ -444,6 +434,8 @@ impl<'t> Apply<'_, 't> {
             && errno != Errno::NONE
             && pass == Pass::Again
         {
+            // What is still to be mounted there is mounted in it: another one on top would hide it from the next run.
+            mimic.goes.set(false);
             self.warn(
                 says!("unmount ("),
                 entry,
@@ -630,8 +622,10 @@ impl<'t> Apply<'_, 't> {
     /// Calls `each` for every entry that is on record from now on, or only in the `notes`, with what is known of its target,
     /// whether it was made for it: what former runs have noted, if they may have; else what follows.
     fn each_recorded(&self, notes: bool, each: &mut dyn FnMut(&MountEntry<'t>, bool, Option<bool>)) {
-        for (entry, _) in self.plan.record.iter().zip(self.results.kept.iter()).filter(|(_, kept)| **kept) {
-            each(entry, !entry.is_synthetic(), None);
+        for (entry, kept) in self.plan.record.iter().zip(self.results.kept.iter()) {
+            if let Some(options) = *kept {
+                each(&MountEntry { options, ..*entry }, !entry.is_synthetic(), None);
+            }
         }
         for class in &Class::ALL {
             for (of, entry) in self.results.synthetic.iter() {

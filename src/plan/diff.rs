@@ -50,7 +50,7 @@ impl<'t> Plan<'t> {
         for round in 0.. {
             self.paths.reset(Mark::Gone);
             self.paths.reset(Mark::Changed);
-            for mimic in self.mimics.iter().filter(|m| m.goes) {
+            for mimic in self.mimics.iter().filter(|m| m.goes.get()) {
                 // The higher, the earlier it was made.
                 self.paths.raise(Mark::Gone, mimic.dir, u32::MAX - u32::from(mimic.line));
             }
@@ -83,7 +83,7 @@ impl<'t> Plan<'t> {
     /// has its target inside, but not if there are two over one directory: nobody could tell their lines apart then.
     fn find_heirs(&mut self) {
         for at in 0..self.mimics.len() {
-            let Some(&mimic) = self.mimics.get(at) else { break };
+            let Some(mimic) = self.mimics.get(at) else { break };
             let owner = self.line(mimic.line).and_then(|line| line.needed_by()).unwrap_or_default();
             let inside = mimic.dir.wrapping_add(1)..self.paths.end(mimic.dir);
             // An owner with an id that is not its target is only found inside.
@@ -93,8 +93,8 @@ impl<'t> Plan<'t> {
             let heir = self.items_inside(mimic.dir).find(|item| item.is_wanted());
             let heir = heir.map(|item| item.entry.id());
             let nameable = heir.is_some_and(|heir| !has_byte(heir, b','));
+            mimic.goes.set(!mimic.whole || (!owned && (mimic.twin || heir.is_none())));
             if let Some(mimic) = self.mimics.get_mut(at) {
-                mimic.goes = !mimic.whole || (!owned && (mimic.twin || heir.is_none()));
                 mimic.heir = heir.filter(|heir| nameable && !owned && *heir != owner);
             }
         }
@@ -244,7 +244,7 @@ impl<'t> Plan<'t> {
     fn spread_to_mimics(&mut self, all: bool) -> bool {
         let mut added = false;
         for at in 0..self.mimics.len() {
-            let Some(mimic) = self.mimics.get(at).filter(|m| !m.goes) else { continue };
+            let Some(mimic) = self.mimics.get(at).filter(|m| !m.goes.get()) else { continue };
             let dir = mimic.dir;
             let above = self.paths.mark_above(Mark::Changed, dir) | self.changes_above(dir);
             // An entry that is to be taken away may lie beneath the mimic's tmpfs; so would one that is mounted on its
@@ -259,8 +259,8 @@ impl<'t> Plan<'t> {
                 || above > 0
                 || self.paths.below(Mark::Gone, dir) > u32::MAX - u32::from(mimic.line)
                 || (self.paths.from(Mark::Changed, dir) > 0 && self.items_from(dir).any(beneath));
-            if let Some(mimic) = self.mimics.get_mut(at).filter(|_| goes) {
-                mimic.goes = true;
+            if goes {
+                mimic.goes.set(true);
                 added = true;
             }
         }
@@ -285,7 +285,7 @@ impl<'t> Plan<'t> {
                 put(&mut self.stack, if item.hidden { place } else { 0 }, NOWHERE - item.rank);
             }
         }
-        for (mimic, at) in self.mimics.iter().zip(0u32..).filter(|(m, _)| m.goes) {
+        for (mimic, at) in self.mimics.iter().zip(0u32..).filter(|(m, _)| m.goes.get()) {
             // Neither the first nor the last.
             let place = if mimic.mount.is_none() { mimic.dir } else { mimic.mount.0 };
             put(&mut self.stack, NOWHERE - 1 - place, at);

@@ -218,7 +218,7 @@ impl Item<'_> {
 }
 
 /// A writable mimic on record.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Mimic<'t> {
     /// The record's line of its tmpfs.
     pub line: u16,
@@ -226,8 +226,8 @@ pub struct Mimic<'t> {
     pub mount: MountRef,
     /// Whether the table shows it whole; true where nothing can be known.
     pub whole: bool,
-    /// Whether it has to go.
-    pub goes: bool,
+    /// Whether it has to go; no more when that has failed.
+    pub goes: Cell<bool>,
     /// Whether another one lies over the same directory, too.
     pub twin: bool,
     /// The id of the desired entry that keeps it, where that is not the one on record.
@@ -390,7 +390,7 @@ impl<'t> Plan<'t> {
         for line in self.record.iter().filter(|line| line.origin() == Origin::Rootfs) {
             take(line, table.visible(line.dir, 0));
         }
-        for mimic in self.mimics.iter().filter(|mimic| !(staying && mimic.goes)) {
+        for mimic in self.mimics.iter().filter(|mimic| !(staying && mimic.goes.get())) {
             self.line(mimic.line).into_iter().for_each(|line| take(line, mimic.mount));
         }
         for item in self.items.iter().filter(|item| item.record.is_some()) {
@@ -462,7 +462,7 @@ impl<'t> Plan<'t> {
             };
             line(step, item.entry, None);
         }
-        for mimic in self.mimics.iter().filter(|mimic| !mimic.goes) {
+        for mimic in self.mimics.iter().filter(|mimic| !mimic.goes.get()) {
             if let Some(entry) = self.line(mimic.line) {
                 line(Step::Keep, entry, mimic.heir);
             }

@@ -97,7 +97,8 @@ impl<'t> Plan<'t> {
                     (last.twin, twin) = (true, true);
                 }
                 let mount = MountRef::NONE;
-                let mimic = Mimic { line: at, dir, mount, whole: true, goes: false, twin, heir: None };
+                let mimic =
+                    Mimic { line: at, dir, mount, whole: true, goes: Cell::new(false), twin, heir: None };
                 let _ = self.mimics.push(mimic);
                 self.paths.raise(Mark::Gone, dir, self.mimics.len() as u32);
                 continue;

@@ -199,6 +199,19 @@ const KNOWN: &[(&str, &str)] = &[
          tmpfs /snap/acorn/1/import/new tmpfs mode=0755
          /snap/birch/1/export /snap/acorn/1/import none bind,ro,x-snapd.origin=layout",
     ),
+    (
+        "a mimic that another entry needs from now on still counts as made before one that was made later",
+        "/var/snap/acorn/common/c /opt/depot/new none bind
+
+         /var/snap/acorn/common/c /opt/depot/new none bind
+         /usr/share/doc /opt/depot/inner none bind,x-snapd.origin=layout
+         tmpfs /opt/new/new tmpfs mode=0755
+
+         /usr/share/doc /opt/depot/inner none bind,x-snapd.origin=layout
+         tmpfs /opt/new/new tmpfs mode=0755
+
+         tmpfs /opt/new/new tmpfs mode=0755",
+    ),
 ];
 
 /// Each with its name.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-only
 //! System calls that fail on the way: strace(1) makes the K-th one of a kind fail.
 
+use crate::deeds::*;
 use crate::support::story::*;
 
 const BIND: &str = "/var/snap/acorn/common/a /opt/spare none bind 0 0\n";
@@ -81,6 +82,21 @@ pub fn stories() -> Vec<Story> {
             .ignoring(ALL)
             .differs("L7", [], [exit("0"), file("/opt/fresh/v", "common a"), file("/opt/spare/v", "spare")])
             .differs("L7", [], [file("/opt/depot/inner/v", "inner"), link("/opt/alias", "readme")])
+            .desire("")
+            .run()
+            .ignoring(ALL)
+            .differs("L7", [], [layers("/opt", 1), file("/opt/spare/v", "spare"), record(&[ROOTFS])]),
+        story("a mimic that cannot be taken away is used, and not covered by another")
+            .desire(FRESH)
+            .run()
+            .disturb(|_| detach("/opt/spare"))
+            .run()
+            .with(|start| start.inject = Some("umount2:error=EACCES:when=2+"))
+            .ignoring(ALL)
+            .differs("L7", [], [exit("0"), file("/opt/fresh/v", "common a"), layers("/opt", 2)])
+            .run()
+            .ignoring(ALL)
+            .differs("L7", [], [exit("0"), file("/opt/fresh/v", "common a"), file("/opt/spare/v", "spare")])
             .desire("")
             .run()
             .ignoring(ALL)
