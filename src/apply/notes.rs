@@ -129,10 +129,12 @@ pub fn write_intents(plan: &Plan<'_>, version: Version, w: &mut dyn Out) {
     write_version(w, version);
     for item in plan.items.iter().filter(|item| item.is_wanted()) {
         let comes = matches!(item.action, Action::Mount(_));
+        // What could not be looked at may be there.
+        let missing = item.under.is_some() && !item.is_odd;
         // What is there may have been made for an entry on record; and through a mimic that goes nobody sees it.
-        let known = if item.under.is_none() { plan.is_new(item) } else { !plan.is_uncovered(item) };
+        let known = if missing { !plan.is_uncovered(item) } else { plan.is_new(item) };
         if known && (comes || item.record.is_none()) {
-            Notes::write(w, item.entry.dir, comes && item.under.is_some());
+            Notes::write(w, item.entry.dir, comes && missing);
         }
         if comes && item.record.is_none() {
             write_intent(w, item.entry);

@@ -259,7 +259,7 @@ fn find_missing<'t>(item: &mut Item<'t>, walker: &mut Walker<'t>, ground: &mut G
             return;
         }
         Err(Errno::ENAMETOOLONG) => return,
-        Err(_) => {}
+        Err(errno) => item.is_odd = errno != Errno::ENOENT,
     }
     let mut dir: &'t [u8] = b"";
     let nearest = walker.take_nearest(target, &mut dir);

@@ -144,7 +144,7 @@ pub struct Item<'t> {
     pub under: Option<&'t [u8]>,
     /// How it is mounted.
     pub flags: Flags,
-    /// Whether what is at its target is no directory, although it needs one.
+    /// Whether what is at its target is no directory, although it needs one, or could not be looked at.
     pub is_odd: bool,
     /// Whether a writable mimic has to cover that directory before the target can be created.
     pub needs_mimic: bool,
