@@ -197,3 +197,11 @@ fn what_another_mount_will_cover_does_not_wait_for_its_successor() {
     let desired = "/t /opt none rbind,ro 0 0\n/c /opt/sub none bind,x-snapd.origin=layout 0 0\n";
     assert_eq!(gap(mounts, "/a /opt/sub none bind,ro 0 0\n", desired), (vec![false], true));
 }
+
+#[test]
+fn what_could_not_be_taken_away_goes_with_what_lies_on_it() {
+    let record = "/a /opt none bind 0 0\n/b /opt none bind 0 0\n";
+    let mounts = "2 1 8:1 /a /opt rw unbindable - ext4 none rw\n3 2 8:1 /b /opt rw - ext4 none rw\n";
+    let plan = planned(mounts, record, "/b /opt none bind 0 0\n");
+    assert!(plan.iter().any(|line| line == "mount /b /opt"), "{plan:?}");
+}

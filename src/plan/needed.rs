@@ -169,8 +169,10 @@ fn judge_mount<'t>(item: &mut Item<'t>, recorded: bool, on_record: u32, table: &
                     (false, false) => marks::SEEN,
                 };
                 table.mark(mount, marks::OURS | cover);
+                // What could not be taken away goes with what lies on it.
+                exactly = !doomed & if ours.is_none() { shows == Some(true) } else { exactly };
                 if ours.is_none() {
-                    (ours, exactly) = (mount, shows == Some(true) && !doomed);
+                    ours = mount;
                 }
             } else {
                 foreign |= ours.is_none();
