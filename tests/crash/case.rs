@@ -196,7 +196,8 @@ impl Life<'_> {
         drop(held);
         // Without a guard nobody thaws them.
         if !matches!(blow, Some((_, Blow::Kill { guard: true } | Blow::Orphan))) {
-            course.frozen_for = freezer.thaws_within(GUARD_PATIENCE);
+            // A guard that was born just now waits to be let go by its tracer.
+            course.frozen_for = freezer.thaws_within(GUARD_PATIENCE, &mut || trace.guards.look());
         }
         course.guard_stayed = !trace.guards.end_within(GUARD_PATIENCE);
         course.frozen_at_once = !freezer.is_thawed();

@@ -78,10 +78,11 @@ impl Freezer {
         fs::read_to_string(self.file()).is_ok_and(|state| state.trim() == self.word())
     }
 
-    /// How long it takes until the process can run, or that long.
-    pub fn thaws_within(&self, patience: Duration) -> Duration {
+    /// How long it takes until the process can run, or that long; what has to be done meanwhile is done.
+    pub fn thaws_within(&self, patience: Duration, meanwhile: &mut dyn FnMut()) -> Duration {
         let start = Instant::now();
         while !self.is_thawed() && start.elapsed() < patience {
+            meanwhile();
             std::thread::sleep(Duration::from_micros(200));
         }
         start.elapsed()

@@ -278,7 +278,8 @@ impl Guards {
         self.alive.is_empty()
     }
 
-    fn look(&mut self) {
+    /// Lets go on what has stopped, and takes note of what has ended.
+    pub fn look(&mut self) {
         let how = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD | WaitPidFlag::WNOHANG;
         while let Ok(status) = waitpid(None, Some(how)) {
             match status {
