@@ -426,8 +426,7 @@ impl<'t> Apply<'_, 't> {
         // What the table does not show is not there: what is there then was there before.
         let is_gone = mount.is_none() && !copy && !self.table.is_empty();
         let done = if is_gone {
-            // But for one that was moved away with its directory, perhaps, to come back later.
-            if self.may_come_back(entry.dir) { Err(Errno::ENOTDIR) } else { Ok(()) }
+            Ok(())
         } else {
             self.take_away(entry, None, mount.and_then(|mount| MountId::new(mount.id)))
         };

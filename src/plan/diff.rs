@@ -50,8 +50,7 @@ impl<'t> Plan<'t> {
         for round in 0.. {
             self.paths.reset(Mark::Gone);
             self.paths.reset(Mark::Changed);
-            // With one that the table does not show nothing goes.
-            for mimic in self.mimics.iter().filter(|m| m.goes.get() && (m.whole || m.mount.is_some())) {
+            for mimic in self.mimics.iter().filter(|m| m.goes.get()) {
                 // The higher, the earlier it was made.
                 self.paths.raise(Mark::Gone, mimic.dir, u32::MAX - u32::from(mimic.line));
             }
