@@ -205,3 +205,19 @@ fn what_could_not_be_taken_away_goes_with_what_lies_on_it() {
     let plan = planned(mounts, record, "/b /opt none bind 0 0\n");
     assert!(plan.iter().any(|line| line == "mount /b /opt"), "{plan:?}");
 }
+
+#[test]
+fn what_lies_beneath_somebody_elses_mount_is_not_waited_for() {
+    let record = "/b /opt none bind 0 0\n";
+    let mounts = "2 1 8:1 /a /opt rw unbindable - ext4 none rw\n3 2 8:1 /x /opt rw - ext4 none rw\n\
+        4 3 8:1 /b /opt rw - ext4 none rw\n";
+    assert!(!changes(mounts, record, record));
+}
+
+#[test]
+fn what_could_not_be_taken_away_is_none_of_an_entry_that_is_never_mounted() {
+    let record = "/a /opt none bind 0 0\n/b /opt none bind 0 0\n";
+    let mounts = "2 1 8:1 /a /opt rw unbindable - ext4 none rw\n3 2 8:1 /b /opt rw - ext4 none rw\n";
+    let plan = planned(mounts, record, "/b /opt none bind 0 0\n/c /opt none bind 0 0\n");
+    assert!(plan.iter().any(|line| line == "mount /b /opt"), "{plan:?}");
+}

@@ -259,7 +259,7 @@ fn find_missing<'t>(item: &mut Item<'t>, walker: &mut Walker<'t>, ground: &mut G
             return;
         }
         Err(Errno::ENAMETOOLONG) => return,
-        Err(errno) => item.is_odd = errno != Errno::ENOENT,
+        Err(errno) => item.is_odd = !matches!(errno, Errno::ENOENT | Errno::ENOTDIR),
     }
     let mut dir: &'t [u8] = b"";
     let nearest = walker.take_nearest(target, &mut dir);

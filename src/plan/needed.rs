@@ -7,7 +7,7 @@
 //! shows what it showed then. The mimics come before all: their parts are no entry's mount, however alike.
 #![forbid(unsafe_code)]
 
-use super::{Class, Item, Plan, State};
+use super::{Action, Class, Item, Plan, State};
 use crate::limits::PATH;
 use crate::mount::MountEntry;
 use crate::mount::table::{MountRef, Table, marks};
@@ -141,13 +141,13 @@ fn judge_mount<'t>(item: &mut Item<'t>, recorded: bool, on_record: u32, table: &
     // As it is seen; then beneath what mimics hide, and beneath the mimics of directories above.
     for &above in &[marks::SEEN | marks::BURIED, marks::COVER, marks::COVER | marks::MIMIC] {
         let mut hidden = above & marks::HIDDEN != 0;
-        let (mut ours, mut exactly, mut foreign) = (MountRef::NONE, false, false);
+        let (mut ours, mut exactly, mut foreign, mut between) = (MountRef::NONE, false, false, false);
         // The lowest of the stack is what the target lies on. From the top: an entry may be there more than once, and
         // mounts of others over it.
         for &mount in table.stack(entry.dir, above, marks::SEEN | marks::HIDDEN).iter().skip(1).rev() {
             let Some(line) = table.get(mount) else { continue };
-            // One that was about to go when we were killed.
-            let (marked, doomed) = (line.mark, line.unbindable);
+            // One that was about to go when we were killed; it is none of an entry's that is never mounted.
+            let (marked, doomed) = (line.mark, line.unbindable && item.action != Action::Duplicate);
             if marked & (marks::PART | marks::MIMIC) != 0 {
                 hidden |= ours.is_none() && marked & marks::MIMIC != 0;
                 continue;
@@ -169,13 +169,14 @@ fn judge_mount<'t>(item: &mut Item<'t>, recorded: bool, on_record: u32, table: &
                     (false, false) => marks::SEEN,
                 };
                 table.mark(mount, marks::OURS | cover);
-                // What could not be taken away goes with what lies on it.
-                exactly = !doomed & if ours.is_none() { shows == Some(true) } else { exactly };
+                // What could not be taken away goes with what lies on it, if nothing of somebody else's lies between.
+                exactly = (!doomed || between) & if ours.is_none() { shows == Some(true) } else { exactly };
                 if ours.is_none() {
                     ours = mount;
                 }
             } else {
                 foreign |= ours.is_none();
+                between = true;
             }
         }
         if ours.is_some() {
