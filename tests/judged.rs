@@ -198,11 +198,13 @@ fn what_another_mount_will_cover_does_not_wait_for_its_successor() {
     assert_eq!(gap(mounts, "/a /opt/sub none bind,ro 0 0\n", desired), (vec![false], true));
 }
 
+/// A mount that could not be taken away, and on it that of the entry that came after.
+const LEFT: &str = "/a /opt none bind 0 0\n/b /opt none bind 0 0\n";
+const LEFT_MOUNTS: &str = "2 1 8:1 /a /opt rw unbindable - ext4 none rw\n3 2 8:1 /b /opt rw - ext4 none rw\n";
+
 #[test]
 fn what_could_not_be_taken_away_goes_with_what_lies_on_it() {
-    let record = "/a /opt none bind 0 0\n/b /opt none bind 0 0\n";
-    let mounts = "2 1 8:1 /a /opt rw unbindable - ext4 none rw\n3 2 8:1 /b /opt rw - ext4 none rw\n";
-    let plan = planned(mounts, record, "/b /opt none bind 0 0\n");
+    let plan = planned(LEFT_MOUNTS, LEFT, "/b /opt none bind 0 0\n");
     assert!(plan.iter().any(|line| line == "mount /b /opt"), "{plan:?}");
 }
 
@@ -216,8 +218,14 @@ fn what_lies_beneath_somebody_elses_mount_is_not_waited_for() {
 
 #[test]
 fn what_could_not_be_taken_away_is_none_of_an_entry_that_is_never_mounted() {
-    let record = "/a /opt none bind 0 0\n/b /opt none bind 0 0\n";
-    let mounts = "2 1 8:1 /a /opt rw unbindable - ext4 none rw\n3 2 8:1 /b /opt rw - ext4 none rw\n";
-    let plan = planned(mounts, record, "/b /opt none bind 0 0\n/c /opt none bind 0 0\n");
+    let desired = "/b /opt none bind 0 0\n/c /opt none bind 0 0\n";
+    let plan = planned(LEFT_MOUNTS, LEFT, desired);
     assert!(plan.iter().any(|line| line == "mount /b /opt"), "{plan:?}");
+    // Else it would stay, as another entry's.
+    let table = format!("{ROOT}{LEFT_MOUNTS}");
+    plan_over(&table, LEFT, desired, |plan, _| {
+        let mount =
+            |name: &[u8]| plan.items.iter().find(|item| item.entry.name == name).map(|item| item.mount);
+        assert_eq!(mount(b"/c"), mount(b"/b"));
+    });
 }
